@@ -1,0 +1,43 @@
+# Everything a person or the CI does with this repository. `make` alone lists it.
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/doorward
+# cargo-nextest and cargo-deny live here when the machine has none of its own.
+export PATH := $(PATH):$(CACHE)/tools/bin
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test check bench fmt contracts
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\): ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+demo: ## build, then run against simulated clouds and devices (ARGS="--seed 7")
+	@scripts/install build
+	@exec scripts/demo $(ARGS)
+
+test: ## run every test
+	@scripts/install build test
+	cargo nextest run --workspace --locked
+	cargo test --doc --workspace --locked
+	packaging/check
+
+check: ## formatting, lints, documentation, licences, generated files
+	@scripts/install build check
+	cargo fmt --all --check
+	shellcheck .ci/run packaging/check $$(grep -lE '^#!.*bash' scripts/*)
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	cargo fetch --locked
+	cargo deny --locked --offline check --hide-inclusion-graph licenses bans sources
+	scripts/contracts --check
+
+bench: ## measure, and write docs/performance.md
+	@scripts/install build
+	scripts/bench
+
+fmt: ## format the code
+	cargo fmt --all
+
+contracts: ## write the generated files anew
+	@scripts/install build
+	scripts/contracts

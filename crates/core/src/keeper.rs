@@ -1,0 +1,551 @@
+//! The keeper: a state machine without IO that says what is done, when, and what is true about it.
+//!
+//! # The run loop
+//! 1. [`Keeper::handle`] an input with the time at which it came.
+//! 2. [`Keeper::poll`] until it is empty; carry each output out, in order.
+//! 3. Sleep until [`Keeper::deadline`] at the latest, then handle [`Input::Time`]. Go to 1.
+//!
+//! **The order holds per door: the record of an intent is durable (`Stored`) before that door's `Act` is sent.**
+//! A keeper that was killed at any point comes back knowing every command that may have been sent.
+//!
+//! This file only routes. [`doors`] holds what happens at a door, [`leases`] what is renewed ahead of time.
+//!
+//! ```
+//! use doorward_core::{keeper::{Input, Keeper}, Now};
+//!
+//! let mut keeper = Keeper::new(7);
+//! keeper.handle(Input::Time, Now::default());
+//! assert!(keeper.poll().is_none(), "nothing is set up, so nothing is to be done");
+//! ```
+
+pub mod doors;
+pub mod leases;
+#[cfg(test)]
+mod rules;
+
+use crate::{
+    Mono, Now,
+    driver::{Action, Done, Fault, Report, Target},
+    policy::Rights,
+    record::{NewEvent, Record, Written, WrittenAs},
+    setup::{AccountSetup, DoorSetup, OpenIntent},
+};
+use doors::Doors;
+use doorward_wire::{
+    Time,
+    account::{AccountId, AccountState, LeaseView},
+    attempt::{ActionWord, Actor, Attempt, AttemptId},
+    door::{Door, DoorId},
+    event::Event,
+};
+use leases::Leases;
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+/// A wall clock that moved this much against the monotonic one was set by somebody.
+const CLOCK_JUMP: Duration = Duration::from_secs(5);
+/// Records that could not be written wait here; beyond this the oldest event that is neither intent nor outcome goes.
+const BACKLOG: usize = 10_000;
+
+/// A command as it enters the house, whoever brings it.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// Chosen by the caller or made at the edge; the same one again returns the same attempt.
+    pub id: AttemptId,
+    /// The door.
+    pub door: DoorId,
+    /// What is asked of it.
+    pub action: ActionWord,
+    /// Who asks.
+    pub actor: Actor,
+    /// What they were given.
+    pub rights: Rights,
+    /// Stale after this time; ten seconds from now when absent.
+    pub not_after: Option<Time>,
+}
+
+/// Why a command did not become an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such door.
+    #[error("there is no door with this id")]
+    UnknownDoor,
+    /// `not_after` is more than a minute ahead.
+    #[error("not_after may be at most 60 seconds ahead")]
+    TooFarAhead,
+    /// The identifier was used for another command.
+    #[error("this id was used before, for another command")]
+    Conflict,
+    /// doorward is stopping, or its run loop is gone.
+    #[error("doorward is stopping")]
+    Stopping,
+}
+
+/// What goes in.
+#[derive(Debug)]
+pub enum Input {
+    /// What is set up, and what the last run left open.
+    Boot {
+        /// The accounts.
+        accounts: Vec<AccountSetup>,
+        /// The doors.
+        doors: Vec<DoorSetup>,
+        /// Intents without an outcome.
+        intents: Vec<OpenIntent>,
+    },
+    /// Somebody asks something of a door.
+    Command(Box<Command>),
+    /// A driver came back.
+    Acted {
+        /// Which action.
+        act: ActId,
+        /// What came of it.
+        result: Result<Done, Fault>,
+    },
+    /// A driver tells something by itself.
+    Report {
+        /// Its account.
+        account: AccountId,
+        /// What it tells.
+        report: Report,
+    },
+    /// A record is durable, or is not.
+    Stored {
+        /// Which record.
+        ticket: Ticket,
+        /// What became of it.
+        result: Result<Written, StoreFailed>,
+    },
+    /// Something was set up differently.
+    Changed(Change),
+    /// Time went by.
+    Time,
+}
+
+/// What a person changed.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// An account was added or changed.
+    Account(AccountSetup),
+    /// An account is gone, and its doors with it.
+    AccountRemoved(AccountId),
+    /// A door was changed.
+    Door(Box<DoorSetup>),
+    /// A door is gone.
+    DoorRemoved(DoorId),
+}
+
+/// The store could not write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreFailed(pub String);
+
+/// Names one record on its way to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Names one action on its way to a driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ActId(pub u64);
+
+/// What comes out.
+#[derive(Debug)]
+pub enum Output {
+    /// To be written; answered by [`Input::Stored`].
+    Record {
+        /// Its name.
+        ticket: Ticket,
+        /// What is written.
+        record: Record,
+    },
+    /// To be done by a driver; answered by [`Input::Acted`], always.
+    Act {
+        /// Its name.
+        act: ActId,
+        /// Whose driver.
+        account: AccountId,
+        /// What it is about.
+        target: Target,
+        /// What is to be done.
+        action: Action,
+    },
+    /// To be told to everybody who listens.
+    Publish(Notice),
+    /// To be told to whoever sent the command.
+    Reply {
+        /// The command.
+        id: AttemptId,
+        /// How far it is.
+        at: At,
+        /// Where it stands.
+        attempt: Result<Attempt, CommandError>,
+    },
+}
+
+/// The two moments at which a caller is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// It is written down and will be done, or is refused.
+    Accepted,
+    /// It has ended.
+    Finished,
+}
+
+/// What everybody may be told.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// An event, durable.
+    Event(Event),
+    /// A door as it stands now.
+    Door(Door),
+    /// A door is gone.
+    DoorGone(DoorId),
+    /// An attempt as it stands now.
+    Attempt(Attempt),
+    /// An account as it stands now.
+    Account(Standing),
+    /// An account is gone.
+    AccountGone(AccountId),
+}
+
+/// How an account stands with its vendor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The account.
+    pub id: AccountId,
+    /// In a word.
+    pub state: AccountState,
+    /// What a person can do about it.
+    pub detail: Option<String>,
+    /// What is renewed ahead of time.
+    pub leases: Vec<LeaseView>,
+    /// When the vendor last sent a push.
+    pub last_push: Option<Time>,
+}
+
+/// The state machine.
+#[derive(Debug)]
+pub struct Keeper {
+    doors: Doors,
+    leases: Leases,
+    outbox: Outbox,
+    last: Option<Now>,
+}
+
+impl Keeper {
+    /// A keeper that knows nothing yet. `dice` seeds its jitter.
+    pub fn new(dice: u64) -> Self {
+        Self { doors: Doors::default(), leases: Leases::default(), outbox: Outbox::new(dice), last: None }
+    }
+
+    /// Takes one input. Drain [`Self::poll`] afterwards.
+    pub fn handle(&mut self, input: Input, now: Now) {
+        if let Some(last) = self.last
+            && now.drift(last) > CLOCK_JUMP
+        {
+            self.leases.clock_jumped(now, &mut self.outbox);
+            self.doors.clock_jumped(now, &mut self.outbox);
+        }
+        self.last = Some(now);
+        match input {
+            Input::Boot { accounts, doors, intents } => {
+                for account in accounts {
+                    self.leases.set_up(account, &mut self.outbox);
+                }
+                for door in doors {
+                    self.set_up_door(door, now);
+                }
+                for intent in intents {
+                    Doors::close_open_intent(intent, now, &mut self.outbox);
+                }
+            }
+            Input::Command(command) => self.doors.command(&command, now, &mut self.outbox),
+            Input::Acted { act, result } => self.acted(act, result, now),
+            Input::Report { account, report } => self.reported(&account, report, now),
+            Input::Stored { ticket, result } => self.stored(ticket, result, now),
+            Input::Changed(change) => self.changed(change, now),
+            Input::Time => {}
+        }
+        self.tick(now);
+    }
+
+    /// The next thing to carry out.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outbox.out.pop_front()
+    }
+
+    /// When [`Input::Time`] is due at the latest; nothing when nothing waits for time.
+    pub fn deadline(&self) -> Option<Mono> {
+        [self.doors.deadline(), self.leases.deadline(), self.outbox.retry_at].into_iter().flatten().min()
+    }
+
+    /// Whether a driver or the store has still to come back.
+    pub fn is_busy(&self) -> bool {
+        !self.outbox.acts.is_empty() || !self.outbox.tickets.is_empty()
+    }
+
+    /// Records that could not be written yet, and how many were given up.
+    pub fn unwritten(&self) -> (usize, u64) {
+        (self.outbox.backlog.len(), self.outbox.lost)
+    }
+
+    fn set_up_door(&mut self, door: DoorSetup, now: Now) {
+        let (verify, stale_after) = self.leases.verify_of(&door.account);
+        self.doors.set_up(door, verify, stale_after, now, &mut self.outbox);
+    }
+
+    fn changed(&mut self, change: Change, now: Now) {
+        match change {
+            Change::Account(account) => {
+                self.doors.set_verify(&account);
+                self.leases.set_up(account, &mut self.outbox);
+            }
+            Change::AccountRemoved(account) => {
+                self.doors.remove_account(&account, &mut self.outbox);
+                self.leases.remove(&account, &mut self.outbox);
+            }
+            Change::Door(door) => self.set_up_door(*door, now),
+            Change::DoorRemoved(door) => self.doors.remove(&door, &mut self.outbox),
+        }
+    }
+
+    fn acted(&mut self, act: ActId, result: Result<Done, Fault>, now: Now) {
+        let Some(purpose) = self.outbox.acts.remove(&act) else { return };
+        if let Err(fault) = &result {
+            self.leases.fault_seen(purpose.account(), fault, now, &mut self.outbox);
+        }
+        match purpose {
+            Purpose::Attempt { id, .. } => self.doors.acted(id, result, now, &mut self.outbox),
+            Purpose::Look { door, .. } => self.doors.looked(&door, result, now, &mut self.outbox),
+            Purpose::Renew { account, lease } => self.leases.renewed(&account, &lease, result, now, &mut self.outbox),
+        }
+    }
+
+    fn reported(&mut self, account: &AccountId, report: Report, now: Now) {
+        match report {
+            Report::Found(found) => {
+                let (verify, stale_after) = self.leases.verify_of(account);
+                self.doors.found(account, found, &verify, stale_after, now, &mut self.outbox);
+            }
+            Report::Seen { external, sight } => self.doors.seen(account, &external, sight, now, &mut self.outbox),
+            Report::Down(fault) => {
+                self.leases.down(account, &fault, now, &mut self.outbox);
+                self.doors.account_down(account, now, &mut self.outbox);
+            }
+            Report::Lease(lease) => self.leases.lease(account, lease, now, &mut self.outbox),
+            Report::SignedIn => self.leases.signed_in(account, now, &mut self.outbox),
+            Report::Up => self.leases.up(account, &mut self.outbox),
+            Report::PushArrived => self.leases.push_arrived(account, now, &mut self.outbox),
+        }
+    }
+
+    fn stored(&mut self, ticket: Ticket, result: Result<Written, StoreFailed>, now: Now) {
+        let Some(waiting) = self.outbox.tickets.remove(&ticket) else { return };
+        let what = match result {
+            Ok(written) => {
+                for event in written.events {
+                    self.outbox.out.push_back(Output::Publish(Notice::Event(event)));
+                }
+                if matches!(waiting, Waiting::Backlog) {
+                    self.outbox.wrote_backlog();
+                }
+                Ok(written.what)
+            }
+            Err(failed) => Err(failed),
+        };
+        match waiting {
+            Waiting::Intent(id) => self.doors.intent_stored(id, what, now, &mut self.outbox),
+            Waiting::Outcome(id, record) => {
+                if what.is_err() {
+                    self.outbox.keep_for_later(*record, now);
+                }
+                self.doors.outcome_stored(id, now, &mut self.outbox);
+            }
+            Waiting::Plain(record) => {
+                if what.is_err() {
+                    self.outbox.keep_for_later(*record, now);
+                }
+            }
+            Waiting::Backlog => {
+                if what.is_err() {
+                    self.outbox.backlog_failed(now);
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Now) {
+        self.doors.tick(now, &mut self.outbox);
+        self.leases.tick(now, &mut self.outbox);
+        self.outbox.retry(now);
+    }
+}
+
+/// Why an action was sent to a driver.
+#[derive(Debug)]
+enum Purpose {
+    /// For a command.
+    Attempt { id: AttemptId, account: AccountId },
+    /// To see what a door did.
+    Look { door: DoorId, account: AccountId },
+    /// To renew a lease.
+    Renew { account: AccountId, lease: String },
+}
+
+impl Purpose {
+    const fn account(&self) -> &AccountId {
+        match self {
+            Self::Attempt { account, .. } | Self::Look { account, .. } | Self::Renew { account, .. } => account,
+        }
+    }
+}
+
+/// What waits for a record to be durable.
+#[derive(Debug)]
+enum Waiting {
+    /// An attempt that may be acted on then.
+    Intent(AttemptId),
+    /// The caller of an attempt that has ended. The record is kept until it is written.
+    Outcome(AttemptId, Box<Record>),
+    /// Nobody; but it must not be lost.
+    Plain(Box<Record>),
+    /// The first record of the backlog.
+    Backlog,
+}
+
+/// Outputs on their way out, and what is waited for. Shared by the parts of the keeper.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    out: VecDeque<Output>,
+    acts: HashMap<ActId, Purpose>,
+    tickets: HashMap<Ticket, Waiting>,
+    backlog: VecDeque<Record>,
+    backlog_sent: bool,
+    retry_at: Option<Mono>,
+    failures: u32,
+    lost: u64,
+    next: u64,
+    dice: u64,
+}
+
+impl Outbox {
+    fn new(dice: u64) -> Self {
+        Self {
+            out: VecDeque::new(),
+            acts: HashMap::new(),
+            tickets: HashMap::new(),
+            backlog: VecDeque::new(),
+            backlog_sent: false,
+            retry_at: None,
+            failures: 0,
+            lost: 0,
+            next: 0,
+            dice,
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// The next number of a splitmix64 sequence: good for jitter and names, never for secrets.
+    fn roll(&mut self) -> u64 {
+        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.dice;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A random span of time, shorter than `most`.
+    fn jitter(&mut self, most: Duration) -> Duration {
+        let most = u64::try_from(most.as_micros()).unwrap_or(u64::MAX).max(1);
+        Duration::from_micros(self.roll() % most)
+    }
+
+    fn attempt_id(&mut self) -> AttemptId {
+        let bytes = (u128::from(self.roll()) << 64 | u128::from(self.roll())).to_be_bytes();
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+
+    fn publish(&mut self, notice: Notice) {
+        self.out.push_back(Output::Publish(notice));
+    }
+
+    fn reply(&mut self, id: AttemptId, at: At, attempt: Result<Attempt, CommandError>) {
+        self.out.push_back(Output::Reply { id, at, attempt });
+    }
+
+    fn act(&mut self, purpose: Purpose, target: Target, action: Action) {
+        let act = ActId(self.number());
+        let account = purpose.account().clone();
+        self.acts.insert(act, purpose);
+        self.out.push_back(Output::Act { act, account, target, action });
+    }
+
+    fn record(&mut self, waiting: Waiting, record: Record) {
+        let ticket = Ticket(self.number());
+        self.tickets.insert(ticket, waiting);
+        self.out.push_back(Output::Record { ticket, record });
+    }
+
+    fn record_intent(&mut self, id: AttemptId, record: Record) {
+        self.record(Waiting::Intent(id), record);
+    }
+
+    fn record_outcome(&mut self, id: AttemptId, record: Record) {
+        self.record(Waiting::Outcome(id, Box::new(record.clone())), record);
+    }
+
+    fn record_plain(&mut self, record: Record) {
+        self.record(Waiting::Plain(Box::new(record.clone())), record);
+    }
+
+    fn record_events(&mut self, events: Vec<NewEvent>) {
+        self.record_plain(Record::Events { events, seen: None });
+    }
+
+    fn keep_for_later(&mut self, record: Record, now: Now) {
+        if self.backlog.len() >= BACKLOG {
+            // Outcomes are what must not be lost: an intent without one shows as unknown for ever.
+            let victim = self.backlog.iter().position(|old| !old.is_vital()).unwrap_or(0);
+            self.backlog.remove(victim);
+            self.lost += 1;
+        }
+        self.backlog.push_back(record);
+        if self.retry_at.is_none() && !self.backlog_sent {
+            self.retry_at = Some(now.mono.plus(Duration::from_secs(1)));
+        }
+    }
+
+    fn retry(&mut self, now: Now) {
+        if self.retry_at.is_none_or(|at| at > now.mono) || self.backlog_sent {
+            return;
+        }
+        self.retry_at = None;
+        if let Some(record) = self.backlog.front().cloned() {
+            self.backlog_sent = true;
+            self.record(Waiting::Backlog, record);
+        }
+    }
+
+    fn wrote_backlog(&mut self) {
+        self.backlog.pop_front();
+        self.backlog_sent = false;
+        self.failures = 0;
+        if !self.backlog.is_empty() {
+            self.retry_at = Some(Mono::default());
+        }
+    }
+
+    fn backlog_failed(&mut self, now: Now) {
+        self.backlog_sent = false;
+        self.failures = (self.failures + 1).min(5);
+        self.retry_at = Some(now.mono.plus(Duration::from_secs(1 << self.failures)));
+    }
+}
+
+/// What the store did with an intent, as far as [`doors`] cares.
+type Stored = Result<WrittenAs, StoreFailed>;

@@ -1,0 +1,303 @@
+//! What happens at a door: commands wait in its mailbox, go out one at a time, and end with what was seen.
+//!
+//! # Truth
+//! A vendor's OK is only `accepted`. Polled evidence counts if it was *requested* after the vendor's answer; pushed
+//! evidence and a contact if they were *received* after it. Agreeing evidence confirms at once; the opposite, still
+//! seen at the end of the window, contradicts; nothing usable leaves the attempt unconfirmed.
+
+mod attempt;
+mod sight;
+mod timed;
+
+use super::{Command, CommandError, Notice, Outbox, Purpose, StoreFailed, Stored};
+use crate::{
+    Mono, Now,
+    driver::{Action, Done, Fault, Found, How, Sight, Target},
+    keeper::At,
+    policy,
+    record::{NewEvent, Record},
+    setup::{AccountSetup, DoorSetup, OpenIntent},
+};
+use attempt::{AttemptCell, Phase};
+use doorward_wire::{
+    Time,
+    account::AccountId,
+    attempt::{ActionWord, Actor, ActorKind, Attempt, AttemptId, AttemptState, Reason},
+    door::{Capability, Door, DoorId, DoorKind, DoorState, Evidence, EvidenceKind},
+    event::EventKind,
+};
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    time::Duration,
+};
+
+/// A command without `not_after` is stale this long after it was accepted.
+const FRESH_FOR: Duration = Duration::from_secs(10);
+/// A `not_after` further ahead than this is refused.
+const MOST_AHEAD: Duration = Duration::from_mins(1);
+/// Commands that may wait at one door.
+const MAILBOX: usize = 16;
+/// How long a finished attempt is remembered: corrections and repeated ids.
+const REMEMBER: Duration = Duration::from_mins(1);
+/// After an attempt ended, the opposite pushed within this time of the answer corrects it.
+const CORRECTION: Duration = Duration::from_secs(30);
+/// How long the last look after a command may take before the attempt ends without it.
+const LAST_LOOK: Duration = Duration::from_secs(15);
+/// Battery levels at or below this many per cent are told.
+const BATTERY_LOW: u8 = 20;
+
+#[derive(Debug, Default)]
+pub(super) struct Doors {
+    cells: BTreeMap<DoorId, DoorCell>,
+    externals: HashMap<(AccountId, String), DoorId>,
+    attempts: HashMap<AttemptId, AttemptCell>,
+    timers: BTreeSet<(Mono, Timer)>,
+}
+
+/// What a door waits for. A timer that fires too early or for nothing is harmless: its subject looks at the time again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// An attempt's window ends, or it is forgotten.
+    Attempt(AttemptId),
+    /// A look after a command.
+    Look(DoorId),
+    /// Evidence gets too old.
+    Stale(DoorId),
+    /// The door locks itself.
+    AutoLock(DoorId),
+}
+
+#[derive(Debug)]
+struct DoorCell {
+    setup: DoorSetup,
+    verify: Vec<Duration>,
+    stale_after: Duration,
+    /// What was last seen of the bolt; gone when it is too old.
+    seen: Option<Seen>,
+    since: Option<Time>,
+    /// When it was first seen unlocked, until it is seen locked: looking away in between does not start this anew.
+    unlocked_since: Option<Mono>,
+    /// The state that was last told by an event.
+    told: Option<DoorState>,
+    evidence: VecDeque<Evidence>,
+    online: Option<bool>,
+    battery: Option<u8>,
+    contact_open: Option<bool>,
+    raw: Option<serde_json::Value>,
+    /// Commands in their order. The first one holds the mailbox until the driver came back.
+    mailbox: VecDeque<AttemptId>,
+    /// The newest attempt that was sent.
+    newest: Option<AttemptId>,
+    /// When the driver last came back from a command: polls requested before it say nothing.
+    answered: Option<Mono>,
+    /// Looks still to come.
+    looks: VecDeque<Mono>,
+    auto_lock_at: Option<Mono>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    state: DoorState,
+    at: Mono,
+}
+
+impl Doors {
+    pub(super) fn set_up(&mut self, setup: DoorSetup, verify: Vec<Duration>, stale_after: Duration, now: Now, outbox: &mut Outbox) {
+        let id = setup.id.clone();
+        self.externals.insert((setup.account.clone(), setup.external.clone()), id.clone());
+        match self.cells.get_mut(&id) {
+            Some(cell) => {
+                cell.setup = setup;
+                cell.verify = verify;
+                cell.stale_after = stale_after;
+            }
+            None => {
+                self.cells.insert(id.clone(), DoorCell::new(setup, verify, stale_after));
+            }
+        }
+        self.plan_auto_lock(&id, now);
+        self.publish(&id, outbox);
+    }
+
+    pub(super) fn set_verify(&mut self, account: &AccountSetup) {
+        for cell in self.cells.values_mut().filter(|cell| cell.setup.account == account.id) {
+            cell.verify.clone_from(&account.verify);
+            cell.stale_after = account.stale_after;
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: &DoorId, outbox: &mut Outbox) {
+        if let Some(cell) = self.cells.remove(id) {
+            self.externals.remove(&(cell.setup.account, cell.setup.external));
+            for waiting in cell.mailbox {
+                self.attempts.remove(&waiting);
+            }
+            outbox.publish(Notice::DoorGone(id.clone()));
+        }
+    }
+
+    pub(super) fn remove_account(&mut self, account: &AccountId, outbox: &mut Outbox) {
+        let gone: Vec<DoorId> =
+            self.cells.values().filter(|cell| cell.setup.account == *account).map(|cell| cell.setup.id.clone()).collect();
+        for id in gone {
+            self.remove(&id, outbox);
+        }
+    }
+
+    pub(super) fn found(
+        &mut self,
+        account: &AccountId,
+        found: Vec<Found>,
+        verify: &[Duration],
+        stale_after: Duration,
+        now: Now,
+        outbox: &mut Outbox,
+    ) {
+        let listed: BTreeSet<&str> = found.iter().map(|door| door.external.as_str()).collect();
+        let missing: Vec<DoorId> = self
+            .cells
+            .values()
+            .filter(|cell| cell.setup.account == *account && !listed.contains(cell.setup.external.as_str()))
+            .map(|cell| cell.setup.id.clone())
+            .collect();
+        for id in missing {
+            self.set_online(&id, false, now, outbox);
+        }
+        for door in found {
+            match self.externals.get(&(account.clone(), door.external.clone())).cloned() {
+                Some(id) => self.found_again(&id, door, outbox),
+                None => self.found_new(account, door, verify, stale_after, now, outbox),
+            }
+        }
+    }
+
+    fn found_again(&mut self, id: &DoorId, door: Found, outbox: &mut Outbox) {
+        let Some(cell) = self.cells.get_mut(id) else { return };
+        if !cell.setup.managed && cell.setup.capabilities != door.capabilities {
+            cell.setup.capabilities = door.capabilities;
+            outbox.record_plain(Record::Door { door: Box::new(cell.setup.clone()), events: Vec::new() });
+            self.publish(id, outbox);
+        }
+    }
+
+    fn found_new(&mut self, account: &AccountId, door: Found, verify: &[Duration], stale_after: Duration, now: Now, outbox: &mut Outbox) {
+        let wish = DoorId::from_name(&door.name, "door");
+        let id = std::iter::once(wish.clone())
+            .chain((2..=u32::MAX).map(|number| wish.numbered(number)))
+            .find(|id| !self.cells.contains_key(id))
+            .unwrap_or(wish);
+        // The neighbour's site is the best guess: an account's locks hang in one house.
+        let neighbour = self.cells.values().find(|cell| cell.setup.account == *account).or_else(|| self.cells.values().next());
+        let (site, time_zone) =
+            neighbour.map_or_else(|| ("home".into(), String::new()), |cell| (cell.setup.site.clone(), cell.setup.time_zone.clone()));
+        let setup = DoorSetup {
+            id: id.clone(),
+            name: door.name,
+            site,
+            time_zone,
+            kind: door.kind,
+            account: account.clone(),
+            external: door.external,
+            capabilities: door.capabilities,
+            confirm_within: Duration::from_secs(5),
+            auto_lock: crate::setup::AutoLock::default(),
+            fail_open: false,
+            managed: false,
+            last_state: None,
+        };
+        let event = NewEvent::new(now.utc, EventKind::DoorAdded).door(&id).account(account).data(json!({ "name": setup.name }));
+        outbox.record_plain(Record::Door { door: Box::new(setup.clone()), events: vec![event] });
+        self.set_up(setup, verify.to_vec(), stale_after, now, outbox);
+    }
+
+    pub(super) fn account_down(&mut self, account: &AccountId, now: Now, outbox: &mut Outbox) {
+        let doors: Vec<DoorId> =
+            self.cells.values().filter(|cell| cell.setup.account == *account).map(|cell| cell.setup.id.clone()).collect();
+        for id in doors {
+            if let Some(cell) = self.cells.get_mut(&id) {
+                cell.forget_state();
+            }
+            self.set_online(&id, false, now, outbox);
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    fn publish(&self, id: &DoorId, outbox: &mut Outbox) {
+        if let Some(cell) = self.cells.get(id) {
+            outbox.publish(Notice::Door(cell.view(&self.attempts)));
+        }
+    }
+
+    fn cell_of(&mut self, attempt: AttemptId) -> Option<(&mut AttemptCell, &mut DoorCell)> {
+        let attempt = self.attempts.get_mut(&attempt)?;
+        let cell = self.cells.get_mut(&attempt.view.door)?;
+        Some((attempt, cell))
+    }
+}
+
+impl DoorCell {
+    fn new(setup: DoorSetup, verify: Vec<Duration>, stale_after: Duration) -> Self {
+        Self {
+            told: setup.last_state,
+            setup,
+            verify,
+            stale_after,
+            seen: None,
+            since: None,
+            unlocked_since: None,
+            evidence: VecDeque::new(),
+            online: None,
+            battery: None,
+            contact_open: None,
+            raw: None,
+            mailbox: VecDeque::new(),
+            newest: None,
+            answered: None,
+            looks: VecDeque::new(),
+            auto_lock_at: None,
+        }
+    }
+
+    fn forget_state(&mut self) {
+        self.seen = None;
+        self.since = None;
+        self.contact_open = None;
+    }
+
+    fn target(&self) -> Target {
+        Target::Door { id: self.setup.id.clone(), external: self.setup.external.clone(), time_zone: self.setup.time_zone.clone() }
+    }
+
+    fn view(&self, attempts: &HashMap<AttemptId, AttemptCell>) -> Door {
+        let attempt = self.newest.or(self.mailbox.front().copied()).and_then(|id| attempts.get(&id));
+        let moving = attempt.filter(|attempt| attempt.moves()).map(|attempt| attempt.view.action);
+        let state = match (moving, self.seen.map(|seen| seen.state)) {
+            (Some(ActionWord::Lock), seen) if seen != Some(DoorState::Locked) => DoorState::Locking,
+            (Some(ActionWord::Unlock | ActionWord::Open), seen) if !matches!(seen, Some(DoorState::Unlocked | DoorState::Open)) => {
+                DoorState::Unlocking
+            }
+            (_, seen) => seen.unwrap_or(DoorState::Unknown),
+        };
+        Door {
+            id: self.setup.id.clone(),
+            name: self.setup.name.clone(),
+            site: self.setup.site.clone(),
+            kind: self.setup.kind,
+            state,
+            since: self.since,
+            online: self.online,
+            battery: self.battery,
+            capabilities: self.setup.capabilities.clone(),
+            evidence: self.evidence.iter().cloned().collect(),
+            account: Some(self.setup.account.to_string()),
+            external: Some(self.setup.external.clone()),
+            contact_open: self.contact_open,
+            managed: self.setup.managed.then(|| "config".into()),
+            attempt: attempt.map(|attempt| attempt.view.clone()),
+        }
+    }
+}

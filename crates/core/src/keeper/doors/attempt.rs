@@ -1,0 +1,506 @@
+//! One command from its acceptance to its end.
+
+use super::{
+    Action, ActionWord, ActorKind, At, Attempt, AttemptId, AttemptState, CORRECTION, Capability, Command, CommandError, Done, DoorId,
+    DoorKind, DoorState, Doors, EventKind, Evidence, EvidenceKind, FRESH_FOR, Fault, LAST_LOOK, MAILBOX, MOST_AHEAD, Mono, NewEvent,
+    Notice, Now, OpenIntent, Outbox, Purpose, REMEMBER, Reason, Record, StoreFailed, Stored, Time, Timer, json, policy,
+};
+use crate::{
+    driver::{Family, Once},
+    record::WrittenAs,
+};
+
+/// An attempt while the keeper remembers it.
+#[derive(Debug)]
+pub(super) struct AttemptCell {
+    pub(super) view: Attempt,
+    pub(super) phase: Phase,
+    not_after: Time,
+    fail_open: bool,
+}
+
+/// How far an attempt is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Phase {
+    /// Its intent is on its way to the store.
+    Recording,
+    /// Its intent is durable; other commands are before it.
+    Waiting,
+    /// The right to act is on its way to the store.
+    Claiming,
+    /// The driver is at it.
+    Acting,
+    /// The driver came back; what the door did is looked for.
+    Verifying {
+        /// When the driver came back.
+        answered: Mono,
+        /// What was last seen of it since.
+        last: Option<Agreement>,
+    },
+    /// Its end is on its way to the store, or written.
+    Ended {
+        /// When the driver came back, if it did.
+        answered: Option<Mono>,
+        /// When it may be forgotten.
+        forget: Mono,
+    },
+}
+
+/// What evidence says about a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Agreement {
+    /// The door did it.
+    Agrees,
+    /// The door did not, or did the opposite.
+    Opposite(DoorState),
+    /// It says nothing about it.
+    Neither,
+}
+
+impl AttemptCell {
+    /// Whether the door may be moving because of it.
+    pub(super) const fn moves(&self) -> bool {
+        matches!(self.phase, Phase::Acting | Phase::Verifying { .. })
+    }
+
+    pub(super) fn judge(&self, state: DoorState) -> Agreement {
+        match (self.view.action, state) {
+            (ActionWord::Lock, DoorState::Locked)
+            | (ActionWord::Unlock | ActionWord::Open, DoorState::Unlocked | DoorState::Open)
+            | (ActionWord::Refresh, _) => Agreement::Agrees,
+            (ActionWord::Lock, DoorState::Unlocked | DoorState::Open | DoorState::Jammed)
+            | (ActionWord::Unlock | ActionWord::Open, DoorState::Locked | DoorState::Jammed) => Agreement::Opposite(state),
+            (_, DoorState::Locking | DoorState::Unlocking | DoorState::Unknown) => Agreement::Neither,
+        }
+    }
+}
+
+impl Doors {
+    pub(in crate::keeper) fn command(&mut self, command: &Command, now: Now, outbox: &mut Outbox) {
+        let id = command.id;
+        if let Some(known) = self.attempts.get(&id) {
+            let same = known.view.door == command.door && known.view.action == command.action;
+            let answer = if same { Ok(known.view.clone()) } else { Err(CommandError::Conflict) };
+            let finished = same && known.view.state.is_final();
+            outbox.reply(id, At::Accepted, answer.clone());
+            if finished {
+                outbox.reply(id, At::Finished, answer);
+            }
+            return;
+        }
+        let Some(cell) = self.cells.get_mut(&command.door) else {
+            return outbox.reply(id, At::Accepted, Err(CommandError::UnknownDoor));
+        };
+        if command.not_after.is_some_and(|at| at > now.utc.plus(MOST_AHEAD)) {
+            return outbox.reply(id, At::Accepted, Err(CommandError::TooFarAhead));
+        }
+        let not_after = command.not_after.unwrap_or_else(|| now.utc.plus(FRESH_FOR));
+        let refusal = refusal(command, cell.setup.capabilities.as_slice(), cell.mailbox.len(), not_after, now);
+        let state = if refusal.is_some() { AttemptState::Refused } else { AttemptState::Pending };
+        let view = Attempt {
+            id,
+            door: command.door.clone(),
+            action: command.action,
+            state,
+            reason: refusal.as_ref().map(|(reason, _)| *reason),
+            detail: refusal.map(|(_, detail)| detail),
+            actor: command.actor.clone(),
+            evidence: Vec::new(),
+            created: now.utc,
+            finished: state.is_final().then_some(now.utc),
+        };
+        let account = cell.setup.account.clone();
+        let fail_open = cell.setup.fail_open && command.actor.kind == ActorKind::Admin;
+        let phase = if state.is_final() { ended(None, now) } else { Phase::Recording };
+        self.attempts.insert(id, AttemptCell { view: view.clone(), phase, not_after, fail_open });
+        if command.action == ActionWord::Refresh && !state.is_final() {
+            return self.act(id, now, outbox);
+        }
+        let claim = !state.is_final() && cell.mailbox.is_empty();
+        let events = if state.is_final() {
+            vec![about(&view, EventKind::DoorRefused, now)]
+        } else {
+            cell.mailbox.push_back(id);
+            vec![about(&view, EventKind::AttemptRequested, now).data(json!({ "action": view.action }))]
+        };
+        outbox.record_intent(id, Record::Intent { attempt: view, account, not_after, claim, events });
+    }
+
+    /// What the last run left open. If it was claimed it may have been sent, and nobody knows what came of it.
+    pub(in crate::keeper) fn close_open_intent(intent: OpenIntent, now: Now, outbox: &mut Outbox) {
+        let OpenIntent { mut attempt, acted } = intent;
+        let kind = if acted {
+            attempt.state = AttemptState::Unconfirmed;
+            attempt.reason = Some(Reason::OutcomeUnknown);
+            attempt.detail = Some("doorward stopped before it knew what came of this command. Look at the door.".into());
+            EventKind::DoorUnconfirmed
+        } else {
+            attempt.state = AttemptState::Refused;
+            attempt.reason = Some(Reason::StaleCommand);
+            attempt.detail = Some("doorward stopped before this command was sent.".into());
+            EventKind::DoorRefused
+        };
+        attempt.finished = Some(now.utc);
+        let events = vec![about(&attempt, kind, now), finished(&attempt, now)];
+        outbox.record_plain(Record::Outcome { attempt, events });
+    }
+
+    pub(in crate::keeper) fn intent_stored(&mut self, id: AttemptId, stored: Stored, now: Now, outbox: &mut Outbox) {
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        match stored {
+            Ok(WrittenAs::Known(known)) => {
+                let same = known.door == attempt.view.door && known.action == attempt.view.action;
+                let door = attempt.view.door.clone();
+                let answer = if same { Ok(*known) } else { Err(CommandError::Conflict) };
+                self.attempts.remove(&id);
+                self.leave_mailbox(&door, id, now, outbox);
+                let over = answer.as_ref().map_or(true, |known| known.state.is_final());
+                outbox.reply(id, At::Accepted, answer.clone());
+                if over {
+                    outbox.reply(id, At::Finished, answer);
+                }
+            }
+            Ok(WrittenAs::Plain) => {
+                let refused = attempt.view.state.is_final();
+                if attempt.phase == Phase::Recording {
+                    attempt.phase = Phase::Waiting;
+                }
+                outbox.reply(id, At::Accepted, Ok(attempt.view.clone()));
+                if refused {
+                    outbox.reply(id, At::Finished, Ok(attempt.view.clone()));
+                    self.remember_end(id);
+                } else {
+                    let door = attempt.view.door.clone();
+                    self.next(&door, now, outbox);
+                }
+            }
+            Ok(WrittenAs::Claim(true)) => {
+                if attempt.phase == Phase::Recording {
+                    outbox.reply(id, At::Accepted, Ok(attempt.view.clone()));
+                }
+                self.act(id, now, outbox);
+            }
+            Ok(WrittenAs::Claim(false)) => {
+                // Another copy of doorward owns this account, or has claimed this very command. It writes the outcome.
+                let door = attempt.view.door.clone();
+                let view = attempt.view.clone();
+                self.attempts.remove(&id);
+                outbox.reply(id, At::Accepted, Ok(view));
+                self.leave_mailbox(&door, id, now, outbox);
+            }
+            Err(failed) => self.intent_not_stored(id, &failed, now, outbox),
+        }
+    }
+
+    /// Rule 4: what cannot be written down is not done, except at a door that is a way out.
+    fn intent_not_stored(&mut self, id: AttemptId, failed: &StoreFailed, now: Now, outbox: &mut Outbox) {
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        if attempt.fail_open && !attempt.view.state.is_final() {
+            outbox.reply(id, At::Accepted, Ok(attempt.view.clone()));
+            return self.act(id, now, outbox);
+        }
+        if !attempt.view.state.is_final() {
+            attempt.view.state = AttemptState::Refused;
+            attempt.view.reason = Some(Reason::AuditUnavailable);
+            attempt.view.detail = Some(format!("doorward could not write this down, so it was not done: {}", failed.0));
+            attempt.view.finished = Some(now.utc);
+        }
+        attempt.phase = ended(None, now);
+        let view = attempt.view.clone();
+        outbox.reply(id, At::Accepted, Ok(view.clone()));
+        outbox.reply(id, At::Finished, Ok(view.clone()));
+        self.remember_end(id);
+        self.leave_mailbox(&view.door, id, now, outbox);
+        // The intent may have reached the disk although the store said no: then this closes it.
+        outbox.record_plain(Record::Outcome { events: vec![about(&view, EventKind::DoorRefused, now)], attempt: view });
+    }
+
+    /// Sends the attempt to its driver, if it is still fresh.
+    fn act(&mut self, id: AttemptId, now: Now, outbox: &mut Outbox) {
+        let Some((attempt, cell)) = self.cell_of(id) else { return };
+        if now.utc > attempt.not_after {
+            return self.end(id, AttemptState::Refused, Some((Reason::StaleCommand, stale())), now, outbox);
+        }
+        let once = Once { not_after: attempt.not_after };
+        let action = match attempt.view.action {
+            ActionWord::Open => Action::Open(once),
+            ActionWord::Lock => Action::Lock(once),
+            ActionWord::Unlock => Action::Unlock(once),
+            ActionWord::Refresh => Action::Refresh,
+        };
+        attempt.phase = Phase::Acting;
+        let door = attempt.view.door.clone();
+        let view = attempt.view.clone();
+        let target = cell.target();
+        let account = cell.setup.account.clone();
+        if view.action == ActionWord::Refresh {
+            outbox.reply(id, At::Accepted, Ok(view.clone()));
+        } else {
+            let older = cell.newest.replace(id);
+            cell.looks.clear();
+            if let Some(older) = older.filter(|older| *older != id) {
+                self.supersede(older, now, outbox);
+            }
+        }
+        outbox.publish(Notice::Attempt(view));
+        outbox.act(Purpose::Attempt { id, account }, target, action);
+        self.publish(&door, outbox);
+    }
+
+    /// What is seen from now on says nothing about an older command.
+    fn supersede(&mut self, id: AttemptId, now: Now, outbox: &mut Outbox) {
+        if let Some(AttemptCell { phase: Phase::Verifying { .. }, .. }) = self.attempts.get(&id) {
+            let detail = "A newer command was sent before anybody saw what this one did.".into();
+            self.end(id, AttemptState::Unconfirmed, Some((Reason::Superseded, detail)), now, outbox);
+        }
+    }
+
+    /// The driver came back.
+    pub(in crate::keeper) fn acted(&mut self, id: AttemptId, result: Result<Done, Fault>, now: Now, outbox: &mut Outbox) {
+        let Some((attempt, cell)) = self.cell_of(id) else { return };
+        if attempt.phase != Phase::Acting {
+            return;
+        }
+        let door = attempt.view.door.clone();
+        if attempt.view.action == ActionWord::Refresh {
+            return self.refreshed(id, result, now, outbox);
+        }
+        cell.answered = Some(now.mono);
+        match result {
+            Ok(done) => {
+                attempt.view.evidence.push(Evidence { kind: EvidenceKind::Accepted, state: None, at: now.utc });
+                attempt.phase = Phase::Verifying { answered: now.mono, last: None };
+                if let Some(raw) = done.raw {
+                    cell.raw = Some(raw);
+                }
+                cell.looks = cell.verify.iter().map(|offset| now.mono.plus(*offset)).collect();
+                let window = cell.verify.last().map_or(cell.setup.confirm_within, |last| *last + LAST_LOOK);
+                outbox.publish(Notice::Attempt(attempt.view.clone()));
+                self.timers.insert((now.mono.plus(window), Timer::Attempt(id)));
+                if let Some(sight) = done.sight {
+                    self.sight(&door, sight, now, outbox);
+                }
+            }
+            Err(fault) => {
+                if fault.family == Family::Timeout {
+                    // Nobody knows: the attempt says so, and the door is looked at all the same.
+                    cell.looks = cell.verify.iter().map(|offset| now.mono.plus(*offset)).collect();
+                }
+                let (state, reason) = verdict(&fault);
+                self.end(id, state, Some((reason, fault.person)), now, outbox);
+            }
+        }
+        self.plan_look(&door);
+        self.leave_mailbox(&door, id, now, outbox);
+        self.publish(&door, outbox);
+    }
+
+    /// A person asked for the state: nothing is written about it.
+    fn refreshed(&mut self, id: AttemptId, result: Result<Done, Fault>, now: Now, outbox: &mut Outbox) {
+        let Some((attempt, _)) = self.cell_of(id) else { return };
+        let door = attempt.view.door.clone();
+        let mut sight = None;
+        match result {
+            Ok(done) => {
+                attempt.view.state = if done.sight.is_some() { AttemptState::Confirmed } else { AttemptState::Unconfirmed };
+                sight = done.sight;
+            }
+            Err(fault) => {
+                let (state, reason) = verdict(&fault);
+                attempt.view.state = state;
+                attempt.view.reason = Some(reason);
+                attempt.view.detail = Some(fault.person);
+            }
+        }
+        attempt.view.finished = Some(now.utc);
+        attempt.phase = ended(None, now);
+        let view = attempt.view.clone();
+        if let Some(sight) = sight {
+            self.sight(&door, sight, now, outbox);
+        }
+        self.remember_end(id);
+        outbox.publish(Notice::Attempt(view.clone()));
+        outbox.reply(id, At::Finished, Ok(view));
+    }
+
+    /// Ends an attempt. Nothing is published as an event before it is written.
+    pub(super) fn end(&mut self, id: AttemptId, state: AttemptState, why: Option<(Reason, String)>, now: Now, outbox: &mut Outbox) {
+        let Some((attempt, cell)) = self.cell_of(id) else { return };
+        let correction = attempt.view.state.is_final();
+        let answered = match attempt.phase {
+            Phase::Verifying { answered, .. } => Some(answered),
+            Phase::Ended { answered, .. } => answered,
+            Phase::Recording | Phase::Waiting | Phase::Claiming | Phase::Acting => None,
+        };
+        attempt.view.state = state;
+        (attempt.view.reason, attempt.view.detail) = why.map_or((None, None), |(reason, detail)| (Some(reason), Some(detail)));
+        attempt.view.finished = Some(now.utc);
+        attempt.phase = ended(answered, now);
+        let view = attempt.view.clone();
+        if cell.newest == Some(id) && view.reason != Some(Reason::OutcomeUnknown) {
+            cell.looks.clear();
+        }
+        let strike = cell.setup.kind != DoorKind::Bolt && view.action == ActionWord::Open;
+        let kind = match state {
+            AttemptState::Pending => None,
+            AttemptState::Confirmed => (strike && cell.setup.kind != DoorKind::Foreign).then_some(EventKind::DoorOpened),
+            AttemptState::Unconfirmed => Some(EventKind::DoorUnconfirmed),
+            AttemptState::Contradicted => Some(EventKind::DoorContradicted),
+            AttemptState::Refused => Some(EventKind::DoorRefused),
+            AttemptState::Failed => Some(EventKind::DoorFailed),
+        };
+        let mut events: Vec<NewEvent> = kind.map(|kind| about(&view, kind, now)).into_iter().collect();
+        events.push(finished(&view, now).data(json!({ "action": view.action, "state": view.state, "corrected": correction })));
+        outbox.publish(Notice::Attempt(view.clone()));
+        let door = view.door.clone();
+        outbox.record_outcome(id, Record::Outcome { attempt: view, events });
+        self.remember_end(id);
+        if self.cells.get(&door).is_some_and(|cell| cell.mailbox.contains(&id)) {
+            self.leave_mailbox(&door, id, now, outbox);
+        }
+        self.publish(&door, outbox);
+    }
+
+    pub(in crate::keeper) fn outcome_stored(&mut self, id: AttemptId, _now: Now, outbox: &mut Outbox) {
+        if let Some(attempt) = self.attempts.get(&id) {
+            outbox.reply(id, At::Finished, Ok(attempt.view.clone()));
+        }
+    }
+
+    /// The window of an attempt is over, or it can be forgotten.
+    pub(super) fn attempt_due(&mut self, id: AttemptId, now: Now, outbox: &mut Outbox) {
+        match self.attempts.get(&id).map(|attempt| attempt.phase) {
+            Some(Phase::Verifying { answered, .. }) => {
+                let due = self.cell_of(id).map(|(_, cell)| cell.verify.last().map_or(cell.setup.confirm_within, |last| *last + LAST_LOOK));
+                if due.is_some_and(|window| now.mono >= answered.plus(window)) {
+                    self.conclude(id, now, outbox);
+                }
+            }
+            Some(Phase::Ended { forget, .. }) if now.mono >= forget => {
+                if let Some((_, cell)) = self.cell_of(id)
+                    && cell.newest == Some(id)
+                {
+                    cell.newest = None;
+                    let door = cell.setup.id.clone();
+                    self.attempts.remove(&id);
+                    return self.publish(&door, outbox);
+                }
+                self.attempts.remove(&id);
+            }
+            Some(Phase::Recording | Phase::Waiting | Phase::Claiming | Phase::Acting | Phase::Ended { .. }) | None => {}
+        }
+    }
+
+    /// Nothing more will be looked at: what was last seen decides.
+    pub(super) fn conclude(&mut self, id: AttemptId, now: Now, outbox: &mut Outbox) {
+        let Some(AttemptCell { phase: Phase::Verifying { last, .. }, view, .. }) = self.attempts.get(&id) else { return };
+        match last {
+            Some(Agreement::Opposite(DoorState::Jammed)) => {
+                let detail = "The bolt is stuck. Look at the door.".into();
+                self.end(id, AttemptState::Contradicted, Some((Reason::Jammed, detail)), now, outbox);
+            }
+            Some(Agreement::Opposite(seen)) => {
+                let detail = format!("The lock's cloud accepted the command, but the door was still seen {seen}.");
+                self.end(id, AttemptState::Contradicted, Some((Reason::Contradicted, detail)), now, outbox);
+            }
+            Some(Agreement::Agrees | Agreement::Neither) | None => {
+                let detail = format!("The {} was sent and accepted; nobody saw what the door did.", view.action);
+                self.end(id, AttemptState::Unconfirmed, Some((Reason::NoEvidence, detail)), now, outbox);
+            }
+        }
+    }
+
+    fn leave_mailbox(&mut self, door: &DoorId, id: AttemptId, now: Now, outbox: &mut Outbox) {
+        if let Some(cell) = self.cells.get_mut(door) {
+            cell.mailbox.retain(|waiting| *waiting != id);
+            self.next(door, now, outbox);
+        }
+    }
+
+    /// Claims the command that is first in the mailbox, if it waits and is still fresh.
+    fn next(&mut self, door: &DoorId, now: Now, outbox: &mut Outbox) {
+        let Some(id) = self.cells.get(door).and_then(|cell| cell.mailbox.front().copied()) else { return };
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        if attempt.phase != Phase::Waiting {
+            return;
+        }
+        if now.utc > attempt.not_after {
+            return self.end(id, AttemptState::Refused, Some((Reason::StaleCommand, stale())), now, outbox);
+        }
+        attempt.phase = Phase::Claiming;
+        outbox.record_intent(id, Record::Claim { attempt: id });
+    }
+
+    fn remember_end(&mut self, id: AttemptId) {
+        if let Some(AttemptCell { phase: Phase::Ended { forget, .. }, .. }) = self.attempts.get(&id) {
+            self.timers.insert((*forget, Timer::Attempt(id)));
+        }
+    }
+
+    /// The newest attempt at a door, while a correction by what was pushed is still possible.
+    pub(super) fn correctable(&self, door: &DoorId, now: Now) -> Option<(AttemptId, AttemptState)> {
+        let id = self.cells.get(door)?.newest?;
+        let attempt = self.attempts.get(&id)?;
+        match attempt.phase {
+            Phase::Ended { answered: Some(answered), .. } if now.mono.since(answered) <= CORRECTION => Some((id, attempt.view.state)),
+            Phase::Recording | Phase::Waiting | Phase::Claiming | Phase::Acting | Phase::Verifying { .. } | Phase::Ended { .. } => None,
+        }
+    }
+}
+
+const fn ended(answered: Option<Mono>, now: Now) -> Phase {
+    Phase::Ended { answered, forget: Mono(now.mono.0.saturating_add(REMEMBER)) }
+}
+
+fn stale() -> String {
+    "The command waited too long and was not sent. Try again.".into()
+}
+
+/// An event about an attempt.
+pub(super) fn about(attempt: &Attempt, kind: EventKind, now: Now) -> NewEvent {
+    NewEvent::new(now.utc, kind)
+        .door(&attempt.door)
+        .actor(&attempt.actor)
+        .attempt(attempt.id)
+        .reason(attempt.reason)
+        .data(json!({ "action": attempt.action, "detail": attempt.detail }))
+}
+
+fn finished(attempt: &Attempt, now: Now) -> NewEvent {
+    about(attempt, EventKind::AttemptFinished, now).data(json!({ "action": attempt.action, "state": attempt.state }))
+}
+
+/// Everything that stands against a command before it is written down as one to be done.
+fn refusal(command: &Command, can: &[Capability], waiting: usize, not_after: Time, now: Now) -> Option<(Reason, String)> {
+    let needs = match command.action {
+        ActionWord::Open => Capability::Open,
+        ActionWord::Lock => Capability::Lock,
+        ActionWord::Unlock => Capability::Unlock,
+        ActionWord::Refresh => Capability::Refresh,
+    };
+    let decision = policy::decide(&command.rights, &command.door, command.action, now.utc);
+    if let Some(reason) = decision.denied {
+        return Some((reason, format!("Not allowed: {}.", decision.reasons.join("; "))));
+    }
+    if !can.contains(&needs) {
+        return Some((Reason::NotCapable, format!("This door cannot {}.", command.action)));
+    }
+    if now.utc > not_after {
+        return Some((Reason::StaleCommand, stale()));
+    }
+    if waiting >= MAILBOX {
+        return Some((Reason::Busy, "Too many commands wait at this door. Wait until they are done.".into()));
+    }
+    None
+}
+
+/// How an attempt ends that its driver could not carry out.
+fn verdict(fault: &Fault) -> (AttemptState, Reason) {
+    match fault.family {
+        Family::Auth => (AttemptState::Failed, fault.reason.unwrap_or(Reason::NeedsSignIn)),
+        Family::Offline => (AttemptState::Failed, fault.reason.unwrap_or(Reason::Offline)),
+        Family::Refused => (AttemptState::Refused, fault.reason.unwrap_or(Reason::VendorRefused)),
+        Family::Protocol => (AttemptState::Failed, fault.reason.unwrap_or(Reason::Protocol)),
+        Family::Timeout => (AttemptState::Unconfirmed, Reason::OutcomeUnknown),
+    }
+}

@@ -1,0 +1,32 @@
+//! The rules of the house: what a door is asked, what is believed about it, and what is never done twice.
+//!
+//! The core has no IO, no tokio and no clock: time and dice are handed in. Around it, `doorward-engine` runs one loop.
+//!
+//! * [`keeper`] is the state machine: `handle`, `poll`, `deadline`.
+//! * [`policy::decide`] is the one function that says who may open what.
+//! * [`driver::Driver`] is what a vendor or a radio looks like from here; [`conformance`] is what each must pass.
+//!
+//! It must never wait, store, publish or speak to a network, and it must never believe a vendor's "OK".
+//!
+//! ```
+//! use doorward_core::{policy::{self, Rights}, Now};
+//! use doorward_wire::attempt::ActionWord;
+//!
+//! let door = "front_door".parse().unwrap();
+//! let decision = policy::decide(&Rights::none(), &door, ActionWord::Unlock, Now::default().utc);
+//! assert!(!decision.allowed, "no grant, no door");
+//! ```
+
+pub mod conformance;
+pub mod driver;
+pub mod keeper;
+pub mod policy;
+pub mod record;
+pub mod refusals;
+pub mod scope;
+mod secret;
+pub mod setup;
+mod time;
+
+pub use secret::Secret;
+pub use time::{Mono, Now};

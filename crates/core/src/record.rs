@@ -1,0 +1,163 @@
+//! What the keeper wants written down, and what comes back when it is durable.
+
+use doorward_wire::{
+    Time,
+    account::AccountId,
+    attempt::{Actor, Attempt, AttemptId, Reason},
+    door::{DoorId, DoorState},
+    event::{Event, EventKind},
+};
+
+use crate::setup::DoorSetup;
+
+/// An event that has no sequence number yet: it gets one when it is committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// When it happened.
+    pub time: Time,
+    /// What happened.
+    pub kind: EventKind,
+    /// The door that it is about.
+    pub door: Option<DoorId>,
+    /// The account that it is about.
+    pub account: Option<AccountId>,
+    /// Who did it; only kind and id are chained.
+    pub actor: Option<Actor>,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// The attempt that it belongs to.
+    pub attempt: Option<AttemptId>,
+    /// More about it.
+    pub data: serde_json::Value,
+}
+
+impl NewEvent {
+    /// An event about nothing in particular yet.
+    pub const fn new(time: Time, kind: EventKind) -> Self {
+        Self { time, kind, door: None, account: None, actor: None, reason: None, attempt: None, data: serde_json::Value::Null }
+    }
+
+    /// The same event, about this door.
+    #[must_use]
+    pub fn door(mut self, door: &DoorId) -> Self {
+        self.door = Some(door.clone());
+        self
+    }
+
+    /// The same event, about this account.
+    #[must_use]
+    pub fn account(mut self, account: &AccountId) -> Self {
+        self.account = Some(account.clone());
+        self
+    }
+
+    /// The same event, done by this actor.
+    #[must_use]
+    pub fn actor(mut self, actor: &Actor) -> Self {
+        self.actor = Some(actor.clone());
+        self
+    }
+
+    /// The same event, for this reason.
+    #[must_use]
+    pub const fn reason(mut self, reason: Option<Reason>) -> Self {
+        self.reason = reason;
+        self
+    }
+
+    /// The same event, belonging to this attempt.
+    #[must_use]
+    pub const fn attempt(mut self, attempt: AttemptId) -> Self {
+        self.attempt = Some(attempt);
+        self
+    }
+
+    /// The same event, with more about it.
+    #[must_use]
+    pub fn data(mut self, data: serde_json::Value) -> Self {
+        self.data = data;
+        self
+    }
+}
+
+/// One thing to write. Everything in one record is durable together, or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A command, before anything is done about it.
+    Intent {
+        /// The attempt; pending, or already refused.
+        attempt: Attempt,
+        /// The account whose owner may claim it.
+        account: AccountId,
+        /// The command is stale after this time.
+        not_after: Time,
+        /// Claim it in the same commit, because nothing else waits at this door.
+        claim: bool,
+        /// What is told about it.
+        events: Vec<NewEvent>,
+    },
+    /// The right to act on an attempt that waited in the mailbox. Only one claim of an attempt ever succeeds.
+    Claim {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// How an attempt ended, or how its end was corrected.
+    Outcome {
+        /// The attempt as it stands now.
+        attempt: Attempt,
+        /// What is told about it.
+        events: Vec<NewEvent>,
+    },
+    /// A door that a driver found, with the event that tells of it.
+    Door {
+        /// The door.
+        door: Box<DoorSetup>,
+        /// What is told about it.
+        events: Vec<NewEvent>,
+    },
+    /// Things that happened, with the state in which they left a door.
+    Events {
+        /// What happened.
+        events: Vec<NewEvent>,
+        /// The state last seen at a door, for the next start.
+        seen: Option<(DoorId, DoorState)>,
+    },
+}
+
+impl Record {
+    /// The events that are written with this record.
+    pub fn events(&self) -> &[NewEvent] {
+        match self {
+            Self::Intent { events, .. } | Self::Outcome { events, .. } | Self::Door { events, .. } | Self::Events { events, .. } => events,
+            Self::Claim { .. } => &[],
+        }
+    }
+
+    /// Whether the record is an intent or an outcome, which are written even when the disk is nearly full.
+    pub const fn is_vital(&self) -> bool {
+        match self {
+            Self::Intent { .. } | Self::Claim { .. } | Self::Outcome { .. } => true,
+            Self::Door { .. } | Self::Events { .. } => false,
+        }
+    }
+}
+
+/// A record that is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its events with their sequence numbers.
+    pub events: Vec<Event>,
+    /// What became of it.
+    pub what: WrittenAs,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WrittenAs {
+    /// It was written.
+    Plain,
+    /// The intent or claim was written; `true` when this instance may act on it.
+    Claim(bool),
+    /// The intent's identifier was used before: nothing was written.
+    Known(Box<Attempt>),
+}

@@ -1,0 +1,54 @@
+//! What a driver may use of the house.
+
+use crate::{clock::Clock, run::Message};
+use doorward_core::{
+    Now, Secret,
+    driver::{BoxFuture, Ctx, KeepError, Report},
+    keeper::Input,
+};
+use doorward_store::Store;
+use doorward_wire::account::AccountId;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+
+/// The house as the driver of one account sees it.
+pub struct AccountCtx {
+    pub(crate) account: AccountId,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) store: Store,
+    pub(crate) inputs: mpsc::UnboundedSender<Message>,
+}
+
+impl AccountCtx {
+    /// For a driver that does one thing while no house runs; what it reports goes nowhere.
+    pub fn alone(account: AccountId, clock: Arc<dyn Clock>, store: Store) -> Self {
+        Self { account, clock, store, inputs: mpsc::unbounded_channel().0 }
+    }
+}
+
+impl Ctx for AccountCtx {
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
+        self.clock.sleep_until(self.clock.now().mono.plus(span))
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        self.clock.fill(bytes);
+    }
+
+    fn keep<'a>(&'a self, key: &'a str, value: Secret<Vec<u8>>) -> BoxFuture<'a, Result<(), KeepError>> {
+        Box::pin(async move { self.store.keep(&self.account, key, &value).await.map_err(|error| KeepError(error.to_string())) })
+    }
+
+    fn kept<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Secret<Vec<u8>>>, KeepError>> {
+        Box::pin(async move { self.store.kept(&self.account, key).await.map_err(|error| KeepError(error.to_string())) })
+    }
+
+    fn report(&self, report: Report) {
+        // Nobody reads any more when the program stops.
+        let _ = self.inputs.send(Message::Input(Input::Report { account: self.account.clone(), report }));
+    }
+}

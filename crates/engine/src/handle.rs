@@ -1,0 +1,267 @@
+//! How everything else talks to the house.
+
+use crate::{
+    Board,
+    clock::Clock,
+    drivers::{Drivers, SetUpError},
+    fan::Fan,
+    post::Post,
+    run::Message,
+    scribe::Job,
+};
+use doorward_core::{
+    Now,
+    driver::{About, Action, Credential, Done, Entry, Fault, Settings, Target},
+    keeper::{At, Change, Command, CommandError, Input, Notice},
+    record::NewEvent,
+    setup::AccountSetup,
+};
+use doorward_store::{DoorEdit, Site, Store, StoreError, StoredAccount};
+use doorward_wire::{
+    account::AccountId,
+    attempt::{Actor, Attempt, AttemptId, Reason},
+    door::DoorId,
+    event::{Event, EventKind},
+};
+use serde_json::json;
+use std::{net::IpAddr, sync::Arc, time::Duration};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+/// A cheap, cloneable way into the house.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) board: Arc<Board>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) drivers: Arc<Drivers>,
+    pub(crate) fan: Fan,
+    pub(crate) inputs: mpsc::UnboundedSender<Message>,
+    pub(crate) jobs: mpsc::UnboundedSender<Job>,
+    pub(crate) post: Post,
+    pub(crate) store: Store,
+    pub(crate) instance: uuid::Uuid,
+}
+
+impl Handle {
+    /// Both clocks, now.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// The clock and dice of the program.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// What survives.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Doors, accounts and recent attempts as they stand now.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Everything that is told from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Notice>> {
+        self.fan.subscribe()
+    }
+
+    /// The drivers that this program has.
+    pub fn kinds(&self) -> &'static [Entry] {
+        self.drivers.entries()
+    }
+
+    /// What a driver is and can do.
+    pub fn about(&self, kind: &str) -> Option<About> {
+        self.drivers.about(kind)
+    }
+
+    /// Sends a command, and returns when it is written down and will be done, or is refused.
+    pub async fn submit(&self, command: Command) -> Result<Attempt, CommandError> {
+        let (caller, answer) = oneshot::channel();
+        self.send(Message::Wait(command.id, At::Accepted, caller))?;
+        self.send(Message::Input(Input::Command(Box::new(command))))?;
+        answer.await.map_err(|_| CommandError::Stopping)?
+    }
+
+    /// Waits until an attempt has ended, at most this long; then says how far it is.
+    pub async fn finish(&self, attempt: Attempt, within: Duration) -> Attempt {
+        if attempt.state.is_final() {
+            return attempt;
+        }
+        let (caller, answer) = oneshot::channel();
+        if self.send(Message::Wait(attempt.id, At::Finished, caller)).is_err() {
+            return attempt;
+        }
+        tokio::select! {
+            answer = answer => match answer {
+                Ok(Ok(ended)) => ended,
+                Ok(Err(_)) | Err(_) => attempt,
+            },
+            () = self.clock.sleep_until(self.clock.now().mono.plus(within)) => self.board.attempt(attempt.id).unwrap_or(attempt),
+        }
+    }
+
+    /// An attempt, recent or old.
+    pub async fn attempt(&self, id: AttemptId) -> Result<Option<Attempt>, StoreError> {
+        match self.board.attempt(id) {
+            Some(attempt) => Ok(Some(attempt)),
+            None => self.store.attempt(id).await,
+        }
+    }
+
+    /// Writes events that did not come from the keeper; they are durable when this returns.
+    pub async fn record(&self, events: Vec<NewEvent>) -> Result<Vec<Event>, StoreError> {
+        let (caller, answer) = oneshot::channel();
+        let stopping = || StoreError::Unavailable("doorward is stopping".into());
+        self.jobs.send(Job::Events(events, caller)).map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// Counts a refusal of a caller that did not say who it is.
+    pub fn refused(&self, reason: Reason, source: Option<IpAddr>) {
+        let _ = self.inputs.send(Message::Refused(reason, source));
+    }
+
+    /// Asks an account's driver for something that is not a command at a door.
+    pub async fn call(&self, account: &AccountId, action: Action) -> Result<Done, Fault> {
+        self.post.call(account, Target::Account, action).await
+    }
+
+    /// Asks a door for its state now. What comes back goes to the caller alone.
+    pub async fn look(&self, door: &DoorId) -> Result<Done, Fault> {
+        let setup = self.store.door(door).await.map_err(|error| Fault::offline(error.person(), error.to_string()))?;
+        let Some(setup) = setup else { return Err(Fault::refused("There is no such door.", "unknown door")) };
+        let target = Target::Door { id: setup.id, external: setup.external, time_zone: setup.time_zone };
+        self.post.call(&setup.account, target, Action::Refresh).await
+    }
+
+    /// Lists or changes the codes that a lock keeps by itself. A change is written down before it is made: a code opens.
+    pub async fn codes(&self, door: &DoorId, actor: &Actor, what: Credential) -> Result<Done, Fault> {
+        let setup = self.store.door(door).await.map_err(|error| Fault::offline(error.person(), error.to_string()))?;
+        let Some(setup) = setup else {
+            return Err(Fault::refused("There is no such door.", "unknown door"));
+        };
+        let data = match &what {
+            Credential::List => None,
+            Credential::Add(wish) => Some(json!({ "change": "add", "name": wish.name })),
+            Credential::Update { id, .. } => Some(json!({ "change": "update", "code": id })),
+            Credential::Delete { id } => Some(json!({ "change": "delete", "code": id })),
+        };
+        if let Some(data) = data {
+            let event = NewEvent::new(self.now().utc, EventKind::DoorCodes).door(door).actor(actor).data(data);
+            self.record(vec![event])
+                .await
+                .map_err(|error| Fault::offline(error.person(), error.to_string()).because(Reason::AuditUnavailable))?;
+        }
+        let target = Target::Door { id: setup.id, external: setup.external, time_zone: setup.time_zone };
+        self.post.call(&setup.account, target, Action::Credential(what)).await
+    }
+
+    /// Adds an account and starts its driver. The identifier is made from its name.
+    pub async fn add_account(&self, kind: &str, name: &str, settings: Settings, actor: &Actor) -> Result<AccountId, SetUpError> {
+        let driver = self.drivers.build(kind, &settings)?;
+        let created = self.now().utc;
+        let wish = AccountId::from_name(name, kind);
+        let mut account = StoredAccount { id: wish.clone(), kind: kind.into(), name: name.into(), settings, managed: false, created };
+        let mut number = 2;
+        while !self.store.add_account(&account).await? {
+            account.id = wish.numbered(number);
+            number += 1;
+        }
+        let id = account.id;
+        self.store.own(std::slice::from_ref(&id), self.instance, created).await?;
+        let event = NewEvent::new(created, EventKind::AccountAdded).account(&id).actor(actor).data(json!({ "kind": kind, "name": name }));
+        self.record(vec![event]).await?;
+        let about = driver.about();
+        self.changed(Change::Account(AccountSetup { id: id.clone(), verify: about.verify.clone(), stale_after: about.stale_after }));
+        self.drivers.start(&id, driver);
+        Ok(id)
+    }
+
+    /// Changes an account's name or settings and starts its driver anew. Values and secrets that are not named stay.
+    pub async fn update_account(&self, id: &AccountId, name: Option<&str>, changes: Settings, actor: &Actor) -> Result<(), SetUpError> {
+        let mut account = self.store.account(id).await?.ok_or(SetUpError::UnknownAccount)?;
+        if account.managed {
+            return Err(SetUpError::Managed(format!("account {id}")));
+        }
+        let keys: Vec<String> = changes.values.keys().chain(changes.secrets.keys()).cloned().collect();
+        account.settings.values.extend(changes.values);
+        account.settings.secrets.extend(changes.secrets);
+        if let Some(name) = name {
+            name.clone_into(&mut account.name);
+        }
+        let driver = self.drivers.build(&account.kind, &account.settings)?;
+        self.store.update_account(&account).await?;
+        let event = NewEvent::new(self.now().utc, EventKind::SettingsChanged).account(id).actor(actor).data(json!({ "changed": keys }));
+        self.record(vec![event]).await?;
+        let setup = self.drivers.start(id, driver);
+        self.changed(Change::Account(setup));
+        Ok(())
+    }
+
+    /// Removes an account, its secrets and its doors. Its events stay.
+    pub async fn remove_account(&self, id: &AccountId, actor: &Actor) -> Result<(), SetUpError> {
+        let account = self.store.account(id).await?.ok_or(SetUpError::UnknownAccount)?;
+        if account.managed {
+            return Err(SetUpError::Managed(format!("account {id}")));
+        }
+        self.drivers.stop(id).await;
+        self.store.remove_account(id).await?;
+        let event = NewEvent::new(self.now().utc, EventKind::AccountRemoved).account(id).actor(actor).data(json!({ "name": account.name }));
+        self.record(vec![event]).await?;
+        self.changed(Change::AccountRemoved(id.clone()));
+        Ok(())
+    }
+
+    /// Changes how a door is set up.
+    pub async fn update_door(&self, id: &DoorId, edit: &DoorEdit, actor: &Actor) -> Result<(), SetUpError> {
+        let before = self.store.door(id).await?.ok_or(SetUpError::UnknownDoor)?;
+        if before.managed {
+            return Err(SetUpError::Managed(format!("door {id}")));
+        }
+        let door = self.store.update_door(id, edit).await?.ok_or(SetUpError::UnknownDoor)?;
+        let event = NewEvent::new(self.now().utc, EventKind::SettingsChanged).door(id).actor(actor).data(json!({ "name": door.name }));
+        self.record(vec![event]).await?;
+        self.changed(Change::Door(Box::new(door)));
+        Ok(())
+    }
+
+    /// Adds or changes a site; its doors take over its time zone.
+    pub async fn put_site(&self, site: &Site, actor: &Actor) -> Result<(), SetUpError> {
+        self.store.put_site(site).await?;
+        let event = NewEvent::new(self.now().utc, EventKind::SettingsChanged).actor(actor).data(json!({ "site": site }));
+        self.record(vec![event]).await?;
+        for door in self.store.doors().await?.into_iter().filter(|door| door.site == site.id) {
+            self.changed(Change::Door(Box::new(door)));
+        }
+        Ok(())
+    }
+
+    /// Removes a door. Its events stay; the vendor's next list brings it back if it is still there.
+    pub async fn remove_door(&self, id: &DoorId, actor: &Actor) -> Result<(), SetUpError> {
+        let door = self.store.door(id).await?.ok_or(SetUpError::UnknownDoor)?;
+        if door.managed {
+            return Err(SetUpError::Managed(format!("door {id}")));
+        }
+        self.store.remove_door(id).await?;
+        self.record(vec![NewEvent::new(self.now().utc, EventKind::DoorRemoved).door(id).actor(actor)]).await?;
+        self.changed(Change::DoorRemoved(id.clone()));
+        Ok(())
+    }
+
+    fn changed(&self, change: Change) {
+        let _ = self.inputs.send(Message::Input(Input::Changed(change)));
+    }
+
+    fn send(&self, message: Message) -> Result<(), CommandError> {
+        self.inputs.send(message).map_err(|_| CommandError::Stopping)
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Handle")
+    }
+}

@@ -1,0 +1,263 @@
+//! The run loop: takes inputs in order, hands them to the keeper, carries out what comes back.
+
+use crate::{
+    Handle,
+    clock::Clock,
+    drivers::Drivers,
+    fan::Fan,
+    post::Post,
+    scribe::{self, Job},
+};
+use doorward_core::{
+    Mono,
+    driver::{Entry, Report, Sight},
+    keeper::{At, CommandError, Input, Keeper, Notice, Output},
+    refusals::Refusals,
+};
+use doorward_store::{Store, StoreError};
+use doorward_wire::{
+    account::AccountId,
+    attempt::{Attempt, AttemptId, Reason},
+    event::Event,
+};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+/// The loop looks at the clock at least this often, to notice that somebody moved it.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+/// When the program stops, what was sent to a door gets this long to come back.
+const LAST_CALL: Duration = Duration::from_secs(5);
+/// Inputs handled before outputs are carried out, so that their records share a commit.
+const BATCH: usize = 128;
+
+/// What goes to the loop.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// For the keeper.
+    Input(Input),
+    /// Tell me how far this command is.
+    Wait(AttemptId, At, Caller),
+    /// Events that were written beside the keeper.
+    Told(Vec<Event>),
+    /// A caller without credentials was refused.
+    Refused(Reason, Option<IpAddr>),
+}
+
+/// Everything that the house is made of.
+pub struct House {
+    /// What must survive.
+    pub store: Store,
+    /// Time and dice.
+    pub clock: Arc<dyn Clock>,
+    /// The driver table.
+    pub drivers: &'static [Entry],
+}
+
+/// Why the house cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Stops the house. Dropping it stops nothing.
+pub struct Stopper {
+    drivers: Arc<Drivers>,
+    jobs: mpsc::UnboundedSender<Job>,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+    scribe: JoinHandle<()>,
+}
+
+impl House {
+    /// Reads the store, takes ownership of its accounts, closes what the last run left open, and runs.
+    pub async fn start(self) -> Result<(Handle, Stopper), StartError> {
+        let Self { store, clock, drivers } = self;
+        let (inputs, messages) = mpsc::unbounded_channel();
+        let (jobs, written) = mpsc::unbounded_channel();
+        let fan = Fan::new();
+        let drivers = Arc::new(Drivers::new(drivers, store.clone(), Arc::clone(&clock), inputs.clone()));
+        let post = Post { drivers: Arc::clone(&drivers), clock: Arc::clone(&clock), inputs: inputs.clone() };
+
+        let instance = clock.uuid();
+        let boot = boot(&store, instance, &clock, &drivers).await?;
+        let scribe = tokio::spawn(scribe::run(store.clone(), Arc::clone(&clock), written, inputs.clone()));
+        let mut seed = [0; 8];
+        clock.fill(&mut seed);
+        let mut room = Loop {
+            keeper: Keeper::new(u64::from_le_bytes(seed)),
+            refusals: Refusals::default(),
+            clock: Arc::clone(&clock),
+            fan: fan.clone(),
+            jobs: jobs.clone(),
+            post: post.clone(),
+            waiting: HashMap::new(),
+        };
+        room.take(Message::Input(boot));
+        room.drain();
+        let (stop, told) = oneshot::channel();
+        let running = tokio::spawn(room.run(messages, told));
+        let stopper = Stopper { drivers: Arc::clone(&drivers), jobs: jobs.clone(), stop, running, scribe };
+        let handle = Handle { board: Arc::clone(&fan.board), clock, drivers, fan, inputs, jobs, post, store, instance };
+        Ok((handle, stopper))
+    }
+}
+
+async fn boot(store: &Store, instance: uuid::Uuid, clock: &Arc<dyn Clock>, drivers: &Drivers) -> Result<Input, StartError> {
+    let rows = store.accounts().await?;
+    let ids: Vec<AccountId> = rows.iter().map(|row| row.id.clone()).collect();
+    store.own(&ids, instance, clock.now().utc).await?;
+    let intents = store.open_intents(&ids).await?;
+    let doors = store.doors().await?;
+    let mut accounts = Vec::new();
+    for row in rows {
+        match drivers.build(&row.kind, &row.settings) {
+            Ok(driver) => accounts.push(drivers.start(&row.id, driver)),
+            // One account with a mistake must not keep the other doors shut.
+            Err(error) => tracing::error!(account = %row.id, %error, "this account cannot be started"),
+        }
+    }
+    Ok(Input::Boot { accounts, doors, intents })
+}
+
+impl Stopper {
+    /// Stops watching, lets what is on its way come to its end, writes what is to be written.
+    pub async fn stop(self) {
+        self.drivers.stop_all().await;
+        let _ = self.stop.send(());
+        let _ = self.running.await;
+        let _ = self.jobs.send(Job::End);
+        let _ = self.scribe.await;
+    }
+}
+
+/// Somebody who waits for an answer.
+type Caller = oneshot::Sender<Result<Attempt, CommandError>>;
+
+struct Loop {
+    keeper: Keeper,
+    refusals: Refusals,
+    clock: Arc<dyn Clock>,
+    fan: Fan,
+    jobs: mpsc::UnboundedSender<Job>,
+    post: Post,
+    waiting: HashMap<AttemptId, Vec<(At, Caller)>>,
+}
+
+impl Loop {
+    async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>, mut told: oneshot::Receiver<()>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut last_call: Option<Mono> = None;
+        loop {
+            let now = self.clock.now().mono;
+            if last_call.is_some_and(|end| now >= end || !self.keeper.is_busy()) {
+                return;
+            }
+            let latest = last_call.unwrap_or(now.plus(HEARTBEAT));
+            let wake = self.keeper.deadline().map_or(latest, |deadline| deadline.min(latest));
+            tokio::select! {
+                biased;
+                count = messages.recv_many(&mut batch, BATCH) => {
+                    if count == 0 { return; }
+                    for message in batch.drain(..) {
+                        self.take(message);
+                    }
+                }
+                () = self.clock.sleep_until(wake) => self.tick(),
+                _ = &mut told, if last_call.is_none() => last_call = Some(now.plus(LAST_CALL)),
+            }
+            self.drain();
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Input(input) => {
+                let now = self.clock.now();
+                if let Input::Report { account, report: Report::Seen { external, sight: Sight { raw: Some(raw), .. } } } = &input {
+                    self.fan.board.put_raw(account, external, raw, now.utc);
+                }
+                self.keeper.handle(input, now);
+            }
+            Message::Wait(id, at, caller) => self.wait(id, at, caller),
+            Message::Told(events) => {
+                for event in events {
+                    self.fan.publish(Notice::Event(event));
+                }
+            }
+            Message::Refused(reason, source) => {
+                metrics::counter!("doorward_denied_total", "reason" => reason.as_str()).increment(1);
+                let rows = self.refusals.note(reason, source, self.clock.now().utc);
+                self.write_refusals(rows);
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        self.keeper.handle(Input::Time, self.clock.now());
+        let rows = self.refusals.flush(self.clock.now().utc);
+        self.write_refusals(rows);
+    }
+
+    fn write_refusals(&self, rows: Vec<doorward_core::record::NewEvent>) {
+        if !rows.is_empty() {
+            let _ = self.jobs.send(Job::Events(rows, oneshot::channel().0));
+        }
+    }
+
+    /// A caller that asks after the end is answered at once from the board.
+    fn wait(&mut self, id: AttemptId, at: At, caller: Caller) {
+        if at == At::Finished
+            && let Some(attempt) = self.fan.board.attempt(id)
+            && attempt.state.is_final()
+        {
+            let _ = caller.send(Ok(attempt));
+            return;
+        }
+        let callers = self.waiting.entry(id).or_default();
+        callers.retain(|(_, caller)| !caller.is_closed());
+        callers.push((at, caller));
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.keeper.poll() {
+            match output {
+                Output::Record { ticket, record } => {
+                    let _ = self.jobs.send(Job::Record(ticket, Box::new(record)));
+                }
+                Output::Act { act, account, target, action } => self.post.send(act, account, target, action),
+                Output::Publish(notice) => self.fan.publish(notice),
+                Output::Reply { id, at, attempt } => self.reply(id, at, &attempt),
+            }
+        }
+    }
+
+    fn reply(&mut self, id: AttemptId, at: At, attempt: &Result<Attempt, CommandError>) {
+        if let Ok(attempt) = attempt {
+            self.fan.board.put(&Notice::Attempt(attempt.clone()));
+        }
+        let Some(callers) = self.waiting.remove(&id) else { return };
+        let mut still = Vec::new();
+        for (wants, caller) in callers {
+            // An error is the end for everybody who waits.
+            if wants == at || attempt.is_err() {
+                let _ = caller.send(attempt.clone());
+            } else {
+                still.push((wants, caller));
+            }
+        }
+        if !still.is_empty() {
+            self.waiting.insert(id, still);
+        }
+    }
+}
+
+impl std::fmt::Debug for House {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("House")
+    }
+}

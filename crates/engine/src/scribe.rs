@@ -1,0 +1,86 @@
+//! Writes records. What is ready in one turn shares one commit, so a slow disk slows a batch, not each door in turn.
+
+use crate::{clock::Clock, run::Message};
+use doorward_core::{
+    keeper::{Input, StoreFailed, Ticket},
+    record::{NewEvent, Record, Written},
+};
+use doorward_store::{Store, StoreError};
+use doorward_wire::event::Event;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Records in one commit.
+const BATCH: usize = 256;
+
+/// Something to write, and who waits for it.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// From the keeper.
+    Record(Ticket, Box<Record>),
+    /// From beside it: people, settings, refusals.
+    Events(Vec<NewEvent>, oneshot::Sender<Result<Vec<Event>, StoreError>>),
+    /// Nothing more comes.
+    End,
+}
+
+/// Runs until it is told that nothing more comes; then everything that was sent is written.
+pub(crate) async fn run(
+    store: Store,
+    clock: Arc<dyn Clock>,
+    mut jobs: mpsc::UnboundedReceiver<Job>,
+    inputs: mpsc::UnboundedSender<Message>,
+) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while jobs.recv_many(&mut batch, BATCH).await > 0 {
+        let ends = batch.iter().any(|job| matches!(job, Job::End));
+        let (records, waiting): (Vec<Record>, Vec<Waiting>) = batch.drain(..).filter_map(split).unzip();
+        if records.is_empty() {
+            return;
+        }
+        let result = store.write(&records, clock.now().utc).await;
+        if let Err(error) = &result {
+            tracing::error!(error = %error, records = records.len(), "the store could not write");
+            metrics::counter!("doorward_store_failures_total").increment(1);
+        }
+        answer(result, waiting, &inputs);
+        if ends {
+            return;
+        }
+    }
+}
+
+enum Waiting {
+    Keeper(Ticket),
+    Caller(oneshot::Sender<Result<Vec<Event>, StoreError>>),
+}
+
+fn split(job: Job) -> Option<(Record, Waiting)> {
+    match job {
+        Job::Record(ticket, record) => Some((*record, Waiting::Keeper(ticket))),
+        Job::Events(events, caller) => Some((Record::Events { events, seen: None }, Waiting::Caller(caller))),
+        Job::End => None,
+    }
+}
+
+fn answer(result: Result<Vec<Written>, StoreError>, waiting: Vec<Waiting>, inputs: &mpsc::UnboundedSender<Message>) {
+    let mut written = result.map(Vec::into_iter);
+    for waiting in waiting {
+        let one = match &mut written {
+            Ok(written) => written.next().ok_or_else(|| StoreError::Bug("the store answered fewer records than were written".into())),
+            Err(error) => Err(error.clone()),
+        };
+        match waiting {
+            Waiting::Keeper(ticket) => {
+                let result = one.map_err(|error| StoreFailed(error.person().into()));
+                let _ = inputs.send(Message::Input(Input::Stored { ticket, result }));
+            }
+            Waiting::Caller(caller) => {
+                if let Ok(one) = &one {
+                    let _ = inputs.send(Message::Told(one.events.clone()));
+                }
+                let _ = caller.send(one.map(|one| one.events));
+            }
+        }
+    }
+}

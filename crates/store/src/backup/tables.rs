@@ -1,0 +1,104 @@
+//! Which tables a backup carries, in an order in which they can be filled again.
+//!
+//! Not carried: `sessions` and `links`. They would bring back what was signed out or used up since.
+
+use crate::{
+    StoreError,
+    db::{Row, Value},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+
+/// One table as a backup names it, before its rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Table {
+    #[serde(rename = "table")]
+    pub(super) name: String,
+    pub(super) columns: Vec<(String, Kind)>,
+}
+
+/// The three types that both databases share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Kind {
+    Int,
+    Text,
+    Blob,
+}
+
+/// `meta` goes without what a migration writes there itself.
+pub(super) const META: &str = "WHERE key NOT LIKE 'schema%'";
+
+/// Every table of the newest schema that is carried.
+pub(super) fn all() -> Vec<Table> {
+    [
+        ("meta", "key value"),
+        ("settings", "key value_json"),
+        ("sites", "id name time_zone"),
+        ("accounts", "id kind name values_json managed:i created_at:i"),
+        ("kept", "account key sealed:b"),
+        ("doors", "id account external name site kind capabilities settings_json managed:i last_state created_at:i"),
+        ("owners", "account owner owner_epoch:i renewed_at:i"),
+        (
+            "attempts",
+            "id door account action actor_kind actor_id state reason detail evidence_json not_after:i owner_epoch:i acted_at:i \
+             created_at:i finished_at:i",
+        ),
+        ("events", "seq:i time:i kind door account device actor_kind actor_id reason attempt data_json hash:b"),
+        ("chain", "id:i seq:i hash:b mac:b"),
+        ("checkpoints", "seq:i hash:b time:i mac:b"),
+        ("people", "id name role password_hash created_at:i"),
+        ("tokens", "id person name mac:b scopes created_at:i expires_at:i last_used_at:i"),
+    ]
+    .map(|(name, columns)| Table { name: name.into(), columns: columns.split_whitespace().map(column).collect() })
+    .into()
+}
+
+fn column(word: &str) -> (String, Kind) {
+    match word.split_once(':') {
+        Some((name, "i")) => (name.into(), Kind::Int),
+        Some((name, _)) => (name.into(), Kind::Blob),
+        None => (word.into(), Kind::Text),
+    }
+}
+
+impl Table {
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.columns.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Names go into statements: nothing but a plain name will do, wherever it comes from.
+    pub(super) fn is_plain(&self) -> bool {
+        let plain = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        plain(&self.name) && !self.columns.is_empty() && self.columns.iter().all(|(name, _)| plain(name))
+    }
+
+    /// A row for the backup.
+    pub(super) fn write(&self, row: &Row) -> Result<Json, StoreError> {
+        let value = |(name, kind): &(String, Kind)| {
+            Ok(match kind {
+                Kind::Int => json!(row.get::<Option<i64>>(name)?),
+                Kind::Text => json!(row.get::<Option<String>>(name)?),
+                Kind::Blob => json!(row.get::<Option<Vec<u8>>>(name)?.map(|blob| STANDARD.encode(blob))),
+            })
+        };
+        self.columns.iter().map(value).collect()
+    }
+
+    /// A row from the backup; `None` when it does not fit the columns.
+    pub(super) fn read(&self, row: Vec<Json>) -> Option<Vec<Value>> {
+        if row.len() != self.columns.len() {
+            return None;
+        }
+        let value = |((_, kind), json): (&(String, Kind), Json)| {
+            let there = !json.is_null();
+            Some(match kind {
+                Kind::Int => Value::Int(if there { Some(json.as_i64()?) } else { None }),
+                Kind::Text => Value::Text(if there { Some(json.as_str()?.into()) } else { None }),
+                Kind::Blob => Value::Blob(if there { Some(STANDARD.decode(json.as_str()?).ok()?) } else { None }),
+            })
+        };
+        self.columns.iter().zip(row).map(value).collect()
+    }
+}

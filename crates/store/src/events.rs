@@ -1,0 +1,126 @@
+//! Events, read back in commit order.
+
+use crate::{
+    Store, StoreError,
+    db::{Row, Value, args},
+};
+use doorward_core::record::NewEvent;
+use doorward_wire::{
+    attempt::{Actor, ActorKind},
+    door::DoorId,
+    event::{Event, EventKind},
+};
+use std::fmt::Write as _;
+
+/// The name of whoever did it, while it exists: people and tokens can be erased, events cannot.
+pub(crate) const ACTOR_NAME: &str = "CASE actor_kind \
+     WHEN 'person' THEN (SELECT name FROM people WHERE people.id = actor_id) \
+     WHEN 'token' THEN (SELECT name FROM tokens WHERE tokens.id = actor_id) \
+     END AS actor_name";
+
+/// Which events to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventQuery {
+    /// Only those after this one. Without it the newest are read.
+    pub after: Option<i64>,
+    /// Only those before this one.
+    pub before: Option<i64>,
+    /// Only those about this door.
+    pub door: Option<DoorId>,
+    /// Only those of this kind.
+    pub kind: Option<EventKind>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+impl Default for EventQuery {
+    /// The newest 200.
+    fn default() -> Self {
+        Self { after: None, before: None, door: None, kind: None, limit: 200 }
+    }
+}
+
+impl Store {
+    /// Reads events, oldest first: with `after` those that follow it, without it the newest.
+    pub async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
+        let mut values = args![query.after.unwrap_or(0), query.before.unwrap_or(i64::MAX), i64::from(query.limit)];
+        let mut filter = String::new();
+        for (column, value) in [("door", query.door.as_ref().map(DoorId::as_str)), ("kind", query.kind.map(EventKind::as_str))] {
+            if let Some(value) = value {
+                values.push(value.into());
+                let _ = write!(filter, " AND {column} = ${}", values.len());
+            }
+        }
+        let order = if query.after.is_some() { "ASC" } else { "DESC" };
+        let sql = format!(
+            "SELECT seq, time, kind, door, account, device, actor_kind, actor_id, reason, attempt, data_json, {ACTOR_NAME} \
+             FROM events WHERE seq > $1 AND seq < $2{filter} ORDER BY seq {order} LIMIT $3"
+        );
+        let mut events = self.db().all(sql, values).await?.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        if query.after.is_none() {
+            events.reverse();
+        }
+        Ok(events)
+    }
+
+    /// The number of the newest event; 0 before the first.
+    pub async fn last_event_id(&self) -> Result<i64, StoreError> {
+        let row = self.db().one("SELECT seq FROM chain WHERE id = 1", Vec::new()).await?;
+        row.ok_or_else(|| StoreError::corrupt("the end of the audit is missing"))?.get("seq")
+    }
+}
+
+/// An event with its number, and its columns in the order in which they are hashed.
+pub(crate) fn numbered(seq: i64, new: &NewEvent) -> (Event, Vec<Value>) {
+    let event = Event {
+        id: seq,
+        time: new.time,
+        kind: new.kind,
+        door: new.door.clone(),
+        account: new.account.as_ref().map(ToString::to_string),
+        device: None,
+        actor: new.actor.clone(),
+        reason: new.reason,
+        attempt: new.attempt,
+        data: new.data.clone(),
+    };
+    let data = (!new.data.is_null()).then(|| new.data.to_string());
+    let row = args![
+        event.id,
+        event.time,
+        event.kind.as_str(),
+        event.door.as_ref(),
+        event.account.as_deref(),
+        event.device.as_deref(),
+        event.actor.as_ref().map(|actor| actor.kind.as_str()),
+        event.actor.as_ref().map(|actor| actor.id.as_str()),
+        event.reason.map(doorward_wire::attempt::Reason::as_str),
+        event.attempt,
+        data,
+    ];
+    (event, row)
+}
+
+fn read(row: &Row) -> Result<Event, StoreError> {
+    let kind: Option<ActorKind> = row.parse_option("actor_kind")?;
+    Ok(Event {
+        id: row.get("seq")?,
+        time: row.time("time")?,
+        kind: row.parse("kind")?,
+        door: row.parse_option("door")?,
+        account: row.get("account")?,
+        device: row.get("device")?,
+        actor: match kind {
+            Some(kind) => {
+                Some(Actor { kind, id: row.get::<Option<String>>("actor_id")?.unwrap_or_default(), name: row.get("actor_name")? })
+            }
+            None => None,
+        },
+        reason: row.parse_option("reason")?,
+        attempt: row.parse_option("attempt")?,
+        data: match row.get::<Option<String>>("data_json")? {
+            Some(_) => row.json("data_json")?,
+            None => serde_json::Value::Null,
+        },
+    })
+}

@@ -1,0 +1,72 @@
+//! How the keeper's records become durable: all that are ready in one turn share one commit.
+
+use crate::{Store, StoreError, attempts, chain::Chain, db::Tx, doors};
+use doorward_core::record::{Record, Written, WrittenAs};
+use doorward_wire::Time;
+
+impl Store {
+    /// Writes records in their order, all in one commit. When this returns they are on disk, and an error means that
+    /// none of them is (or, when the connection broke during the commit, that nobody knows: the same intent written
+    /// again then comes back as [`WrittenAs::Known`]).
+    ///
+    /// An intent whose identifier was used before writes nothing and tells nothing. With the disk nearly full, what is
+    /// not vital is left out and counted in [`Store::space`].
+    pub async fn write(&self, records: &[Record], now: Time) -> Result<Vec<Written>, StoreError> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let low = self.inner.space.is_low();
+        let mut tx = self.db().write().await?;
+        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
+        let mut written = Vec::with_capacity(records.len());
+        let mut dropped = 0;
+        for record in records {
+            if low && !record.is_vital() {
+                dropped += 1;
+                written.push(Written { events: Vec::new(), what: WrittenAs::Plain });
+                continue;
+            }
+            let what = self.write_one(&mut tx, record, now).await?;
+            let events = match what {
+                WrittenAs::Known(_) => Vec::new(),
+                WrittenAs::Plain | WrittenAs::Claim(_) => record.events().iter().map(|event| chain.append(event)).collect(),
+            };
+            written.push(Written { events, what });
+        }
+        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
+        tx.commit().await?;
+        self.inner.space.count_dropped(dropped);
+        Ok(written)
+    }
+
+    async fn write_one(&self, tx: &mut Tx, record: &Record, now: Time) -> Result<WrittenAs, StoreError> {
+        match record {
+            Record::Intent { attempt, account, not_after, claim, events: _ } => {
+                if let Some(known) = attempts::insert(tx, attempt, account, *not_after).await? {
+                    return Ok(WrittenAs::Known(Box::new(known)));
+                }
+                if !*claim || attempt.state.is_final() {
+                    return Ok(WrittenAs::Plain);
+                }
+                let claimed = match self.epoch(account) {
+                    Some(epoch) => attempts::claim(tx, attempt.id, epoch, now).await?,
+                    None => false,
+                };
+                return Ok(WrittenAs::Claim(claimed));
+            }
+            Record::Claim { attempt } => {
+                let epoch = attempts::account(tx, *attempt).await?.and_then(|account| self.epoch(&account));
+                let claimed = match epoch {
+                    Some(epoch) => attempts::claim(tx, *attempt, epoch, now).await?,
+                    None => false,
+                };
+                return Ok(WrittenAs::Claim(claimed));
+            }
+            Record::Outcome { attempt, events: _ } => attempts::finish(tx, attempt).await?,
+            Record::Door { door, events: _ } => doors::found(tx, door, now).await?,
+            Record::Events { events: _, seen: Some((door, state)) } => doors::seen(tx, door, *state).await?,
+            Record::Events { events: _, seen: None } => {}
+        }
+        Ok(WrittenAs::Plain)
+    }
+}

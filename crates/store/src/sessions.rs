@@ -1,0 +1,79 @@
+//! Sessions of people in pages: found by a code of their identifier, their data sealed.
+
+use crate::{Store, StoreError, db::args};
+use doorward_core::Secret;
+use doorward_wire::Time;
+
+/// A session as it is read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSession {
+    /// Who signed in, if anybody yet.
+    pub person: Option<String>,
+    /// Whatever the pages keep in it.
+    pub data: Secret<Vec<u8>>,
+    /// When it ends.
+    pub expires: Time,
+}
+
+impl Store {
+    /// Writes a session, new or again. Of a person who was erased meanwhile no session is written.
+    pub async fn put_session(&self, id: &[u8], person: Option<&str>, data: &[u8], expires: Time) -> Result<(), StoreError> {
+        let code = self.session_code(id);
+        let sealed = self.keys().seal(&place(&code), data);
+        self.db()
+            .execute(
+                "INSERT INTO sessions (mac, person, sealed, expires_at) SELECT $1, $2, $3, $4 \
+                 WHERE $2 IS NULL OR EXISTS (SELECT 1 FROM people WHERE id = $2) \
+                 ON CONFLICT (mac) DO UPDATE SET person = excluded.person, sealed = excluded.sealed, expires_at = excluded.expires_at",
+                args![code, person, sealed, expires],
+            )
+            .await
+            .map(drop)
+    }
+
+    /// Whether a session with this identifier is there, ended or not.
+    pub async fn has_session(&self, id: &[u8]) -> Result<bool, StoreError> {
+        Ok(self.db().one("SELECT expires_at FROM sessions WHERE mac = $1", args![self.session_code(id)]).await?.is_some())
+    }
+
+    /// A session, unless it has ended.
+    pub async fn session(&self, id: &[u8], now: Time) -> Result<Option<StoredSession>, StoreError> {
+        let code = self.session_code(id);
+        let sql = "SELECT person, sealed, expires_at FROM sessions WHERE mac = $1 AND expires_at > $2";
+        let Some(row) = self.db().one(sql, args![code.clone(), now]).await? else { return Ok(None) };
+        Ok(Some(StoredSession {
+            person: row.get("person")?,
+            data: self.keys().open(&place(&code), &row.get::<Vec<u8>>("sealed")?)?,
+            expires: row.time("expires_at")?,
+        }))
+    }
+
+    /// Ends a session; `false` when there is none.
+    pub async fn remove_session(&self, id: &[u8]) -> Result<bool, StoreError> {
+        Ok(self.db().execute("DELETE FROM sessions WHERE mac = $1", args![self.session_code(id)]).await? > 0)
+    }
+
+    /// Ends every session of a person. Gives how many.
+    pub async fn remove_sessions_of(&self, person: &str) -> Result<u64, StoreError> {
+        self.db().execute("DELETE FROM sessions WHERE person = $1", args![person]).await
+    }
+
+    /// How many sessions have not ended, of one person or of everybody.
+    pub async fn count_sessions(&self, person: Option<&str>, now: Time) -> Result<i64, StoreError> {
+        let sql = "SELECT COUNT(*) AS sessions FROM sessions WHERE expires_at > $1 AND ($2 IS NULL OR person = $2)";
+        self.db().one(sql, args![now, person]).await?.map_or(Ok(0), |row| row.get("sessions"))
+    }
+
+    /// Removes sessions that have ended. Gives how many.
+    pub async fn purge_sessions(&self, now: Time) -> Result<u64, StoreError> {
+        self.db().execute("DELETE FROM sessions WHERE expires_at <= $1", args![now]).await
+    }
+
+    fn session_code(&self, id: &[u8]) -> Vec<u8> {
+        self.keys().code("session", id)
+    }
+}
+
+fn place(code: &[u8]) -> String {
+    format!("sessions||{}", crate::key::hex(code))
+}

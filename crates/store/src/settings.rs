@@ -1,0 +1,30 @@
+//! Settings that people change in pages and API: a key and a JSON value.
+
+use crate::{Store, StoreError, db::args};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+impl Store {
+    /// One setting.
+    pub async fn setting(&self, key: &str) -> Result<Option<Value>, StoreError> {
+        let row = self.db().one("SELECT value_json FROM settings WHERE key = $1", args![key]).await?;
+        row.map(|row| row.json("value_json")).transpose()
+    }
+
+    /// Every setting.
+    pub async fn settings(&self) -> Result<BTreeMap<String, Value>, StoreError> {
+        let rows = self.db().all("SELECT key, value_json FROM settings", Vec::new()).await?;
+        rows.iter().map(|row| Ok((row.get("key")?, row.json("value_json")?))).collect()
+    }
+
+    /// Sets a setting.
+    pub async fn set_setting(&self, key: &str, value: &Value) -> Result<(), StoreError> {
+        let sql = "INSERT INTO settings (key, value_json) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value_json = excluded.value_json";
+        self.db().execute(sql, args![key, value.to_string()]).await.map(drop)
+    }
+
+    /// Removes a setting, so that its default counts again; `false` when it was not set.
+    pub async fn remove_setting(&self, key: &str) -> Result<bool, StoreError> {
+        Ok(self.db().execute("DELETE FROM settings WHERE key = $1", args![key]).await? > 0)
+    }
+}

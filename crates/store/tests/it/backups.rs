@@ -1,0 +1,205 @@
+//! Backups, and what they are restored into.
+
+use crate::house::{House, account, at, attempt, door, event, gate, home, intent, is_empty, tell, uuid, write};
+use doorward_core::{
+    Secret,
+    record::{Record, WrittenAs},
+    scope::Scope,
+};
+use doorward_store::{BackupError, KeyError, MasterKey, OpenOptions, Restored, Site, Store, restore};
+use doorward_wire::{door::DoorState, event::EventKind};
+use serde_json::json;
+
+fn passphrase() -> Secret<String> {
+    Secret::from("four words of mine")
+}
+
+async fn backup(store: &Store) -> Vec<u8> {
+    let mut file = Vec::new();
+    store.backup(&mut file, &passphrase(), &[("doorward.toml", b"[http]\n".to_vec())], at(500)).await.unwrap();
+    file
+}
+
+async fn restore_into(house: &House, file: &[u8]) -> Result<Restored, BackupError> {
+    restore(file, &passphrase(), &house.secret_url(), &house.folder.join("master.key")).await
+}
+
+async fn open_restored(house: &House) -> Store {
+    let key = MasterKey::load_or_create(&house.folder.join("master.key")).unwrap();
+    Store::open(&OpenOptions::new(house.url.clone(), key, at(600))).await.unwrap()
+}
+
+/// Something in every table.
+pub(crate) async fn full(store: &Store) -> Secret<String> {
+    crate::house::furnish(store).await;
+    let mut away = account("away");
+    away.settings.values.insert("poll".into(), json!(30));
+    away.settings.secrets.insert("password".into(), Secret::from("hunter2"));
+    store.add_account(&away).await.unwrap();
+    store.keep(&home(), "token", &Secret::new(vec![0, 255, 10, 13])).await.unwrap();
+    store.put_door(&door("cellar", "away"), at(0)).await.unwrap();
+    store.put_site(&Site { id: "home".into(), name: "Zuhause \"ü\"".into(), time_zone: "Europe/Berlin".into() }).await.unwrap();
+    store.set_setting("language", &json!("de")).await.unwrap();
+    let ada = store.add_person("Ada\nLovelace", "administrator", at(0)).await.unwrap();
+    store.set_password_hash(&ada.id, Some(&Secret::from("$argon2id$"))).await.unwrap();
+    let (_, token) = store.add_token(Some(&ada.id), "phone", &[Scope::Admin], None, at(0)).await.unwrap();
+    store.put_session(b"session", Some(&ada.id), b"data", at(9000)).await.unwrap();
+    tell(store, 200).await;
+    assert!(store.prune(at(0), at(1)).await.unwrap().told.is_none());
+    let seen = Some((gate(), DoorState::Locked));
+    write(store, Record::Events { events: vec![event(EventKind::DoorLocked).data(json!({ "n": [1.5, i64::MAX] }))], seen }).await;
+    write(store, intent(&attempt(uuid()), true)).await;
+    token
+}
+
+/// Everything that two stores show is the same.
+pub(crate) async fn assert_same(a: &Store, b: &Store) {
+    let all = doorward_store::EventQuery { after: Some(0), limit: 10_000, ..Default::default() };
+    assert_eq!(a.house_id(), b.house_id());
+    assert_eq!(a.events(&all).await.unwrap(), b.events(&all).await.unwrap());
+    assert_eq!(a.doors().await.unwrap(), b.doors().await.unwrap());
+    assert_eq!(a.sites().await.unwrap(), b.sites().await.unwrap());
+    assert_eq!(a.people().await.unwrap(), b.people().await.unwrap());
+    assert_eq!(a.tokens().await.unwrap(), b.tokens().await.unwrap());
+    assert_eq!(a.settings().await.unwrap(), b.settings().await.unwrap());
+    assert_eq!(format!("{:?}", a.accounts().await.unwrap()), format!("{:?}", b.accounts().await.unwrap()));
+    assert_eq!(a.kept(&home(), "token").await.unwrap(), b.kept(&home(), "token").await.unwrap());
+    assert_eq!(a.open_intents(&[home()]).await.unwrap(), b.open_intents(&[home()]).await.unwrap());
+    let report = b.audit_verify().await.unwrap();
+    assert!(report.ok, "{report:?}");
+    assert_eq!(report, a.audit_verify().await.unwrap());
+}
+
+pub(crate) async fn a_backup_while_writing_restores_whole(house: &House) {
+    let store = house.open().await;
+    let token = full(&store).await;
+    let before = store.last_event_id().await.unwrap();
+    let writer = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for _ in 0..60 {
+                write(&store, intent(&attempt(uuid()), true)).await;
+            }
+        })
+    };
+    let file = backup(&store).await;
+    writer.await.unwrap();
+    let quiet = backup(&store).await;
+
+    let other = house.another();
+    let restored = restore_into(&other, &file).await.unwrap();
+    assert_eq!((restored.house, restored.made), (store.house_id(), at(500)));
+    assert_eq!(restored.extra, [("doorward.toml".to_owned(), b"[http]\n".to_vec())]);
+    let during = open_restored(&other).await;
+    let report = during.audit_verify().await.unwrap();
+    assert!(report.ok && report.to >= before, "{report:?}");
+    let intents = during.open_intents(&[home()]).await.unwrap().len();
+    assert_eq!(i64::try_from(intents).unwrap(), report.to - before + 1, "each intent with its event");
+
+    let third = house.another();
+    restore_into(&third, &quiet).await.unwrap();
+    let restored = open_restored(&third).await;
+    assert_same(&store, &restored).await;
+    assert_eq!(restored.account(&"away".parse().unwrap()).await.unwrap().unwrap().settings.secrets["password"].reveal(), "hunter2");
+    assert!(restored.find_token(&token, at(600)).await.unwrap().is_some());
+
+    // The house goes on where it was: the next owner is newer, the chain holds.
+    restored.own(&[home()], uuid(), at(600)).await.unwrap();
+    assert_eq!(write(&restored, intent(&attempt(uuid()), true)).await.what, WrittenAs::Claim(true));
+    assert!(restored.audit_verify().await.unwrap().ok);
+}
+
+pub(crate) async fn a_wrong_passphrase_restores_nothing(house: &House) {
+    let store = house.open().await;
+    full(&store).await;
+    let file = backup(&store).await;
+    assert!(!crate::house::contains(&file, b"hunter2"));
+    assert!(!crate::house::contains(&file, b"master_key"));
+    let other = house.another();
+    let key = other.folder.join("master.key");
+    let error = restore(file.as_slice(), &Secret::from("four words of yours"), &other.secret_url(), &key).await.unwrap_err();
+    assert!(matches!(error, BackupError::WrongPassphrase), "{error:?}");
+    assert!(is_empty(&other.folder), "nothing was written");
+    restore_into(&other, &file).await.unwrap();
+}
+
+pub(crate) async fn a_backup_that_was_cut_or_changed_restores_nothing(house: &House) {
+    let store = house.open().await;
+    full(&store).await;
+    tell(&store, 1500).await;
+    let file = backup(&store).await;
+    assert!(file.len() > 3 * 65552, "several chunks: {}", file.len());
+    let header = 62;
+    let chunk = 65552;
+
+    let cut = |end: usize| file[..end].to_vec();
+    let mut swapped = file.clone();
+    let (first, second) = swapped[header..header + 2 * chunk].split_at_mut(chunk);
+    first.swap_with_slice(second);
+    let mut flipped = file.clone();
+    flipped[header + chunk + 1000] ^= 1;
+    let mut longer = file.clone();
+    longer.extend_from_slice(b"more");
+    let cases = [
+        ("cut at a chunk", cut(header + chunk)),
+        ("cut at two chunks", cut(header + 2 * chunk)),
+        ("cut within a chunk", cut(file.len() - 1)),
+        ("cut after the header", cut(header)),
+        ("cut within the header", cut(30)),
+        ("swapped", swapped),
+        ("flipped", flipped),
+        ("longer", longer),
+    ];
+    let other = house.another();
+    for (name, case) in cases {
+        let error = restore_into(&other, &case).await.unwrap_err();
+        assert!(matches!(error, BackupError::Damaged(_)), "{name}: {error:?}");
+        assert!(error.to_string().contains("Nothing was restored"), "{error}");
+        assert!(is_empty(&other.folder), "{name}: nothing was written");
+    }
+    for nothing in [&b""[..], b"PK\x03\x04 a zip file, longer than the header of a backup would be, surely"] {
+        assert!(matches!(restore_into(&other, nothing).await.unwrap_err(), BackupError::NotABackup));
+    }
+    restore_into(&other, &file).await.unwrap();
+}
+
+pub(crate) async fn a_backup_is_restored_into_an_empty_place_only(house: &House) {
+    let store = house.open().await;
+    full(&store).await;
+    let file = backup(&store).await;
+
+    let lived_in = house.another();
+    lived_in.furnished().await.close().await;
+    let error = restore_into(&lived_in, &file).await.unwrap_err();
+    assert!(matches!(error, BackupError::NotEmpty(_)), "{error:?}");
+    assert!(error.to_string().contains("Move it away") && !error.to_string().contains("correct-horse"), "{error}");
+    lived_in.open().await.close().await;
+
+    let other_key = house.another();
+    MasterKey::load_or_create(&other_key.folder.join("master.key")).unwrap();
+    let error = restore_into(&other_key, &file).await.unwrap_err();
+    assert!(matches!(error, BackupError::Key(KeyError::Taken(_))), "{error:?}");
+
+    let nowhere = house.another();
+    let error =
+        restore(file.as_slice(), &passphrase(), &nowhere.secret_url(), &nowhere.folder.join("missing/master.key")).await.unwrap_err();
+    assert!(matches!(error, BackupError::Key(KeyError::Io { .. })), "{error:?}");
+    assert!(is_empty(&nowhere.folder), "nothing was written");
+    restore_into(&nowhere, &file).await.unwrap();
+    let again = restore_into(&nowhere, &file).await.unwrap_err();
+    assert!(matches!(again, BackupError::NotEmpty(_)), "{again:?}");
+}
+
+pub(crate) async fn a_restored_house_asks_everybody_to_sign_in_again(house: &House) {
+    let store = house.open().await;
+    full(&store).await;
+    let ada = store.people().await.unwrap().remove(0);
+    let link = store.add_link(&ada.id, at(9000)).await.unwrap();
+    let file = backup(&store).await;
+    let other = house.another();
+    restore_into(&other, &file).await.unwrap();
+    let restored = open_restored(&other).await;
+    assert!(store.session(b"session", at(600)).await.unwrap().is_some());
+    assert_eq!(restored.session(b"session", at(600)).await.unwrap(), None);
+    assert_eq!(restored.use_link(&link, at(600)).await.unwrap(), None);
+}

@@ -1,0 +1,98 @@
+//! One story of the store, told on both databases.
+//!
+//! Each story takes an empty [`House`] and knows not which database it is. On SQLite each is a test; on PostgreSQL
+//! there is a test for each file, which starts a server and tells all stories of that file. What concerns one database alone is in `files.rs` and `servers.rs`.
+#![allow(clippy::doc_markdown, reason = "SQLite and PostgreSQL are names, not code")]
+#![allow(clippy::unwrap_used, reason = "stories are tests, though the attribute stands on what calls them")]
+
+mod audit;
+mod backups;
+mod commands;
+mod files;
+mod house;
+mod keeping;
+mod opening;
+mod people;
+mod postgres;
+mod servers;
+
+use house::House;
+
+macro_rules! stories {
+    ($($module:ident { $($story:ident,)+ })+) => {
+        mod on_sqlite {
+            $(mod $module {
+                $(
+                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                    async fn $story() {
+                        crate::$module::$story(&crate::House::sqlite()).await;
+                    }
+                )+
+            })+
+        }
+
+        mod on_postgresql {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $module() {
+                    let server = std::sync::Arc::new(crate::postgres::Postgres::start());
+                    $(
+                        eprintln!("{}", stringify!($story));
+                        Box::pin(crate::$module::$story(&crate::House::postgresql(&server))).await;
+                    )+
+                }
+            )+
+        }
+    };
+}
+
+stories! {
+    opening {
+        a_second_start_finds_what_the_first_wrote,
+        wrong_master_key_ends_the_start,
+        a_newer_schema_is_refused_clearly,
+    }
+    commands {
+        an_intent_and_its_outcome_are_read_back,
+        an_identifier_used_again_returns_the_same_attempt,
+        rule_1_only_the_claim_may_act,
+        rule_1_two_instances_claim_each_attempt_once,
+        rule_10_a_takeover_ends_the_claims_of_the_owner_before,
+        an_outcome_without_an_intent_is_written,
+        a_batch_is_written_whole_or_not_at_all,
+        texts_that_one_database_cannot_hold_are_the_same_on_both,
+    }
+    audit {
+        events_are_read_by_door_kind_and_place,
+        events_have_no_gaps_under_concurrent_writers,
+        rule_4_a_changed_row_is_found,
+        rule_4_a_missing_row_is_found,
+        rule_4_a_truncated_tail_is_found,
+        rule_4_a_forged_end_stays_found,
+        rule_4_an_inserted_row_is_found,
+        pruning_keeps_the_rest_verifiable,
+        a_person_can_be_erased_and_the_audit_still_holds,
+    }
+    keeping {
+        accounts_keep_settings_and_secrets,
+        what_a_driver_keeps_is_read_back,
+        rule_5_secrets_are_sealed,
+        doors_are_found_named_and_removed,
+        a_door_that_cannot_be_does_not_spoil_the_commit,
+        sites_give_doors_their_time_zone,
+        settings_are_set_and_removed,
+    }
+    people {
+        people_come_and_go,
+        a_token_opens_with_its_secret_until_it_ends,
+        a_link_works_once,
+        sessions_end_when_they_should,
+    }
+    backups {
+        a_backup_while_writing_restores_whole,
+        a_wrong_passphrase_restores_nothing,
+        a_backup_that_was_cut_or_changed_restores_nothing,
+        a_backup_is_restored_into_an_empty_place_only,
+        a_restored_house_asks_everybody_to_sign_in_again,
+    }
+}

@@ -1,0 +1,138 @@
+//! A PostgreSQL of our own for one test: Debian's server in a temporary folder, on a free port, gone with the test.
+//!
+//! It knows nothing of the crate that it tests, so that other crates can take it in with `#[path]`.
+//!
+//! PostgreSQL refuses to run as root; then it runs as the user `postgres`. A shell beside it waits for the end of its own
+//! standard input, which comes when the test ends in whatever way, and stops server and folder.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+/// The user and password of the server.
+pub(crate) const USER: &str = "doorward";
+pub(crate) const PASSWORD: &str = "correct-horse";
+
+/// A running server. It stops when this goes.
+pub(crate) struct Postgres {
+    shell: Child,
+    bin: PathBuf,
+    port: u16,
+    databases: AtomicU32,
+}
+
+impl Postgres {
+    /// Starts a server. Takes about a second.
+    pub(crate) fn start() -> Self {
+        let bin = newest_bin();
+        let folder = temporary_folder();
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
+        let data = folder.join("data");
+        let password = folder.join("password");
+        std::fs::write(&password, PASSWORD).expect("the password file");
+
+        let mut initdb = as_postgres(&bin.join("initdb"));
+        initdb.arg("--pgdata").arg(&data).arg("--pwfile").arg(&password);
+        initdb.args(["--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"]);
+        let made = initdb.current_dir(&folder).output().expect("initdb runs");
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+
+        // `"$@"` is the server; `$0` the folder to remove.
+        let script = r#""$@" & server=$!; cat >/dev/null; kill -QUIT $server; wait $server; rm -rf "$0""#;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).arg(&folder);
+        let server = as_postgres(&bin.join("postgres"));
+        shell.arg(server.get_program()).args(server.get_args());
+        shell.arg("-D").arg(&data).arg("-k").arg(&folder).arg("-p").arg(port.to_string());
+        for setting in ["listen_addresses=127.0.0.1", "fsync=off", "shared_buffers=16MB", "max_connections=60", "jit=off"] {
+            shell.arg("-c").arg(setting);
+        }
+        let log = std::fs::File::create(folder.join("log")).expect("the log");
+        let shell = shell.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).spawn().expect("the shell runs");
+        let server = Self { shell, bin, port, databases: AtomicU32::new(0) };
+        server.wait(&folder);
+        server
+    }
+
+    /// The port on 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Makes an empty database and gives its URL.
+    pub(crate) fn database(&self) -> String {
+        let name = format!("house_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/{name}", self.port)
+    }
+
+    /// Runs a statement past the store, as somebody with a shell on the server could.
+    pub(crate) fn sql(&self, database: &str, statement: &str) -> String {
+        let mut psql = Command::new(self.bin.join("psql"));
+        psql.env("PGPASSWORD", PASSWORD).args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", USER, "-d", database]);
+        let answer = psql.args(["-v", "ON_ERROR_STOP=1", "-qAt", "-c", statement]).output().expect("psql runs");
+        assert!(answer.status.success(), "{statement}: {}", String::from_utf8_lossy(&answer.stderr));
+        String::from_utf8_lossy(&answer.stdout).trim().to_owned()
+    }
+
+    fn wait(&self, folder: &Path) {
+        let mut ready = Command::new(self.bin.join("pg_isready"));
+        ready.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        for _ in 0..400 {
+            if ready.status().expect("pg_isready runs").success() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        panic!("PostgreSQL does not start: {}", std::fs::read_to_string(folder.join("log")).unwrap_or_default());
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}
+
+fn newest_bin() -> PathBuf {
+    let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|folders| {
+            folders.flatten().filter_map(|folder| Some((folder.file_name().to_str()?.parse().ok()?, folder.path().join("bin")))).collect()
+        })
+        .unwrap_or_default();
+    found.sort();
+    found.pop().expect("PostgreSQL is installed: apt-get install postgresql").1
+}
+
+/// A folder that the server's user owns.
+fn temporary_folder() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("doorward-postgres-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let folder = std::env::temp_dir().join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    if is_root() {
+        let owned = Command::new("chown").arg("postgres").arg(&folder).status().expect("chown runs");
+        assert!(owned.success(), "the user postgres exists");
+    }
+    folder
+}
+
+fn as_postgres(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--"]).arg(program);
+    command
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
+}

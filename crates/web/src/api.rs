@@ -1,0 +1,85 @@
+//! API v1: one file for each subject.
+//!
+//! Every answer is JSON, every error problem+json. A handler's path and its place in the `OpenAPI` document are the same
+//! `utoipa::path`, so the two cannot drift apart.
+
+mod access;
+mod accounts;
+mod codes;
+mod doctor;
+mod doors;
+mod events;
+pub(crate) mod fields;
+pub mod health;
+pub mod hooks;
+pub mod json;
+mod kinds;
+mod openapi;
+pub mod params;
+mod people;
+mod settings;
+mod sites;
+mod stream;
+mod system;
+mod tokens;
+
+pub(crate) use accounts::{renew, stored, take_step, view};
+pub use openapi::openapi_json;
+
+use crate::{ApiError, Web};
+use axum::{Router, http::Uri, routing::any};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+
+/// A list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Items<T> {
+    /// What it holds.
+    pub items: Vec<T>,
+    /// Where the next page begins; `null` when there is none.
+    pub next: Option<i64>,
+}
+
+impl<T> Items<T> {
+    /// A list that is all there is.
+    pub const fn all(items: Vec<T>) -> Self {
+        Self { items, next: None }
+    }
+}
+
+/// API v1 with health, readiness and metrics.
+pub fn router() -> Router<Web> {
+    let (routes, _) = v1().split_for_parts();
+    routes
+        .method_not_allowed_fallback(wrong_method)
+        .merge(health::router())
+        .route("/api", any(unknown))
+        .route("/api/{*rest}", any(unknown))
+}
+
+/// The routes of API v1 with their documentation.
+fn v1() -> OpenApiRouter<Web> {
+    let routes = OpenApiRouter::new()
+        .merge(doors::router())
+        .merge(codes::router())
+        .merge(events::router())
+        .merge(accounts::router())
+        .merge(kinds::router())
+        .merge(people::router())
+        .merge(tokens::router())
+        .merge(sites::router())
+        .merge(settings::router())
+        .merge(system::router());
+    OpenApiRouter::new().nest("/api/v1", routes)
+}
+
+async fn unknown(uri: Uri) -> ApiError {
+    tracing::debug!(path = uri.path(), "no such route");
+    ApiError::NotFound("route with this address; GET /api/v1/openapi.json lists them")
+}
+
+/// Answered beside `Allow`, which axum adds.
+async fn wrong_method() -> ApiError {
+    ApiError::WrongMethod
+}

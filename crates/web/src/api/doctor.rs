@@ -1,0 +1,116 @@
+//! The checks of `doorward doctor` that need the running program.
+
+use crate::Web;
+use doorward_wire::{Time, account::AccountState};
+use serde::Serialize;
+use std::time::Duration;
+use utoipa::ToSchema;
+
+/// No doorward was ever built before this day; a clock that shows less was never set: 2026-01-01T00:00:00Z.
+const FIRST_DAY: i64 = 1_767_225_600_000_000;
+/// How far an event may seem to lie in the future before the clock was surely set back.
+const SLACK: Duration = Duration::from_mins(1);
+/// The space that is kept for intents and outcomes is 64 MiB; it is time to act before.
+const LITTLE: u64 = 256 << 20;
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Check {
+    /// What was looked at.
+    pub(crate) name: String,
+    /// Whether it is as it should be.
+    pub(crate) ok: bool,
+    /// What was found.
+    pub(crate) detail: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+}
+
+impl Check {
+    fn good(name: &str, detail: impl Into<String>) -> Self {
+        Self { name: name.into(), ok: true, detail: detail.into(), hint: None }
+    }
+
+    fn bad(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { name: name.into(), ok: false, detail: detail.into(), hint: Some(hint.into()) }
+    }
+}
+
+/// Looks at everything.
+pub(super) async fn checks(web: &Web) -> Vec<Check> {
+    let mut checks = vec![store(web).await, space(web), clock(web).await, audit(web).await, trust(web)];
+    checks.extend(accounts(web));
+    checks.extend(web.config().problems.iter().map(|problem| Check::bad("configuration", problem, "mend it and start again")));
+    checks
+}
+
+/// A write that changes nothing that anybody needs.
+async fn store(web: &Web) -> Check {
+    match web.house().store().purge_links(web.house().now().utc).await {
+        Ok(_) => Check::good("database", format!("{} can be written", web.house().store().place())),
+        Err(error) => Check::bad("database", error.to_string(), error.person()),
+    }
+}
+
+fn space(web: &Web) -> Check {
+    let space = web.house().store().space();
+    let Some(free) = space.free else { return Check::good("free space", "the database is on another machine") };
+    let detail = format!("{} MiB are free", free >> 20);
+    if space.low {
+        let detail = format!("{detail}; {} records of little weight were not written", space.dropped);
+        return Check::bad("free space", detail, "only commands and their outcomes are written now; free some space on the volume of the database");
+    }
+    if free < LITTLE { Check::bad("free space", detail, "free some space on the volume of the database") } else { Check::good("free space", detail) }
+}
+
+async fn clock(web: &Web) -> Check {
+    let now = web.house().now().utc;
+    if now < Time::from_micros(FIRST_DAY) {
+        return Check::bad("clock", format!("it shows {now}"), "set the clock, for example with systemd-timesyncd");
+    }
+    let newest = doorward_store::EventQuery { limit: 1, ..doorward_store::EventQuery::default() };
+    let newest = web.house().store().events(&newest).await.ok().and_then(|events| events.last().map(|event| event.time));
+    match newest {
+        Some(newest) if newest > now.plus(SLACK) => {
+            Check::bad("clock", format!("it shows {now}, but an event was written at {newest}"), "set the clock; it was ahead, or is behind now")
+        }
+        Some(_) | None => Check::good("clock", format!("it shows {now}")),
+    }
+}
+
+async fn audit(web: &Web) -> Check {
+    match web.house().store().audit_verify().await {
+        Ok(report) if report.ok => Check::good("audit", format!("{} events are as they were written", report.checked)),
+        Ok(report) => {
+            let detail = report.problem.unwrap_or_else(|| "an event was changed or removed".into());
+            Check::bad("audit", detail, "somebody wrote to the database beside doorward; compare it with your last backup")
+        }
+        Err(error) => Check::bad("audit", error.to_string(), error.person()),
+    }
+}
+
+fn trust(web: &Web) -> Check {
+    if web.trust_ended() {
+        let detail = "a forwarding header came from a trusted address, so nobody is trusted without credentials any more";
+        return Check::bad("trust", detail, "name your reverse proxy in http.proxies, and start again");
+    }
+    Check::good("trust", format!("{} trusted networks", web.config().trusted.len()))
+}
+
+fn accounts(web: &Web) -> Vec<Check> {
+    let standings = web.house().board().standings().into_iter();
+    standings
+        .map(|standing| {
+            let name = format!("account {}", standing.id);
+            let detail = standing.detail.clone().unwrap_or_else(|| standing.state.to_string());
+            match standing.state {
+                AccountState::Ready => Check::good(&name, detail),
+                AccountState::New => Check::bad(&name, detail, "sign it in on the accounts page"),
+                AccountState::NeedsSignIn => Check::bad(&name, detail, "sign it in again on the accounts page"),
+                AccountState::Offline => Check::bad(&name, detail, "look at the network; doorward keeps trying"),
+                AccountState::Faulty => Check::bad(&name, detail, "look at the log; the vendor may have changed something"),
+            }
+        })
+        .collect()
+}

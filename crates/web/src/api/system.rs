@@ -1,0 +1,215 @@
+//! The program itself: why something is allowed, whether it is well, its audit, its backup.
+
+use super::{Items, doctor, json::Json, openapi, params::Query};
+use crate::{ApiError, ApiResult, Web, caller::Caller};
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use doorward_core::{
+    Secret,
+    policy::{self, Rights},
+    record::NewEvent,
+    scope::Scope,
+};
+use doorward_wire::{
+    Time,
+    attempt::{ActionWord, Reason},
+    door::Capability,
+    event::EventKind,
+};
+use serde::{Deserialize, Serialize};
+use std::io;
+use tokio::io::AsyncReadExt;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Characters of a backup's passphrase.
+const PASSPHRASE: usize = 10;
+/// What a backup may be ahead of a slow reader.
+const AHEAD: usize = 256 * 1024;
+
+pub(super) fn router() -> OpenApiRouter<Web> {
+    OpenApiRouter::new()
+        .routes(routes!(explain))
+        .routes(routes!(verify))
+        .routes(routes!(backup))
+        .routes(routes!(doctor_checks))
+        .routes(routes!(version))
+        .routes(routes!(document))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Question {
+    /// A person or token, by id or name.
+    who: String,
+    /// A door, by id or by a name that only one door has.
+    door: String,
+    /// When; now when it is left out.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    at: Option<Time>,
+    /// What; what opens the door when it is left out.
+    #[serde(default)]
+    action: Option<ActionWord>,
+}
+
+/// Whether somebody may do something, and why.
+#[derive(Serialize, ToSchema)]
+struct Explanation {
+    /// Whether it is allowed.
+    allowed: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denied: Option<Reason>,
+    /// Everything that was looked at, and what it says.
+    reasons: Vec<String>,
+}
+
+/// Says who may open a door, and why. Nothing is done.
+#[utoipa::path(get, path = "/explain", tag = "people", params(Question), responses((status = 200, body = Explanation)))]
+async fn explain(caller: Caller, State(web): State<Web>, Query(question): Query<Question>) -> ApiResult<Json<Explanation>> {
+    caller.need(&Scope::People)?;
+    let door = web.house().board().find(&question.door).ok_or(ApiError::NotFound("door with this id or name"))?;
+    let at = question.at.unwrap_or_else(|| web.house().now().utc);
+    let opening = if door.capabilities.contains(&Capability::Unlock) { ActionWord::Unlock } else { ActionWord::Open };
+    let (rights, expires) = rights_of(&web, &question.who).await?;
+    let decision = policy::decide(&rights, &door.id, question.action.unwrap_or(opening), at);
+    let mut answer = Explanation { allowed: decision.allowed, denied: decision.denied, reasons: decision.reasons };
+    if let Some(expires) = expires.filter(|expires| *expires <= at) {
+        answer.allowed = false;
+        answer.denied = Some(Reason::Expired);
+        answer.reasons.insert(0, format!("the token ended at {expires}"));
+    }
+    Ok(Json(answer))
+}
+
+/// What a person or token may do at doors, and when that ends.
+async fn rights_of(web: &Web, who: &str) -> ApiResult<(Rights, Option<Time>)> {
+    let people = web.house().store().people().await?;
+    if people.iter().any(|person| person.id == who || person.name.eq_ignore_ascii_case(who)) {
+        return Ok((Rights::administrator(), None));
+    }
+    let tokens = web.house().store().tokens().await?;
+    let mut named = tokens.iter().filter(|row| row.token.id == who || row.token.name == who);
+    match (named.next(), named.next()) {
+        (Some(row), None) => Ok((Scope::rights(&row.token.scopes), row.expires)),
+        (Some(_), Some(_)) => Err(ApiError::Unprocessable("who: several tokens have this name; give the id".into())),
+        (None, _) => Err(ApiError::NotFound("person or token with this id or name")),
+    }
+}
+
+/// What was found in the audit.
+#[derive(Serialize, ToSchema)]
+struct Audit {
+    /// Whether every event is as it was written, and none is missing.
+    ok: bool,
+    /// How many events were looked at.
+    checked: u64,
+    /// The first event that must be there.
+    from: i64,
+    /// The last event that must be there.
+    to: i64,
+    /// The first event that is changed or missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_bad: Option<i64>,
+    /// What is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+/// Checks that no event was changed or removed.
+#[utoipa::path(get, path = "/audit/verify", tag = "system", responses((status = 200, body = Audit)))]
+async fn verify(caller: Caller, State(web): State<Web>) -> ApiResult<Json<Audit>> {
+    caller.need(&Scope::EventsRead)?;
+    let report = web.house().store().audit_verify().await?;
+    let (first_bad, problem) = (report.first_bad, report.problem);
+    Ok(Json(Audit { ok: report.ok, checked: report.checked, from: report.from, to: report.to, first_bad, problem }))
+}
+
+/// A backup.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct BackupBody {
+    /// What it is sealed with, at least ten characters. Without it nothing can be restored.
+    #[schema(value_type = String)]
+    passphrase: Secret<String>,
+}
+
+/// Writes a backup while everything runs: one sealed file with all that is needed to restore the house. A file that
+/// breaks off is not a backup; `restore` says so.
+#[utoipa::path(post, path = "/backup", tag = "system", request_body = BackupBody,
+    responses((status = 200, description = "The sealed file.", content_type = "application/octet-stream", body = Vec<u8>)))]
+async fn backup(caller: Caller, State(web): State<Web>, Json(body): Json<BackupBody>) -> ApiResult<Response> {
+    caller.need(&Scope::Admin)?;
+    if body.passphrase.reveal().chars().count() < PASSPHRASE {
+        return Err(ApiError::Unprocessable(format!("passphrase: must have at least {PASSPHRASE} characters")));
+    }
+    let now = web.house().now().utc;
+    let (write, mut read) = tokio::io::duplex(AHEAD);
+    let written = tokio::spawn(async move {
+        let extra = config_file(&web).await;
+        web.house().store().backup(write, &body.passphrase, &extra, now).await.map_err(io::Error::other)?;
+        let event = NewEvent::new(now, EventKind::BackupMade).actor(&caller.actor);
+        web.house().record(vec![event]).await.map_err(io::Error::other)
+    });
+    let stream = async_stream::stream! {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match read.read(&mut buffer).await {
+                Ok(0) => break,
+                Ok(count) => yield Ok(axum::body::Bytes::copy_from_slice(&buffer[..count])),
+                Err(error) => yield Err(error),
+            }
+        }
+        // What was sent so far must not look like a whole file.
+        if let Err(error) = written.await.map_err(io::Error::other).flatten() {
+            tracing::error!(%error, "the backup could not be made");
+            yield Err(error);
+        }
+    };
+    let name = format!("attachment; filename=\"doorward-{}.backup\"", now.timestamp().strftime("%Y-%m-%d"));
+    let mut response = Body::from_stream(stream).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+    }
+    Ok(response)
+}
+
+/// The configuration file, if it lies in the data folder: a house restored without it would be another one.
+async fn config_file(web: &Web) -> Vec<(&'static str, Vec<u8>)> {
+    let file = tokio::fs::read(web.config().data.join("doorward.toml")).await;
+    file.map(|file| ("doorward.toml", file)).into_iter().collect()
+}
+
+/// Looks at everything that commonly goes wrong.
+#[utoipa::path(get, path = "/doctor", tag = "system", responses((status = 200, body = Items<doctor::Check>)))]
+async fn doctor_checks(caller: Caller, State(web): State<Web>) -> ApiResult<Json<Items<doctor::Check>>> {
+    caller.need(&Scope::Config)?;
+    Ok(Json(Items::all(doctor::checks(&web).await)))
+}
+
+/// What runs here.
+#[derive(Serialize, ToSchema)]
+struct Version {
+    /// The version of doorward.
+    version: &'static str,
+    /// The version of this API.
+    api: &'static str,
+}
+
+/// Says which version runs.
+#[utoipa::path(get, path = "/version", tag = "system", responses((status = 200, body = Version)))]
+async fn version(_: Caller) -> Json<Version> {
+    Json(Version { version: env!("CARGO_PKG_VERSION"), api: "v1" })
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", tag = "system", responses((status = 200, body = Object)))]
+async fn document(_: Caller) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], openapi::openapi_json()).into_response()
+}

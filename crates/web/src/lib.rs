@@ -1,0 +1,28 @@
+//! HTTP: API v1, the U-tec local API, pages, sign-in, hooks.
+//!
+//! * [`Web`] is what every handler may use.
+//! * [`caller`] says who is asking, [`guard`] what may come in at all.
+//! * [`api`] is API v1, one file for each subject; [`local`] is the API that clients of the original U-tec gateway speak.
+//! * [`pages`] are server-rendered and work without JavaScript; `assets/live.js` only makes them live.
+//! * [`serve`] runs the listeners.
+//!
+//! It must never decide who may open a door (that is `doorward_core::policy`) and never talk to a vendor.
+//!
+//! # To add an endpoint
+//! 1. Write the handler in the file of its subject, with its `utoipa::path`.
+//! 2. Add it to the `routes!` in that file: that is its route and its place in the `OpenAPI` document.
+//! 3. Run `make contracts`.
+
+pub mod api;
+pub mod caller;
+pub mod guard;
+pub mod local;
+pub mod logbook;
+pub mod pages;
+mod problem;
+pub mod serve;
+mod sign_in;
+mod state;
+
+pub use problem::{ApiError, ApiResult};
+pub use state::{Network, Web, WebConfig};

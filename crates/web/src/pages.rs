@@ -1,0 +1,62 @@
+//! Pages: rendered here, useful without JavaScript, live with it.
+//!
+//! * [`scene`] is what every page knows: the visitor, names, time zones. [`shell`] is what every page looks like.
+//! * One file for each subject: [`doors`], [`codes`], [`accounts`], [`events`], [`settings`], [`logs`], [`entry`].
+//! * [`live`] sends the same fragments again when something changes; `assets/live.js` puts them in their place.
+//! * [`texts`] holds every word.
+//!
+//! A form is posted, answered with a redirect, and shown again by a plain GET, so that reloading repeats nothing. A form
+//! marked `data-live` is sent by the script with `x-live: 1` and answered with fragments instead.
+//!
+//! # To add a page
+//! 1. Write its template in `templates/` and its words in `texts.rs`.
+//! 2. Write its handlers in a file of its subject; take a [`Visitor`](visitor::Visitor), and check the form's CSRF token.
+//! 3. Add its router below.
+
+mod account_card;
+mod account_form;
+mod accounts;
+pub(crate) mod assets;
+mod codes;
+mod door_card;
+mod doors;
+mod entry;
+mod event_list;
+mod events;
+mod icons;
+mod live;
+mod logs;
+mod people;
+mod scene;
+mod settings;
+mod shell;
+pub(crate) mod texts;
+mod tokens;
+mod visitor;
+
+pub(crate) use icons::icon;
+
+use crate::{ApiError, Web};
+use axum::{Router, middleware};
+
+/// Every page, the live stream, and the assets. `web` is for the error pages, which look like the others.
+pub fn router(web: &Web) -> Router<Web> {
+    Router::new()
+        .merge(doors::router())
+        .merge(codes::router())
+        .merge(accounts::router())
+        .merge(events::router())
+        .merge(settings::router())
+        .merge(people::router())
+        .merge(tokens::router())
+        .merge(logs::router())
+        .merge(entry::router())
+        .merge(live::router())
+        .fallback(nowhere)
+        .layer(middleware::from_fn_with_state(web.clone(), shell::dress))
+        .merge(assets::router())
+}
+
+async fn nowhere() -> shell::Oops {
+    shell::Oops(ApiError::NotFound("such page"))
+}

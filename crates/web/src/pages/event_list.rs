@@ -1,0 +1,101 @@
+//! Events as they are listed.
+
+use super::{
+    scene::{Scene, TimeView},
+    shell::fragment,
+    texts::{Texts, event::Names, state::Tone},
+};
+use askama::Template;
+use doorward_wire::event::{Event, EventKind};
+
+/// One event in a list, under the heading of its day where it is the first.
+#[derive(Template)]
+#[template(path = "_event.html")]
+pub(crate) struct EventItem {
+    brief: bool,
+    day: Option<Day>,
+    event: EventView,
+}
+
+struct Day {
+    key: String,
+    name: String,
+}
+
+struct EventView {
+    id: i64,
+    tone: Tone,
+    icon: &'static str,
+    text: String,
+    note: String,
+    time: TimeView,
+    /// The day under which it is listed.
+    day: Option<String>,
+}
+
+/// Whether an event only repeats what its neighbour says better.
+fn is_echo(event: &Event) -> bool {
+    match event.kind {
+        EventKind::AttemptRequested => true,
+        // Locked, unlocked and opened tell it when somebody saw it; unconfirmed and the like have events of their own.
+        EventKind::AttemptFinished => event.data["state"] != "confirmed" || event.data["corrected"] == true,
+        _ => false,
+    }
+}
+
+/// Newest first, without headings and without echoes.
+pub(crate) fn brief(scene: &Scene, events: &[Event], most: usize) -> Vec<EventItem> {
+    events.iter().rev().filter(|event| !is_echo(event)).take(most).map(|event| item(scene, event, None, true)).collect()
+}
+
+/// Newest first, each day under its heading.
+pub(crate) fn by_day(scene: &Scene, events: &[Event]) -> Vec<EventItem> {
+    let mut before = None;
+    let listed = events.iter().rev().map(|event| {
+        let day = day(scene, event);
+        let first = before.as_ref() != Some(&day);
+        before = Some(day);
+        item(scene, event, first.then_some(day), false)
+    });
+    listed.collect()
+}
+
+/// A new event as a fragment, with its heading in case its day is new too.
+pub(crate) fn arrived(scene: &Scene, event: &Event, brief: bool) -> Option<String> {
+    if brief && is_echo(event) {
+        return None;
+    }
+    let day = (!brief).then(|| day(scene, event));
+    Some(fragment(&item(scene, event, day, brief)))
+}
+
+fn day(scene: &Scene, event: &Event) -> jiff::civil::Date {
+    scene.zoned(event.time, None).date()
+}
+
+fn item(scene: &Scene, event: &Event, heading: Option<jiff::civil::Date>, brief: bool) -> EventItem {
+    let t: &Texts = scene.t;
+    let door = event.door.as_ref().map(|id| match scene.web.house().board().door(id) {
+        Some(door) => door.name,
+        None => event.data["name"].as_str().map_or_else(|| id.to_string(), ToOwned::to_owned),
+    });
+    let account = event.account.as_deref().map(|id| match scene.account_name(id) {
+        gone if gone == id => event.data["name"].as_str().unwrap_or(id),
+        name => name,
+    });
+    let names = Names { door: door.as_deref().unwrap_or_default(), account: account.unwrap_or_default() };
+    let (icon, tone) = t.event_face(event);
+    EventItem {
+        brief,
+        day: heading.map(|day| Day { key: day.to_string(), name: t.day(day, scene.zoned(scene.now, None).date()) }),
+        event: EventView {
+            id: event.id,
+            tone,
+            icon,
+            text: t.event(event, names),
+            note: t.event_note(event),
+            time: scene.time(event.time, None),
+            day: (!brief).then(|| day(scene, event).to_string()),
+        },
+    }
+}

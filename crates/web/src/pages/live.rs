@@ -1,0 +1,295 @@
+//! The live stream of pages: fragments, rendered by the same templates, whenever something changes.
+//!
+//! A reader first gets everything that its page shows, because something may have changed since the page was rendered;
+//! the same happens when it could not keep up. The session is looked at again each second, and the stream ends with it.
+
+use super::{
+    account_card::AccountCard,
+    door_card::{DoorCard, Facts},
+    doors, event_list,
+    scene::Scene,
+    shell::Oops,
+    visitor::Visitor,
+};
+use crate::{ApiError, Web, api};
+use axum::{
+    Router,
+    extract::{Query, State},
+    response::{
+        IntoResponse, Response,
+        sse::{Event as Message, Sse},
+    },
+    routing::get,
+};
+use doorward_core::keeper::Notice;
+use doorward_store::EventQuery;
+use doorward_wire::{
+    account::AccountId,
+    door::{Door, DoorId},
+    event::{Event, EventKind},
+};
+use serde::Deserialize;
+use std::{convert::Infallible, str::FromStr, time::Duration};
+use tokio::sync::{Semaphore, broadcast::error::RecvError};
+
+/// Streams at once. Each asks the store once a second.
+const STREAMS: usize = 64;
+/// How often the session is looked at again.
+const CHECK: Duration = Duration::from_secs(1);
+/// Something is sent at least once in so many looks, so that a dead connection is noticed.
+const SILENT_LOOKS: u32 = 15;
+/// Events that a reader may have missed and still gets one by one; beyond them the page is loaded again.
+const MISSED: u32 = 100;
+
+static OPEN: Semaphore = Semaphore::const_new(STREAMS);
+
+pub(super) fn router() -> Router<Web> {
+    Router::new().route("/live", get(live))
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    view: String,
+    after: Option<i64>,
+}
+
+/// What a page shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum View {
+    Doors,
+    Door(DoorId),
+    Accounts,
+    Account(AccountId),
+    Events(Option<DoorId>, Option<EventKind>),
+}
+
+impl FromStr for View {
+    type Err = ApiError;
+    fn from_str(text: &str) -> Result<Self, ApiError> {
+        let wrong = || ApiError::BadRequest("there is no such view".into());
+        let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+        let (first, second) = rest.split_once(':').unwrap_or((rest, ""));
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Ok(match name {
+            "doors" => Self::Doors,
+            "door" => Self::Door(rest.parse().map_err(|_| wrong())?),
+            "accounts" => Self::Accounts,
+            "account" => Self::Account(rest.parse().map_err(|_| wrong())?),
+            "events" => Self::Events(
+                some(first).map(|door| door.parse()).transpose().map_err(|_| wrong())?,
+                some(second).map(|kind| kind.parse()).transpose().map_err(|_| wrong())?,
+            ),
+            _ => return Err(wrong()),
+        })
+    }
+}
+
+async fn live(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Oops> {
+    let view: View = wanted.view.parse()?;
+    let permit = OPEN.try_acquire().map_err(|_| ApiError::RateLimited(10))?;
+    let mut notices = web.house().subscribe();
+    let mut reader = Reader { scene: Scene::load(&web, &visitor).await, view, last: wanted.after.unwrap_or(i64::MAX) };
+    let stream = async_stream::stream! {
+        let _permit = permit;
+        let clock = web.house().clock().clone();
+        let mut look_at = clock.now().mono.plus(CHECK);
+        let mut silent = 0;
+        for part in reader.everything().await {
+            yield part.message();
+        }
+        loop {
+            let parts = tokio::select! {
+                notice = notices.recv() => match notice {
+                    Ok(notice) => reader.notice(&notice).await,
+                    Err(RecvError::Lagged(_)) => reader.everything().await,
+                    Err(RecvError::Closed) => return,
+                },
+                () = clock.sleep_until(look_at) => {
+                    if !visitor.stands(&web).await {
+                        yield Part::Reload.message();
+                        return;
+                    }
+                    look_at = clock.now().mono.plus(CHECK);
+                    silent += 1;
+                    if silent >= SILENT_LOOKS {
+                        silent = 0;
+                        yield Ok(Message::default().comment(""));
+                    }
+                    Vec::new()
+                }
+            };
+            for part in parts {
+                silent = 0;
+                yield part.message();
+            }
+        }
+    };
+    Ok(Sse::new(stream).into_response())
+}
+
+/// Something to send.
+enum Part {
+    /// Elements that take the place of those with the same id.
+    Patch(String),
+    /// The page shows other things now.
+    Reload,
+}
+
+impl Part {
+    fn message(self) -> Result<Message, Infallible> {
+        Ok(match self {
+            // A carriage return ends a line of the stream.
+            Self::Patch(html) => Message::default().event("patch").data(html.replace('\r', "")),
+            Self::Reload => Message::default().event("bye").data("reload"),
+        })
+    }
+}
+
+struct Reader {
+    scene: Scene,
+    view: View,
+    /// The last event that the page has.
+    last: i64,
+}
+
+impl Reader {
+    /// All that the page shows, as it is now.
+    async fn everything(&mut self) -> Vec<Part> {
+        self.scene.reload().await;
+        self.scene.now = self.scene.web.house().now().utc;
+        let board = self.scene.web.house().board();
+        let mut html = self.scene.banners();
+        match &self.view {
+            View::Doors => {
+                for door in board.doors() {
+                    html += &self.door(&door);
+                }
+                html += &doors::summary(&self.scene, &board.doors());
+            }
+            View::Door(id) => match board.door(id) {
+                Some(door) => html += &self.door(&door),
+                None => return vec![Part::Reload],
+            },
+            View::Accounts | View::Account(_) => match self.accounts().await {
+                Some(cards) => html += &cards,
+                None => return vec![Part::Reload],
+            },
+            View::Events(..) => {}
+        }
+        let mut parts = vec![Part::Patch(html)];
+        parts.extend(self.missed().await);
+        parts
+    }
+
+    /// What a notice changes on the page.
+    async fn notice(&mut self, notice: &Notice) -> Vec<Part> {
+        self.scene.now = self.scene.web.house().now().utc;
+        match notice {
+            Notice::Door(door) => match &self.view {
+                View::Doors => {
+                    let summary = doors::summary(&self.scene, &self.scene.web.house().board().doors());
+                    vec![Part::Patch(self.door(door) + &summary)]
+                }
+                View::Door(id) if *id == door.id => vec![Part::Patch(self.door(door))],
+                View::Door(_) | View::Accounts | View::Account(_) | View::Events(..) => Vec::new(),
+            },
+            Notice::DoorGone(gone) => match &self.view {
+                View::Doors => vec![Part::Reload],
+                View::Door(id) if id == gone => vec![Part::Reload],
+                View::Door(_) | View::Accounts | View::Account(_) | View::Events(..) => Vec::new(),
+            },
+            Notice::Account(_) | Notice::AccountGone(_) => {
+                self.scene.reload().await;
+                let mut html = self.scene.banners();
+                match self.accounts().await {
+                    Some(cards) => html += &cards,
+                    None => return vec![Part::Reload],
+                }
+                vec![Part::Patch(html)]
+            }
+            Notice::Event(event) => self.event(event).into_iter().collect(),
+            // The door that it is at says the same.
+            Notice::Attempt(_) => Vec::new(),
+        }
+    }
+
+    fn door(&self, door: &Door) -> String {
+        use super::shell::fragment;
+        let large = matches!(self.view, View::Door(_));
+        let card = fragment(&DoorCard::new(&self.scene, door, large, None));
+        if large { card + &fragment(&Facts::new(&self.scene, door)) } else { card }
+    }
+
+    /// The accounts that the page shows; `None` when the one that it is about is gone.
+    async fn accounts(&self) -> Option<String> {
+        use super::shell::fragment;
+        let web = &self.scene.web;
+        let (only, large) = match &self.view {
+            View::Accounts => (None, false),
+            View::Account(id) => (Some(id), true),
+            View::Doors | View::Door(_) | View::Events(..) => return Some(String::new()),
+        };
+        // A store that cannot be read has a banner; the cards stay as they are.
+        let Ok(rows) = web.house().store().accounts().await else { return Some(String::new()) };
+        if only.is_some_and(|id| rows.iter().all(|row| row.id != *id)) {
+            return None;
+        }
+        let rows = rows.iter().filter(|row| only.is_none_or(|id| row.id == *id));
+        Some(rows.map(|row| fragment(&AccountCard::new(&self.scene, &api::view(web, row), large))).collect())
+    }
+
+    /// The filter of the page's events, if it shows any; `true` for the short list on a door's page.
+    fn events(&self) -> Option<(Option<&DoorId>, Option<EventKind>, bool)> {
+        match &self.view {
+            View::Door(id) => Some((Some(id), None, true)),
+            View::Events(door, kind) => Some((door.as_ref(), *kind, false)),
+            View::Doors | View::Accounts | View::Account(_) => None,
+        }
+    }
+
+    fn event(&mut self, event: &Event) -> Option<Part> {
+        let (door, kind, brief) = self.events()?;
+        let wanted = door.is_none_or(|door| event.door.as_ref() == Some(door)) && kind.is_none_or(|kind| event.kind == kind);
+        if !wanted || event.id <= self.last && self.last != i64::MAX {
+            return None;
+        }
+        let html = event_list::arrived(&self.scene, event, brief);
+        self.last = event.id;
+        html.map(Part::Patch)
+    }
+
+    /// Events that came between the page and the stream, or that a slow reader missed.
+    async fn missed(&mut self) -> Vec<Part> {
+        if self.last == i64::MAX {
+            return Vec::new();
+        }
+        let Some((door, kind, _)) = self.events() else { return Vec::new() };
+        let query = EventQuery { after: Some(self.last), before: None, door: door.cloned(), kind, limit: MISSED };
+        match self.scene.web.house().store().events(&query).await {
+            Ok(events) if events.len() == MISSED as usize => vec![Part::Reload],
+            Ok(events) => events.iter().filter_map(|event| self.event(event)).collect(),
+            Err(error) => {
+                tracing::warn!(%error, "missed events could not be read for a page");
+                Vec::new()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::View;
+    use doorward_wire::event::EventKind;
+
+    #[test]
+    fn a_view_is_what_a_page_names() {
+        assert_eq!("doors".parse::<View>().unwrap(), View::Doors);
+        assert_eq!("door:gate".parse::<View>().unwrap(), View::Door("gate".parse().unwrap()));
+        assert_eq!("events::".parse::<View>().unwrap(), View::Events(None, None));
+        let both = View::Events(Some("gate".parse().unwrap()), Some(EventKind::DoorLocked));
+        assert_eq!("events:gate:door.locked".parse::<View>().unwrap(), both);
+        for wrong in ["", "door", "door:", "door:A b", "events:gate:nothing", "settings"] {
+            wrong.parse::<View>().unwrap_err();
+        }
+    }
+}

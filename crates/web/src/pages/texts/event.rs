@@ -1,0 +1,218 @@
+//! Events as sentences: who did what at which door, and how far that is known.
+
+use super::{Texts, state::Tone};
+use doorward_wire::{
+    attempt::{ActionWord, AttemptState, Reason},
+    event::{Event, EventKind},
+};
+use serde_json::Value;
+
+/// The names that an event only hints at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names<'a> {
+    pub(crate) door: &'a str,
+    pub(crate) account: &'a str,
+}
+
+impl Texts {
+    /// What happened, as a sentence.
+    pub(crate) fn event(&self, event: &Event, names: Names<'_>) -> String {
+        let (door, account) = (names.door, names.account);
+        let by = |did: &str, done: &str| match &event.actor {
+            Some(actor) => format!("{} {did}", sentence(&self.actor(actor))),
+            None => done.to_owned(),
+        };
+        match event.kind {
+            EventKind::AttemptRequested => {
+                let what = self.action(action(event)).0.to_lowercase();
+                by(&format!("asked to {what} {door}"), &format!("{door} was asked to {what}"))
+            }
+            EventKind::AttemptFinished => self.finished(event, door),
+            EventKind::DoorOpened => by(&format!("opened {door}"), &format!("{door} was opened")),
+            EventKind::DoorLocked => by(&format!("locked {door}"), &format!("{door} was locked")),
+            EventKind::DoorUnlocked => by(&format!("unlocked {door}"), &format!("{door} was unlocked")),
+            EventKind::DoorUnconfirmed => format!("Nobody saw whether {door} {}", done(action(event))),
+            EventKind::DoorContradicted => format!("{door} did not {}", self.action(action(event)).0.to_lowercase()),
+            EventKind::DoorRefused => format!("{} {door} was refused", self.action(action(event)).2),
+            EventKind::DoorFailed => format!("{} {door} failed", self.action(action(event)).2),
+            EventKind::DoorRing => format!("Somebody rang at {door}"),
+            EventKind::DoorJammed => format!("{door} is jammed"),
+            EventKind::DoorBattery if event.data["low"] == true => {
+                format!("The battery of {door} is low: {} %", event.data["battery"])
+            }
+            EventKind::DoorBattery => format!("The battery of {door} is good again: {} %", event.data["battery"]),
+            EventKind::DoorOffline => format!("{door} cannot be reached"),
+            EventKind::DoorOnline => format!("{door} can be reached again"),
+            EventKind::DoorAdded => format!("{door} was found"),
+            EventKind::DoorRemoved => by(&format!("removed {door}"), &format!("{door} was removed")),
+            EventKind::DoorCodes => {
+                let did = match event.data["change"].as_str() {
+                    Some("add") => "added a code at",
+                    Some("delete") => "deleted a code at",
+                    _ => "changed a code at",
+                };
+                by(&format!("{did} {door}"), &format!("The codes at {door} were changed"))
+            }
+            EventKind::AccountAdded => by(&format!("added account {account}"), &format!("Account {account} was added")),
+            EventKind::AccountRemoved => by(&format!("removed account {account}"), &format!("Account {account} was removed")),
+            EventKind::AccountSignedIn => format!("{account} was signed in"),
+            EventKind::AccountRegistered => format!("{account} was registered as a device"),
+            EventKind::AccountCertificateCreated => format!("{account} got a client certificate"),
+            EventKind::AccountCertificateRenewed => format!("The certificate of {account} was renewed"),
+            EventKind::AccountRenewed => format!("{account} was renewed ahead of time"),
+            EventKind::AccountNeedsSignIn => format!("{account} must be signed in again"),
+            EventKind::PersonSignedIn => by("signed in", "Somebody signed in"),
+            EventKind::PersonRefused => match &event.actor {
+                Some(actor) => format!("A sign-in as {} was refused", self.actor(actor)),
+                None => "A sign-in was refused".into(),
+            },
+            EventKind::PersonChanged => by(person(event), "A person was changed"),
+            EventKind::TokenChanged => {
+                let made = matches!(event.data["change"].as_str(), Some("made" | "added"));
+                by(if made { "made a token" } else { "revoked a token" }, "A token was changed")
+            }
+            EventKind::RequestsRefused => match event.data["count"].as_u64() {
+                Some(1) | None => "A request without credentials was refused".into(),
+                Some(count) => format!("{count} requests without credentials were refused"),
+            },
+            EventKind::SettingsChanged => {
+                let about = match (&event.door, &event.account, event.data["site"]["name"].as_str()) {
+                    (Some(_), ..) => door.to_owned(),
+                    (None, Some(_), _) => account.to_owned(),
+                    (None, None, Some(site)) => format!("site {site}"),
+                    (None, None, None) => "doorward".into(),
+                };
+                by(&format!("changed settings of {about}"), &format!("Settings of {about} were changed"))
+            }
+            EventKind::Started => "doorward started".into(),
+            EventKind::EventsPruned => "Old events were removed".into(),
+            EventKind::BackupMade => by("made a backup", "A backup was made"),
+        }
+    }
+
+    fn finished(&self, event: &Event, door: &str) -> String {
+        let what = self.action(action(event)).2;
+        let who = event.actor.as_ref().map_or_else(String::new, |actor| format!(" by {}", self.actor(actor)));
+        let state = event.data["state"].as_str().and_then(|state| state.parse::<AttemptState>().ok());
+        let word = state.map_or("ended", |state| self.verdict(state).word);
+        let corrected = if event.data["corrected"] == true { " after all" } else { "" };
+        format!("{what} {door}{who}: {}{corrected}", word.to_lowercase())
+    }
+
+    /// What else is to be said about it.
+    pub(crate) fn event_note(&self, event: &Event) -> String {
+        let told = match event.kind {
+            EventKind::RequestsRefused => event.data["source"].as_str(),
+            EventKind::Started => event.data["version"].as_str(),
+            EventKind::AttemptFinished | EventKind::AttemptRequested => None,
+            _ => event.data["detail"].as_str().or_else(|| event.data["name"].as_str().filter(|_| event.kind == EventKind::DoorCodes)),
+        };
+        let reason = event.reason.filter(|_| told.is_none()).map(|reason| self.reason(reason));
+        let list = match (&event.data["changed"], &event.data["scopes"]) {
+            (Value::Array(list), _) | (_, Value::Array(list)) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+            _ => String::new(),
+        };
+        told.or(reason).map_or(list, ToOwned::to_owned)
+    }
+
+    /// The icon and tone of an event.
+    pub(crate) fn event_face(&self, event: &Event) -> (&'static str, Tone) {
+        match event.kind {
+            EventKind::AttemptRequested => ("send", "calm"),
+            EventKind::AttemptFinished => match event.data["state"].as_str().and_then(|state| state.parse::<AttemptState>().ok()) {
+                Some(state) => (self.verdict(state).icon, self.verdict(state).tone),
+                None => ("check", "calm"),
+            },
+            EventKind::DoorOpened => ("door-open", "warn"),
+            EventKind::DoorLocked => ("lock", "ok"),
+            EventKind::DoorUnlocked => ("unlock", "warn"),
+            EventKind::DoorUnconfirmed => ("question", "warn"),
+            EventKind::DoorContradicted | EventKind::DoorJammed | EventKind::AccountNeedsSignIn => ("alert", "bad"),
+            EventKind::DoorRefused | EventKind::DoorFailed => ("x", "bad"),
+            EventKind::DoorRing => ("bell", "busy"),
+            EventKind::DoorBattery => ("battery", if event.data["low"] == true { "warn" } else { "ok" }),
+            EventKind::DoorOffline => ("offline", "warn"),
+            EventKind::DoorOnline => ("cloud", "ok"),
+            EventKind::DoorAdded | EventKind::DoorRemoved => ("door", "calm"),
+            EventKind::DoorCodes | EventKind::TokenChanged => ("key", "calm"),
+            EventKind::AccountAdded | EventKind::AccountRemoved => ("cloud", "calm"),
+            EventKind::AccountSignedIn
+            | EventKind::AccountRegistered
+            | EventKind::AccountCertificateCreated
+            | EventKind::AccountCertificateRenewed
+            | EventKind::AccountRenewed => ("refresh", "ok"),
+            EventKind::PersonSignedIn | EventKind::PersonChanged => ("user", "calm"),
+            EventKind::PersonRefused | EventKind::RequestsRefused => ("shield", "warn"),
+            EventKind::SettingsChanged => ("settings", "calm"),
+            EventKind::Started | EventKind::EventsPruned | EventKind::BackupMade => ("info", "calm"),
+        }
+    }
+
+    /// A reason in a few words.
+    pub(crate) const fn reason(&self, reason: Reason) -> &'static str {
+        match reason {
+            Reason::NoGrant => "nobody gave the right to",
+            Reason::Expired => "the right has ended",
+            Reason::NotYet => "the right has not begun",
+            Reason::OutOfHours => "not at this hour",
+            Reason::UsesExhausted => "used as often as it may be",
+            Reason::Revoked => "the right was taken back",
+            Reason::Replay => "seen before",
+            Reason::WeakSignal => "too far from the door",
+            Reason::WrongCode => "wrong code",
+            Reason::RateLimited => "too many tries",
+            Reason::DoorMode => "the door is in a mode that forbids it",
+            Reason::NeedsSecondPerson => "a second person must agree",
+            Reason::StaleCommand => "the command waited too long",
+            Reason::Offline => "it could not be reached",
+            Reason::AuditUnavailable => "it could not be written down",
+            Reason::NoClock => "the time is not known",
+            Reason::BadSignature => "a signature does not fit",
+            Reason::NotEnrolled => "the key is not known",
+            Reason::NeedsSignIn => "the account must be signed in again",
+            Reason::VendorRefused => "the vendor said no",
+            Reason::Protocol => "the answer was not understood",
+            Reason::OutcomeUnknown => "it was sent, and nobody knows what came of it",
+            Reason::Jammed => "the bolt is stuck",
+            Reason::Superseded => "a newer command came first",
+            Reason::NoEvidence => "nobody saw what the door did",
+            Reason::Contradicted => "the door was seen to do the opposite",
+            Reason::NotCapable => "the door cannot do this",
+            Reason::Busy => "too many commands waited",
+            Reason::NotOwner => "another copy of doorward owns the account",
+            Reason::NotAuthenticated => "no credentials, or wrong ones",
+            Reason::ForeignOrigin => "from a foreign page or under a foreign name",
+            Reason::BadRequest => "malformed",
+        }
+    }
+}
+
+fn action(event: &Event) -> ActionWord {
+    event.data["action"].as_str().and_then(|action| action.parse().ok()).unwrap_or(ActionWord::Refresh)
+}
+
+const fn done(action: ActionWord) -> &'static str {
+    match action {
+        ActionWord::Open => "opened",
+        ActionWord::Lock => "locked",
+        ActionWord::Unlock => "unlocked",
+        ActionWord::Refresh => "answered",
+    }
+}
+
+fn person(event: &Event) -> &'static str {
+    match event.data["change"].as_str() {
+        Some("added") => "added a person",
+        Some("removed") => "removed a person",
+        Some("link_made") => "made a sign-in link",
+        Some("password_set") => "set a password",
+        Some("signed_out") => "signed out everywhere",
+        _ => "changed a person",
+    }
+}
+
+/// With a capital at its beginning.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}

@@ -1,0 +1,88 @@
+//! Sentences of the settings page.
+
+use super::{Texts, state::Tone};
+use doorward_core::scope::Scope;
+
+impl Texts {
+    pub(crate) fn signed_in_as(&self, name: &str) -> String {
+        format!("Signed in as {name}.")
+    }
+
+    pub(crate) fn sessions(&self, sessions: i64) -> String {
+        if sessions == 1 { "Signed in in this browser only.".into() } else { format!("Signed in in {sessions} browsers.") }
+    }
+
+    pub(crate) fn person_note(&self, me: bool, password: bool, added: &str) -> String {
+        let you = if me { "You · " } else { "" };
+        let how = if password { "signs in with a password" } else { "no password, signs in with a link" };
+        format!("{you}{how} · added {added}")
+    }
+
+    pub(crate) fn link_for(&self, name: &str) -> String {
+        format!("Sign-in link for {name}")
+    }
+
+    pub(crate) fn link_given(&self, name: &str) -> String {
+        format!("Give it to {name} by a way that only they can read. It works once, for 15 minutes.")
+    }
+
+    pub(crate) fn remove_person(&self, name: &str) -> String {
+        format!("Remove {name}")
+    }
+
+    pub(crate) fn remove_person_title(&self, name: &str) -> String {
+        format!("Erase {name}?")
+    }
+
+    pub(crate) fn token_note(&self, made: &str, ends: Option<(&str, bool)>, used: bool) -> String {
+        let ends = match ends {
+            Some((end, true)) => format!("ended {end}"),
+            Some((end, false)) => format!("ends {end}"),
+            None => "does not end".into(),
+        };
+        format!("made {made} · {ends} · {}", if used { "last used" } else { "never used" })
+    }
+
+    pub(crate) fn token_made(&self, name: &str) -> String {
+        format!("Token for {name}")
+    }
+
+    pub(crate) fn revoke_token(&self, name: &str) -> String {
+        format!("Revoke the token of {name}")
+    }
+
+    /// What a scope allows.
+    pub(crate) const fn scope(&self, scope: &Scope) -> &'static str {
+        match scope {
+            Scope::DoorsRead => "See doors and ask for their state.",
+            Scope::DoorsAct(_) => "Also open, lock and unlock every door.",
+            Scope::EventsRead => "Read what happened.",
+            Scope::Accounts => "Manage vendor accounts and codes at locks.",
+            Scope::People => "Manage people and tokens.",
+            Scope::Devices { .. } => "Manage devices.",
+            Scope::Config => "Read and change settings.",
+            Scope::Metrics => "Read metrics, for Prometheus.",
+            Scope::Admin => "Everything.",
+        }
+    }
+
+    pub(crate) fn scope_door(&self, door: &str) -> String {
+        format!("See {door} and open, lock and unlock it, no other door.")
+    }
+
+    /// Where a setting comes from.
+    pub(crate) fn setting_source(&self, source: &str) -> (&'static str, Tone) {
+        match source {
+            "environment" => ("Environment", "busy"),
+            "file" => ("File", "busy"),
+            "database" => ("Set here", "ok"),
+            _ => ("Default", "calm"),
+        }
+    }
+
+    /// A size in words.
+    pub(crate) fn bytes(&self, bytes: u64) -> String {
+        const MIB: u64 = 1 << 20;
+        if bytes >= 10_240 * MIB { format!("{} GiB", bytes / (1024 * MIB)) } else { format!("{} MiB", bytes / MIB) }
+    }
+}

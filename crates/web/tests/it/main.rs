@@ -1,0 +1,11 @@
+//! The web room as its callers see it: a real listener, a real store, and a vendor that does as it is told.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on must end")]
+
+mod attacks;
+mod doors;
+mod local;
+mod management;
+mod openapi;
+mod streams;
+mod support;

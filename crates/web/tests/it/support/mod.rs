@@ -1,0 +1,154 @@
+//! A house to talk to.
+
+mod client;
+mod vendor;
+
+pub(crate) use client::{Answer, Ask};
+
+use doorward_core::{
+    driver::{Action, Entry},
+    scope::Scope,
+};
+use doorward_engine::{Clock, House as Engine, ManualClock, Stopper};
+use doorward_store::{MasterKey, OpenOptions, Store};
+use doorward_web::{Web, WebConfig, logbook::Logbook, serve};
+use doorward_wire::{
+    Time,
+    account::AccountId,
+    attempt::{Actor, ActorKind},
+};
+use serde_json::Value;
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::net::TcpListener;
+
+const VENDORS: &[Entry] = &[vendor::ENTRY];
+/// 2026-11-23T12:00:00Z.
+const NOON: i64 = 1_795_435_200_000_000;
+
+/// A running house with one account of four doors: `front` answers at once, `gate` takes commands and is not seen to
+/// move, `cellar` never answers, `attic` says no.
+pub(crate) struct House {
+    pub(crate) web: Web,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) account: AccountId,
+    address: SocketAddr,
+    folder: PathBuf,
+    _stopper: Stopper,
+}
+
+impl House {
+    pub(crate) async fn new() -> Self {
+        Self::with(WebConfig::default()).await
+    }
+
+    /// A house that trusts this machine.
+    pub(crate) async fn trusting() -> Self {
+        Self::with(WebConfig { trusted: vec!["127.0.0.0/8".parse().unwrap()], ..WebConfig::default() }).await
+    }
+
+    pub(crate) async fn with(config: WebConfig) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("doorward-web-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let clock = Arc::new(ManualClock::new(Time::from_micros(NOON)));
+        let key = MasterKey::from_bytes([7; 32]);
+        let url = format!("sqlite:{}", folder.join("doorward.db").display());
+        let store = Store::open(&OpenOptions::new(url, key, clock.now().utc)).await.unwrap();
+        let shared: Arc<dyn Clock> = clock.clone();
+        let (handle, stopper) = Engine { store, clock: shared, drivers: VENDORS }.start().await.unwrap();
+        let actor = Actor { kind: ActorKind::System, id: "test".into(), name: None };
+        let account = handle.add_account("utec", "Home", vendor::settings(), &actor).await.unwrap();
+        let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
+        let web = Web::new(handle, config, Logbook::default(), metrics);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = serve::private_router(&web).into_make_service_with_connect_info::<serve::Peer>();
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        let house = Self { web, clock, account, address, folder, _stopper: stopper };
+        house.until(|house| house.web.house().board().doors().len() == 4).await;
+        house.until(|house| house.web.house().board().standing(&house.account).is_some_and(|standing| !standing.leases.is_empty())).await;
+        house
+    }
+
+    /// Waits until something that is on its way has come.
+    pub(crate) async fn until(&self, there: impl Fn(&Self) -> bool) {
+        for _ in 0..5000 {
+            if there(self) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        panic!("it never came");
+    }
+
+    /// Lets time pass while `work` is waited for.
+    pub(crate) async fn while_time_passes<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = Box::pin(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(Duration::from_millis(5)) => self.clock.advance(Duration::from_millis(500)),
+            }
+        }
+    }
+
+    /// The time in the house.
+    pub(crate) fn clock_now(&self) -> Time {
+        self.clock.now().utc
+    }
+
+    /// A token with these scopes.
+    pub(crate) async fn token(&self, scopes: &[&str]) -> String {
+        let scopes: Vec<Scope> = scopes.iter().map(|scope| scope.parse().unwrap()).collect();
+        let now = self.clock.now().utc;
+        let (_, secret) = self.web.house().store().add_token(None, "test", &scopes, None, now).await.unwrap();
+        secret.reveal().clone()
+    }
+
+    /// The cookie and CSRF token of somebody who signed in.
+    pub(crate) async fn session(&self) -> (String, &'static str) {
+        let store = self.web.house().store();
+        let now = self.clock.now().utc;
+        let person = store.add_person("Ada", "administrator", now).await.unwrap();
+        let data = br#"{"csrf":"the-csrf-token"}"#;
+        store.put_session(b"the-session", Some(&person.id), data, now.plus(Duration::from_hours(1))).await.unwrap();
+        (format!("{}=the-session", doorward_web::caller::COOKIE), "the-csrf-token")
+    }
+
+    /// Begins a request.
+    pub(crate) fn ask(&self, method: &'static str, path: impl Into<String>) -> Ask {
+        Ask::new(self.address, method, path.into())
+    }
+
+    /// A request of an administrator.
+    pub(crate) async fn admin(&self, method: &'static str, path: impl Into<String>) -> Ask {
+        let token = self.token(&["admin"]).await;
+        self.ask(method, path).token(&token)
+    }
+
+    /// What the vendor was asked to do at its locks, in order.
+    pub(crate) async fn moves(&self) -> Vec<String> {
+        let done = self.web.house().call(&self.account, Action::Call("moves".into())).await.unwrap();
+        serde_json::from_value(done.output).unwrap()
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The items of a list.
+pub(crate) fn items(answer: &Answer) -> Vec<Value> {
+    answer.json()["items"].as_array().unwrap().clone()
+}

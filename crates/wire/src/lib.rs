@@ -1,0 +1,36 @@
+//! The formats that doorward speaks at both ends.
+//!
+//! A door, an attempt and an event look the same in the HTTP API, on the command line, over MQTT and in the tunnel.
+//! They are written here once, for the server that makes them and for the client that reads them. No IO, no clock,
+//! `no_std` with `alloc`: ESP32 firmware and phones can link this crate.
+//!
+//! It must never decide anything: rules live in `doorward-core`.
+//!
+//! Read next: [`door`] for what a door is, [`attempt`] for what became of a command, [`event`] for what is told about it.
+//!
+//! ```
+//! use doorward_wire::{attempt::AttemptState, door::{DoorId, DoorState}};
+//!
+//! let door: DoorId = "front_door".parse().unwrap();
+//! assert_eq!(door.as_str(), "front_door");
+//! assert_eq!(DoorState::Locked.as_str(), "locked");
+//! assert!(AttemptState::Contradicted.is_final());
+//! ```
+// The schema macros write `std::` paths.
+#![cfg_attr(not(feature = "openapi"), no_std)]
+
+extern crate alloc;
+
+pub mod account;
+pub mod attempt;
+pub mod code;
+pub mod door;
+pub mod event;
+mod id;
+mod problem;
+mod time;
+mod words;
+
+pub use id::IdError;
+pub use problem::Problem;
+pub use time::{Time, TimeError};

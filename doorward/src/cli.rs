@@ -1,0 +1,440 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Opens every door its owner has, lets nobody else in, and tells the truth about what happened.
+#[derive(Debug, Parser)]
+#[command(name = "doorward", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done (also unconfirmed, with a warning), 1 failed or contradicted, 2 usage, 3 refused, \
+                        4 unreachable, 5 still pending when --wait ran out.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Where to find the house.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The data folder; its admin socket is used
+    #[arg(long, global = true, env = "DOORWARD_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Talk to a doorward on another machine; needs a token in DOORWARD_TOKEN
+    #[arg(long, global = true, env = "DOORWARD_URL", value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Log more; traces of vendors are masked
+    #[arg(long, global = true)]
+    pub(crate) debug: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run
+    Serve {
+        /// The configuration file; <data>/doorward.toml when absent
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Run against simulated clouds, with doors already there
+    Demo {
+        /// Seed of everything random in the simulators
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Run one simulator alone
+    #[command(subcommand)]
+    Sim(Sim),
+    /// Look at doors, open and lock them, manage their codes
+    #[command(subcommand)]
+    Door(Door),
+    /// Vendor accounts: sign in, refresh, look inside
+    #[command(subcommand)]
+    Account(Account),
+    /// People, their passwords and tokens
+    #[command(subcommand)]
+    Person(Person),
+    /// Who may open a door, and why
+    Explain {
+        /// A person or token, by id or name
+        #[arg(long)]
+        who: String,
+        /// The door
+        #[arg(long)]
+        door: String,
+        /// At this time (RFC 3339) instead of now
+        #[arg(long)]
+        at: Option<String>,
+        /// What they would do
+        #[arg(long, default_value = "unlock", value_parser = ["open", "lock", "unlock", "refresh"])]
+        action: String,
+    },
+    /// What happened, oldest first
+    Events {
+        /// Go on as things happen
+        #[arg(long, short)]
+        follow: bool,
+        /// At this door only
+        #[arg(long)]
+        door: Option<String>,
+        /// Of this kind only, such as door.unlocked
+        #[arg(long)]
+        kind: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 200)]
+        limit: u32,
+        /// As comma-separated values
+        #[arg(long, conflicts_with = "follow")]
+        csv: bool,
+    },
+    /// Check the audit
+    #[command(subcommand)]
+    Audit(Audit),
+    /// The configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Take over files of the original programs (server stopped)
+    Import {
+        /// The original's config.json, or a folder that holds it
+        path: PathBuf,
+    },
+    /// Write a sealed backup; works while doorward runs
+    Backup {
+        /// The file to write
+        file: PathBuf,
+        /// A file that holds the passphrase; asked for when absent
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Bring a backup back into an empty data folder (server stopped)
+    Restore {
+        /// The backup
+        file: PathBuf,
+        /// A file that holds the passphrase; asked for when absent
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Find what is wrong
+    Doctor {
+        /// Only whether it runs and answers
+        #[arg(long)]
+        live: bool,
+    },
+    /// Completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// The version
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sim {
+    /// The U-tec cloud: OAuth, locks with physical behaviour, faults at run time
+    Utec {
+        /// Where it listens
+        #[arg(long, default_value = "127.0.0.1:18001")]
+        listen: std::net::SocketAddr,
+        /// Seed of everything random
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// What becomes of a refresh token that was used
+        #[arg(long, value_enum, default_value_t = Rotation::Grace)]
+        rotation: Rotation,
+        /// Seconds that an access token lives
+        #[arg(long, default_value_t = 601_200)]
+        expires_in: u64,
+    },
+}
+
+/// What becomes of a refresh token that was used.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Rotation {
+    /// It works for another minute
+    Grace,
+    /// It is dead at once
+    Strict,
+    /// It stays
+    Fixed,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Door {
+    /// All doors
+    List,
+    /// One door with its evidence
+    Show {
+        /// Id or unique name
+        door: String,
+    },
+    /// Open for a moment
+    Open(Act),
+    /// Draw the bolt
+    Unlock(Act),
+    /// Throw the bolt
+    Lock {
+        /// Id or unique name
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        door: Option<String>,
+        /// Every door that can be locked
+        #[arg(long)]
+        all: bool,
+        /// How long to wait for the outcome
+        #[arg(long, default_value = "45s", value_parser = span)]
+        wait: std::time::Duration,
+    },
+    /// Ask the door for its state
+    Refresh(Act),
+    /// Remove a door that is gone; its events stay
+    Remove {
+        /// Id or unique name
+        door: String,
+    },
+    /// PIN codes that the lock keeps by itself
+    #[command(subcommand)]
+    Code(Code),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Act {
+    /// Id or unique name
+    pub(crate) door: String,
+    /// How long to wait for the outcome
+    #[arg(long, default_value = "45s", value_parser = span)]
+    pub(crate) wait: std::time::Duration,
+    /// Stale after this time (RFC 3339)
+    #[arg(long)]
+    pub(crate) not_after: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Code {
+    /// The codes at a door
+    List {
+        /// Id or unique name
+        door: String,
+    },
+    /// Add a code; asks for the digits
+    Add {
+        /// Id or unique name
+        door: String,
+        /// Who it is for
+        name: String,
+        #[command(flatten)]
+        wish: CodeWish,
+    },
+    /// Change a code
+    Update {
+        /// Id or unique name
+        door: String,
+        /// The code's id
+        code: String,
+        /// A new name
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        wish: CodeWish,
+    },
+    /// Delete a code
+    Delete {
+        /// Id or unique name
+        door: String,
+        /// The code's id
+        code: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CodeWish {
+    /// A file that holds the digits, or - for standard input; asked for when absent
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pin_file: Option<PathBuf>,
+    /// normal, temporary or admin
+    #[arg(long, value_parser = ["normal", "temporary", "admin"])]
+    pub(crate) kind: Option<String>,
+    /// First moment, in the door's time zone: 2026-11-23T15:00
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// Last moment, in the door's time zone
+    #[arg(long)]
+    pub(crate) until: Option<String>,
+    /// Weekdays: mon,tue,…
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) weekdays: Vec<String>,
+    /// Daily hours: 08:00-18:00
+    #[arg(long)]
+    pub(crate) hours: Option<String>,
+    /// How often it opens
+    #[arg(long)]
+    pub(crate) uses: Option<u32>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Account {
+    /// Add an account: `doorward account add utec --set access_key=… --secret-file secret_key=FILE`
+    Add {
+        /// The driver: utec
+        kind: String,
+        /// What it is called
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        settings: AccountSettings,
+    },
+    /// All accounts
+    List,
+    /// One account
+    Show {
+        /// Its id
+        account: String,
+    },
+    /// Change settings
+    Set {
+        /// Its id
+        account: String,
+        /// A new name
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        settings: AccountSettings,
+    },
+    /// Sign in: prints the address to open, then asks for the address that the browser was sent to
+    Login {
+        /// Its id
+        account: String,
+    },
+    /// Renew its token now
+    Refresh {
+        /// Its id
+        account: String,
+    },
+    /// One of the vendor's own calls
+    Call {
+        /// Its id
+        account: String,
+        /// Such as whoami, devices, status
+        name: String,
+    },
+    /// Everything about an account for support, without secrets
+    Dump {
+        /// Its id
+        account: String,
+    },
+    /// Remove an account, its secrets and its doors; its events stay
+    Remove {
+        /// Its id
+        account: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AccountSettings {
+    /// A setting that may be seen: key=value
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// A secret from a file, or - for standard input: key=FILE
+    #[arg(long = "secret-file", value_name = "KEY=FILE")]
+    pub(crate) secret_file: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Person {
+    /// Add a person
+    Add {
+        /// Their name
+        name: String,
+    },
+    /// All people
+    List,
+    /// Remove a person and sign them out everywhere
+    Remove {
+        /// Id or unique name
+        person: String,
+    },
+    /// A one-time link to sign in with and set a password; lives 15 minutes
+    Link {
+        /// Id or unique name; the first administrator when absent
+        person: Option<String>,
+    },
+    /// Set a password; asks for it
+    Password {
+        /// Id or unique name
+        person: String,
+        /// A file that holds it, or - for standard input
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// API tokens
+    #[command(subcommand)]
+    Token(Token),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Make a token; it is shown once
+    Create {
+        /// What it is for
+        name: String,
+        /// What it may do: doors:read, doors:act, doors:act:<door>, events:read, accounts, people, devices, config, metrics, admin
+        #[arg(long, required = true)]
+        scope: Vec<String>,
+        /// When it ends (RFC 3339)
+        #[arg(long)]
+        expires: Option<String>,
+    },
+    /// All tokens
+    List,
+    /// Take a token back
+    Revoke {
+        /// Its id
+        token: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Check that no row was changed, removed or put in
+    Verify,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Check the configuration without starting
+    Check {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Every key with its value and where that comes from
+    Show {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// A JSON schema of the file
+    Schema,
+    /// A commented file with every key at its default
+    Sample,
+    /// The OpenAPI document of the HTTP API
+    Openapi,
+}
+
+/// A span of time such as `10s` or `1m30s`.
+fn span(text: &str) -> Result<std::time::Duration, String> {
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "write a span such as 10s or 1m".to_owned())?;
+    if span.is_negative() { Err("must not be negative".into()) } else { Ok(span.unsigned_abs()) }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        super::Cli::command().debug_assert();
+    }
+}

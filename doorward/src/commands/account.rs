@@ -1,0 +1,149 @@
+//! `doorward account …`
+
+use super::ask;
+use crate::{
+    cli::{Account as Verb, AccountSettings},
+    client::{Client, segment},
+    failure::{Exit, Failure, Outcome},
+    output,
+};
+use doorward_wire::account::{Account, AccountState};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::path::Path;
+
+#[derive(Debug, Deserialize)]
+struct Items<T> {
+    items: Vec<T>,
+}
+
+pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
+    match verb {
+        Verb::Add { kind, name, settings } => {
+            let mut body = json!({ "kind": kind, "settings": read(&settings)? });
+            if let Some(name) = name {
+                body["name"] = json!(name);
+            }
+            let account: Account = client.post("/accounts", body).await?;
+            if json {
+                output::json(&account);
+            } else {
+                output::line(&format!("Account {} is added. Sign in: doorward account login {}", account.id, account.id));
+            }
+        }
+        Verb::List => {
+            let accounts = client.get::<Items<Account>>("/accounts").await?.items;
+            if json {
+                output::json(&accounts);
+            } else if accounts.is_empty() {
+                output::line("There are no accounts yet. Add one: doorward account add utec --help");
+            } else {
+                let rows: Vec<Vec<String>> = accounts
+                    .iter()
+                    .map(|account| {
+                        let expiry = account.leases.iter().filter_map(|lease| lease.not_after).min();
+                        let expiry = expiry.map_or_else(String::new, |expiry| expiry.to_string());
+                        vec![account.id.to_string(), account.name.clone(), account.kind.clone(), account.state.to_string(), account.doors.to_string(), expiry]
+                    })
+                    .collect();
+                output::table(&["account", "name", "kind", "state", "doors", "expires"], &rows);
+            }
+        }
+        Verb::Show { account } => show(&fetch(client, &account).await?, json),
+        Verb::Set { account, name, settings } => {
+            let mut body = json!({ "settings": read(&settings)? });
+            if let Some(name) = name {
+                body["name"] = json!(name);
+            }
+            let account: Account = client.send(Method::PATCH, &format!("/accounts/{}", segment(&account)), Some(body)).await?;
+            show(&account, json);
+        }
+        Verb::Login { account } => login(client, &account).await?,
+        Verb::Refresh { account } => {
+            let account: Account = client.post(&format!("/accounts/{}/refresh", segment(&account)), json!({})).await?;
+            show(&account, json);
+        }
+        Verb::Call { account, name } => {
+            let answer: Value = client.get(&format!("/accounts/{}/call/{}", segment(&account), segment(&name))).await?;
+            output::json(&answer);
+        }
+        Verb::Dump { account } => {
+            let account = fetch(client, &account).await?;
+            let mut calls = json!({});
+            for name in ["whoami", "devices", "status"] {
+                let answer: Result<Value, Failure> = client.get(&format!("/accounts/{}/call/{name}", account.id)).await;
+                calls[name] = answer.unwrap_or_else(|failure| json!({ "error": failure.lines }));
+            }
+            output::json(&json!({ "version": env!("CARGO_PKG_VERSION"), "account": account, "calls": calls }));
+        }
+        Verb::Remove { account } => {
+            client.send::<Value>(Method::DELETE, &format!("/accounts/{}", segment(&account)), None).await?;
+            output::line(&format!("Account {account} is removed, with its secrets and its doors."));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn fetch(client: &Client, id: &str) -> Result<Account, Failure> {
+    client.get(&format!("/accounts/{}", segment(id))).await
+}
+
+fn show(account: &Account, json: bool) {
+    if json {
+        return output::json(account);
+    }
+    output::line(&format!("{} ({})", account.name, account.id));
+    output::line(&format!("  state     {}", account.state));
+    if let Some(detail) = &account.detail {
+        output::line(&format!("            {detail}"));
+    }
+    for lease in &account.leases {
+        let time = |time: Option<doorward_wire::Time>| time.map_or_else(|| "unknown".into(), |time| time.to_string());
+        output::line(&format!("  {:<9} expires {}, renewed {}", lease.kind, time(lease.not_after), time(lease.renewed)));
+        if let Some(error) = &lease.last_error {
+            output::line(&format!("            last error: {error}"));
+        }
+    }
+    output::line(&format!("  doors     {}", account.doors));
+    for (key, value) in &account.settings {
+        output::line(&format!("  {key} = {value}"));
+    }
+    if account.state == AccountState::NeedsSignIn || account.state == AccountState::New {
+        output::line(&format!("  sign in with: doorward account login {}", account.id));
+    }
+}
+
+/// Prints where to sign in, and takes the address that the browser was sent to afterwards.
+async fn login(client: &Client, account: &str) -> Result<(), Failure> {
+    let path = format!("/accounts/{}/steps", segment(account));
+    let started: Value = client.post(&path, json!({ "step": "start", "input": {} })).await?;
+    let url = started["authorize_url"].as_str().ok_or_else(|| Failure::failed("the driver gave no address to sign in at"))?;
+    output::line("Open this address in a browser and allow the access:");
+    output::line(&format!("\n  {url}\n"));
+    output::line("The browser is then sent to an address that may show an error. Copy it from the address bar.");
+    let pasted = ask::line("Paste it here")?;
+    client.post::<Value>(&path, json!({ "step": "exchange", "input": { "callback_url": pasted } })).await?;
+    output::line("Signed in.");
+    Ok(())
+}
+
+/// Settings from `--set` and `--secret-file` as JSON.
+fn read(settings: &AccountSettings) -> Result<Value, Failure> {
+    let mut all = serde_json::Map::new();
+    for pair in &settings.set {
+        let (key, value) = pair.split_once('=').ok_or_else(|| Failure::usage(format!("“{pair}” is not KEY=VALUE")))?;
+        let typed = match value {
+            "true" => json!(true),
+            "false" => json!(false),
+            number if number.parse::<i64>().is_ok() => json!(number.parse::<i64>().unwrap_or_default()),
+            text => json!(text),
+        };
+        all.insert(key.into(), typed);
+    }
+    for pair in &settings.secret_file {
+        let (key, file) = pair.split_once('=').ok_or_else(|| Failure::usage(format!("“{pair}” is not KEY=FILE")))?;
+        all.insert(key.into(), json!(ask::secret(Some(Path::new(file)), key)?.reveal()));
+    }
+    Ok(Value::Object(all))
+}

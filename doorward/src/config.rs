@@ -1,0 +1,189 @@
+//! Configuration: one file for each section, defaults that boot, every mistake at once.
+//!
+//! Precedence: environment > file > database > default. [`Keys`] looks a key up in that order, notes where its value
+//! came from, and remembers its help, so that `config show`, `config sample` and `config schema` cannot drift from what
+//! is read.
+
+mod accounts;
+mod doors;
+mod http;
+mod keys;
+mod log;
+mod server;
+mod sites;
+mod store;
+
+pub(crate) use accounts::AccountConfig;
+pub(crate) use doors::DoorConfig;
+pub(crate) use keys::{Keys, Sources};
+pub(crate) use log::LogFormat;
+pub(crate) use sites::SiteConfig;
+
+use anyhow::Context;
+use doorward_core::driver::{Entry, Mistake};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+
+/// Where a listener listens; nothing when it is `off`.
+pub(crate) type Listen = Option<SocketAddr>;
+
+/// The whole configuration.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) server: server::Server,
+    pub(crate) http: http::Http,
+    pub(crate) public: http::Public,
+    pub(crate) store: store::StoreConfig,
+    pub(crate) log: log::Log,
+    pub(crate) accounts: Vec<AccountConfig>,
+    pub(crate) doors: Vec<DoorConfig>,
+    pub(crate) sites: Vec<SiteConfig>,
+    /// Every key as it stands: path, value shown, where it comes from.
+    pub(crate) shown: Vec<(String, String, String)>,
+}
+
+impl Config {
+    /// Reads everything, or says everything that is wrong.
+    pub(crate) fn read(sources: &Sources, drivers: &[Entry]) -> Result<Self, Vec<Mistake>> {
+        let mut keys = Keys::new(sources);
+        let config = Self::from_keys(&mut keys, drivers);
+        keys.refuse_unknown();
+        let Keys { mistakes, shown, .. } = keys;
+        if mistakes.is_empty() { Ok(Self { shown, ..config }) } else { Err(mistakes) }
+    }
+
+    fn from_keys(keys: &mut Keys, drivers: &[Entry]) -> Self {
+        Self {
+            server: server::Server::read(keys),
+            http: http::Http::read(keys),
+            public: http::Public::read(keys),
+            store: store::StoreConfig::read(keys),
+            log: log::Log::read(keys),
+            sites: sites::read(keys),
+            accounts: accounts::read(keys, drivers),
+            doors: doors::read(keys),
+            shown: Vec::new(),
+        }
+    }
+
+    /// A commented file with every key at its default.
+    pub(crate) fn sample(drivers: &[Entry]) -> String {
+        let sources = Sources::default();
+        let mut keys = Keys::new(&sources);
+        Self::from_keys(&mut keys, drivers);
+        keys.sample() + &sites::sample() + &accounts::sample(drivers) + &doors::sample()
+    }
+
+    /// A JSON schema of the file.
+    pub(crate) fn schema(drivers: &[Entry]) -> serde_json::Value {
+        let sources = Sources::default();
+        let mut keys = Keys::new(&sources);
+        Self::from_keys(&mut keys, drivers);
+        let mut properties = keys.schema();
+        properties.insert("sites".into(), sites::schema());
+        properties.insert("accounts".into(), accounts::schema(drivers));
+        properties.insert("doors".into(), doors::schema());
+        serde_json::json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "doorward.toml",
+            "type": "object",
+            "additionalProperties": false,
+            "properties": properties,
+        })
+    }
+}
+
+/// Reads the file and the environment, with a `.env` beside the file.
+pub(crate) fn sources(file: Option<&Path>, fallback: &Path) -> anyhow::Result<Sources> {
+    let path = file.unwrap_or(fallback);
+    let mut sources = Sources { file_name: path.display().to_string(), ..Sources::default() };
+    match std::fs::read_to_string(path) {
+        Ok(text) => sources.file = text.parse::<toml::Table>().with_context(|| format!("{} is not TOML", path.display()))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => {}
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    if let Ok(text) = std::fs::read_to_string(folder.join(".env")) {
+        sources.environment = dot_env(&text);
+    }
+    sources.environment.extend(std::env::vars().filter(|(name, _)| name.starts_with("DOORWARD_")));
+    Ok(sources)
+}
+
+/// `NAME=value` lines; `#` comments; quotes around a value are taken off.
+fn dot_env(text: &str) -> BTreeMap<String, String> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.strip_prefix("export ").unwrap_or(line).split_once('='))
+        .map(|(name, value)| {
+            let value = value.trim();
+            let bare = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote)).unwrap_or(value);
+            (name.trim().to_owned(), bare.to_owned())
+        })
+        .filter(|(name, _)| name.starts_with("DOORWARD_"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(file: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<Mistake>> {
+        let sources = Sources {
+            file: file.parse().unwrap(),
+            environment: environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            ..Sources::default()
+        };
+        Config::read(&sources, crate::drivers::TABLE)
+    }
+
+    #[test]
+    fn nothing_set_boots() {
+        let config = read("", &[]).unwrap();
+        assert_eq!(config.http.listen, Some(([127, 0, 0, 1], 8000).into()));
+        assert!(config.http.trusted.is_empty(), "nobody is trusted by default");
+        assert_eq!(config.public.listen, None);
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once_with_its_path() {
+        let wrong = r#"
+            typo = 1
+            [http]
+            listen = "here"
+            trusted = ["nonsense"]
+            lisen = "127.0.0.1:1"
+            [store]
+            keep_events = "soon"
+            [[accounts]]
+            kind = "utek"
+            [[doors]]
+            name = "no id"
+        "#;
+        let mistakes = read(wrong, &[("DOORWARD_HTTP__PORT", "1")]).unwrap_err();
+        let paths: Vec<&str> = mistakes.iter().map(|mistake| mistake.key.as_str()).collect();
+        for path in ["typo", "http.listen", "http.trusted", "http.lisen", "store.keep_events", "accounts[0].kind", "doors[0].id", "DOORWARD_HTTP__PORT"] {
+            assert!(paths.contains(&path), "{path} is missing in {paths:?}");
+        }
+        assert!(mistakes.iter().all(|mistake| !mistake.hint.is_empty()));
+        let typo = mistakes.iter().find(|mistake| mistake.key == "http.lisen").unwrap();
+        assert!(typo.hint.contains("http.listen"), "a near miss is named: {}", typo.hint);
+    }
+
+    #[test]
+    fn the_environment_beats_the_file() {
+        let config = read("[http]\nlisten = '127.0.0.1:1'", &[("DOORWARD_HTTP__LISTEN", "127.0.0.1:2")]).unwrap();
+        assert_eq!(config.http.listen, Some(([127, 0, 0, 1], 2).into()));
+        let (_, value, origin) = config.shown.iter().find(|(path, ..)| path == "http.listen").unwrap();
+        assert_eq!((value.as_str(), origin.as_str()), ("127.0.0.1:2", "environment"));
+    }
+
+    #[test]
+    fn the_sample_is_a_valid_file_that_changes_nothing() {
+        let sample = Config::sample(crate::drivers::TABLE);
+        let config = read(&sample, &[]).unwrap();
+        assert!(config.shown.iter().all(|(_, _, origin)| origin == "default"), "the sample sets nothing");
+        let uncommented: String = sample.lines().map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")).unwrap_or(line).to_owned() + "\n").collect();
+        uncommented.parse::<toml::Table>().unwrap();
+    }
+}

@@ -1,0 +1,6 @@
+//! The drivers of this program, in one visible table.
+
+use doorward_core::driver::Entry;
+
+/// Every driver. To add one, see `doorward_core::driver`.
+pub(crate) const TABLE: &[Entry] = &[doorward_utec::ENTRY];

@@ -1,0 +1,270 @@
+//! `doorward serve`: from the data folder to listeners that answer, and back.
+
+use crate::{
+    cli::Global,
+    config::{self, Config, Sources},
+    data::{self, Data},
+    drivers::TABLE,
+    failure::{Exit, Failure, Outcome, mistakes},
+    logging::{self, Reload},
+    output,
+};
+use anyhow::Context;
+use doorward_core::record::NewEvent;
+use doorward_engine::{Clock, Handle, House, Stopper, SystemClock};
+use doorward_store::{OpenOptions, Store};
+use doorward_web::{Web, WebConfig, serve::{AdminListener, Peer}};
+use doorward_wire::event::EventKind;
+use std::{
+    io::IsTerminal,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinSet,
+};
+
+mod managed;
+
+/// How long requests that are under way get when the program stops.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// How long a first-start link lives.
+const LINK_LIFE: Duration = Duration::from_mins(15);
+
+/// Runs until it is told to stop.
+pub(crate) async fn run(global: &Global, config: Option<&Path>) -> Outcome {
+    let folder = data::folder(global.data.as_deref());
+    let sources = config::sources(config, &folder.join("doorward.toml")).map_err(|error| Failure::usage(format!("{error:#}")))?;
+    let house = start(folder, sources, global.debug).await?;
+    house.announce().await?;
+    told_to_stop().await?;
+    house.stop().await;
+    Ok(Exit::Done)
+}
+
+/// A house that runs and answers.
+pub(crate) struct Running {
+    pub(crate) handle: Handle,
+    pub(crate) http: Option<SocketAddr>,
+    pub(crate) public_url: Option<String>,
+    data: Data,
+    stopper: Stopper,
+    listeners: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+/// Starts everything. What fails here ends the start with a message; nothing is half open.
+pub(crate) async fn start(folder: std::path::PathBuf, mut sources: Sources, debug: bool) -> Result<Running, Failure> {
+    let first = Config::read(&sources, TABLE).map_err(|found| mistakes(&found, &sources.file_name))?;
+    let (logbook, reload) = logging::start(&first.log.level, first.log.format, debug);
+    let data = Data::open(folder)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let options = OpenOptions::new(data.store_url(&first.store.url), data.key()?, clock.now().utc);
+    let store = Store::open(&options).await.map_err(|error| Failure::failed(error.to_string()))?;
+    let config = with_database(&store, &mut sources, reload.as_ref(), debug).await?;
+    managed::apply(&store, &config, clock.now().utc).await.context("the accounts and doors of the configuration file")?;
+
+    // Ports first: a port that is taken must not cost the former owner its accounts.
+    let http = match config.http.listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let mut problems = Vec::new();
+    let public = match config.public.listen {
+        Some(address) => TcpListener::bind(address).await.map_err(|error| problems.push(format!("public.listen {address}: {error}"))).ok(),
+        None => None,
+    };
+    let socket = data::socket(&data.path);
+    let admin = AdminListener::bind(&socket).with_context(|| format!("the admin socket {}", socket.display()))?;
+
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().context("metrics")?;
+    let house = House { store: store.clone(), clock, drivers: TABLE };
+    let (handle, stopper) = house.start().await.map_err(|error| Failure::failed(error.to_string()))?;
+    let address = http.as_ref().and_then(|listener| listener.local_addr().ok());
+    for problem in &problems {
+        tracing::error!("{problem}");
+    }
+    let web = Web::new(handle.clone(), web_config(&config, &data, problems), logbook, metrics);
+    let (stop, listeners) = serve(&web, http, public, admin);
+    started(&handle).await;
+    tokio::spawn(housekeeping(handle.clone(), config.store.keep_events, stop.subscribe()));
+    Ok(Running { handle, http: address, public_url: config.http.public_url, data, stopper, listeners, stop })
+}
+
+/// Reads the configuration again, now with what was set on the settings page.
+async fn with_database(store: &Store, sources: &mut Sources, reload: Option<&Reload>, debug: bool) -> Result<Config, Failure> {
+    let settings = store.settings().await.map_err(|error| Failure::failed(error.to_string()))?;
+    sources.database = settings.into_iter().filter_map(|(key, value)| Some((key, value.as_str()?.to_owned()))).collect();
+    let config = Config::read(sources, TABLE).map_err(|found| mistakes(&found, &sources.file_name))?;
+    if let Some(reload) = reload {
+        let _ = reload.reload(logging::filter(&config.log.level, debug));
+    }
+    Ok(config)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let failure = Failure::failed(format!("http.listen {address}: {error}"));
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            return failure.and("another program uses this port; stop it, or set http.listen (DOORWARD_HTTP__LISTEN) to another one");
+        }
+        failure
+    })
+}
+
+fn web_config(config: &Config, data: &Data, problems: Vec<String>) -> WebConfig {
+    WebConfig {
+        hosts: config.http.hosts.clone(),
+        public_url: config.http.public_url.clone(),
+        trusted: config.http.trusted.clone(),
+        proxies: config.http.proxies.clone(),
+        allow_plain: config.http.allow_plain,
+        utec_account: config.http.utec_account.clone(),
+        data: data.path.clone(),
+        settings: config.shown.clone(),
+        problems,
+    }
+}
+
+fn serve(web: &Web, http: Option<TcpListener>, public: Option<TcpListener>, admin: AdminListener) -> (watch::Sender<bool>, JoinSet<()>) {
+    use doorward_web::serve::{admin_router, private_router, public_router};
+    let (stop, _) = watch::channel(false);
+    let mut listeners = JoinSet::new();
+    let told = |mut stop: watch::Receiver<bool>| async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    for (listener, router) in [(http, private_router(web)), (public, public_router(web))] {
+        if let Some(listener) = listener {
+            let service = router.into_make_service_with_connect_info::<Peer>();
+            let stop = told(stop.subscribe());
+            listeners.spawn(async move {
+                let _ = axum::serve(listener, service).with_graceful_shutdown(stop).await;
+            });
+        }
+    }
+    let service = admin_router(web).into_make_service_with_connect_info::<Peer>();
+    let stopped = told(stop.subscribe());
+    listeners.spawn(async move {
+        let _ = axum::serve(admin, service).with_graceful_shutdown(stopped).await;
+    });
+    (stop, listeners)
+}
+
+async fn started(handle: &Handle) {
+    let event = NewEvent::new(handle.now().utc, EventKind::Started).data(serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }));
+    if let Err(error) = handle.record(vec![event]).await {
+        tracing::error!(%error, "the start could not be written down");
+    }
+}
+
+/// What is done now and then: old events go, ownership is renewed, old links and sessions go.
+async fn housekeeping(handle: Handle, keep_events: Duration, mut stop: watch::Receiver<bool>) {
+    let mut minutes: u64 = 0;
+    loop {
+        let minute = handle.clock().sleep_until(handle.now().mono.plus(Duration::from_mins(1)));
+        tokio::select! {
+            () = minute => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        minutes += 1;
+        let now = handle.now().utc;
+        match handle.store().renew_ownership(now).await {
+            Ok(lost) => {
+                for account in lost {
+                    tracing::warn!(%account, "another copy of doorward took this account over");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "ownership could not be renewed"),
+        }
+        if minutes % 60 == 1 {
+            let result = async {
+                handle.store().purge_links(now).await?;
+                handle.store().purge_sessions(now).await?;
+                handle.store().prune(now.minus(keep_events), now).await
+            };
+            if let Err(error) = result.await {
+                tracing::warn!(%error, "old events, links and sessions could not be removed");
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Says where it listens, and how to sign in for the first time.
+    async fn announce(&self) -> Result<(), Failure> {
+        if let Some(address) = self.http {
+            tracing::info!("doorward {} listens at http://{address}/", env!("CARGO_PKG_VERSION"));
+        }
+        let people = self.handle.store().people().await.map_err(|error| Failure::failed(error.to_string()))?;
+        if people.iter().any(|person| person.has_password) {
+            let _ = std::fs::remove_file(self.data.path.join("first-start.txt"));
+            return Ok(());
+        }
+        let link = self.sign_in_link().await?;
+        if std::io::stdout().is_terminal() {
+            output::line(&format!("\nSign in for the first time (works once, for 15 minutes):\n\n  {link}\n"));
+        } else {
+            let path = self.data.path.join("first-start.txt");
+            write_private(&path, &format!("{link}\n"))?;
+            tracing::info!("the first sign-in link is in {}", path.display());
+        }
+        Ok(())
+    }
+
+    /// A one-time link for the first administrator, who is made when there is none.
+    pub(crate) async fn sign_in_link(&self) -> Result<String, Failure> {
+        let store = self.handle.store();
+        let now = self.handle.now().utc;
+        let failed = |error: doorward_store::StoreError| Failure::failed(error.to_string());
+        let person = match store.people().await.map_err(failed)?.into_iter().next() {
+            Some(person) => person,
+            None => store.add_person("Administrator", "administrator", now).await.map_err(failed)?,
+        };
+        let secret = store.add_link(&person.id, now.plus(LINK_LIFE)).await.map_err(failed)?;
+        let base = match (&self.public_url, self.http) {
+            (_, Some(address)) if address.ip().is_loopback() => format!("http://{address}"),
+            (Some(url), _) => url.clone(),
+            (None, Some(address)) => format!("http://{address}"),
+            (None, None) => String::new(),
+        };
+        Ok(format!("{base}/link/{}", secret.reveal()))
+    }
+
+    /// Stops listening, lets what is under way end, writes what is to be written.
+    pub(crate) async fn stop(mut self) {
+        tracing::info!("stopping");
+        let _ = self.stop.send(true);
+        let farewell = async { while self.listeners.join_next().await.is_some() {} };
+        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+            self.listeners.shutdown().await;
+        }
+        self.stopper.stop().await;
+        self.handle.store().close().await;
+        let _ = std::fs::remove_file(data::socket(&self.data.path));
+        tracing::info!("stopped");
+    }
+}
+
+/// Writes a file that only its owner may read.
+pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let _ = std::fs::remove_file(path);
+    let mut file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// Ends when the program is told to stop, by Ctrl-C or by its supervisor.
+pub(crate) async fn told_to_stop() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

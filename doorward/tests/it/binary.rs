@@ -1,0 +1,141 @@
+//! The real binary with a data folder of its own.
+
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+/// Longer than a start takes on a busy machine; reached only when a test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running `doorward serve`. Killed when it goes.
+pub(crate) struct Binary {
+    child: Child,
+    data: PathBuf,
+    log: Arc<Mutex<String>>,
+}
+
+/// A command of the binary, with nothing of our own environment that it would listen to.
+pub(crate) fn command(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DOORWARD_")) {
+        command.env_remove(name);
+    }
+    command.arg("--data").arg(data).stdin(Stdio::null());
+    command
+}
+
+/// Runs a command of the binary to its end.
+pub(crate) fn run(data: &Path, arguments: &[&str]) -> Output {
+    command(data).args(arguments).output().expect("the binary runs")
+}
+
+/// Runs a command that must succeed, and reads its JSON.
+pub(crate) fn json(data: &Path, arguments: &[&str]) -> Value {
+    let output = command(data).arg("--json").args(arguments).output().expect("the binary runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?} printed {text:?} {errors:?}: {error}"))
+}
+
+impl Binary {
+    /// Starts it on a free port and waits until it answers.
+    pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[("DOORWARD_HTTP__LISTEN", "127.0.0.1:0")])
+    }
+
+    pub(crate) fn start_with(data: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut command = command(data);
+        command.arg("serve").envs(environment.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (started, is_started) = std::sync::mpsc::channel();
+        let lines = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if line.contains("listens at") {
+                    let _ = started.send(());
+                }
+                let mut log = lines.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let binary = Self { child, data: data.to_owned(), log };
+        if is_started.recv_timeout(PATIENCE).is_err() {
+            panic!("it did not start: {}", binary.log());
+        }
+        binary
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Where its page is.
+    pub(crate) fn page(&self) -> String {
+        let log = self.log();
+        let at = log.find("http://").unwrap_or_else(|| panic!("no address in {log}"));
+        log[at..].split_whitespace().next().unwrap().trim_end_matches('/').to_owned()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Tells it to stop, as a supervisor does, and waits for it.
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let child = &mut self.child;
+            scope.spawn(move || done.send(child.wait().unwrap()));
+            is_done.recv_timeout(PATIENCE).expect("it stops when it is told to")
+        })
+    }
+
+    /// Kills it without a word.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// A client at its admin socket.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&self.data)
+    }
+}
+
+impl Drop for Binary {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// API v1 over an admin socket.
+#[derive(Clone)]
+pub(crate) struct Client(reqwest::Client);
+
+impl Client {
+    pub(crate) fn new(data: &Path) -> Self {
+        crate::house::provider();
+        Self(reqwest::Client::builder().no_proxy().unix_socket(data.join("doorward.sock")).build().unwrap())
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        self.0.get(format!("http://localhost/api/v1{path}")).send().await.unwrap().json().await.unwrap()
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> reqwest::Result<(u16, Value)> {
+        let answer = self.0.post(format!("http://localhost/api/v1{path}")).json(&body).send().await?;
+        let status = answer.status().as_u16();
+        Ok((status, answer.json().await?))
+    }
+}

@@ -1,0 +1,4 @@
+//! The real binary: start, stop, exit codes, and `kill -9` at the worst moment.
+
+mod killed;
+mod starting;

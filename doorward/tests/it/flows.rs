@@ -1,0 +1,4 @@
+//! How things travel through the whole house (ARCHITECTURE.md), in one process, on a clock pushed by hand.
+
+mod doors;
+mod tokens;

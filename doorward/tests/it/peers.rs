@@ -1,0 +1,3 @@
+//! Real peers: PostgreSQL, Chromium.
+
+mod postgresql;

@@ -1,0 +1,84 @@
+//! The same house on PostgreSQL.
+
+use crate::{
+    binary::{Binary, json},
+    house::{DRIVERS, TestHouse, actor, provider},
+    postgres::Postgres,
+};
+use doorward_core::{
+    keeper::Command,
+    policy::Rights,
+};
+use doorward_engine::{Clock, House, SystemClock};
+use doorward_sim::utec::Config;
+use doorward_store::{MasterKey, OpenOptions, Store};
+use doorward_wire::attempt::{ActionWord, AttemptState};
+use std::{sync::Arc, time::Duration};
+
+const FRONT: &str = "7C:DF:A1:68:3E:6A";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_house_on_postgresql_opens_its_door() {
+    let postgres = Postgres::start();
+    let house = TestHouse::with(Some(postgres.database()), Config::default()).await;
+    let attempt = house.submit("front_door", ActionWord::Unlock).await;
+    let done = || house.attempt(&attempt).state == AttemptState::Confirmed;
+    house.pass_until("somebody saw it open", Duration::from_secs(1), Duration::from_secs(31), done).await;
+    house.settle().await;
+    assert!(house.handle.store().audit_verify().await.unwrap().ok);
+    house.stop().await;
+}
+
+/// Rule 10: what must hold across instances is in the database.
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_10_two_copies_on_one_database_act_once() {
+    provider();
+    let postgres = Postgres::start();
+    let url = postgres.database();
+    let first = TestHouse::with(Some(url.clone()), Config::default()).await;
+    // The second copy takes the account over, as it does when it starts.
+    let folder = tempfile::tempdir().unwrap();
+    let key = first.master_key();
+    key.copy_to(&folder.path().join("master.key"));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let store = Store::open(&OpenOptions::new(url, MasterKey::load(&folder.path().join("master.key")).unwrap(), clock.now().utc)).await.unwrap();
+    let (second, stopper) = House { store, clock, drivers: DRIVERS }.start().await.unwrap();
+    for round in 0..10 {
+        let before = first.sim.lock(FRONT).commands_received;
+        let command = Command {
+            id: first.handle.clock().uuid(),
+            door: "front_door".parse().unwrap(),
+            action: ActionWord::Lock,
+            actor: actor(),
+            rights: Rights::administrator(),
+            not_after: Some(second.now().utc.plus(Duration::from_secs(10)).min(first.handle.now().utc.plus(Duration::from_secs(50)))),
+        };
+        let mut late = command.clone();
+        late.not_after = None;
+        let mut early = command;
+        early.not_after = None;
+        let (one, two) = tokio::join!(first.handle.submit(late), second.submit(early));
+        assert_eq!(one.unwrap().id, two.unwrap().id, "round {round}");
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        assert!(first.sim.lock(FRONT).commands_received <= before + 1, "round {round}: acted on twice");
+    }
+    stopper.stop().await;
+    first.stop().await;
+}
+
+/// The database goes away at run time: a clear message, no crash, nothing opens; it comes back and everything works.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_gone_keeps_the_doors_shut() {
+    let postgres = Postgres::start();
+    let data = tempfile::tempdir().unwrap();
+    let url = postgres.database();
+    let binary = Binary::start_with(data.path(), &[("DOORWARD_HTTP__LISTEN", "127.0.0.1:0"), ("DOORWARD_STORE__URL", &url)]);
+    assert_eq!(json(data.path(), &["audit", "verify"])["ok"], true);
+    assert!(!binary.log().contains(crate::postgres::PASSWORD), "the password is not in the log");
+    drop(postgres);
+    let answer = binary.client().post("/people", serde_json::json!({ "name": "Berta" })).await.unwrap();
+    assert_eq!(answer.0, 503, "{}", answer.1);
+    assert!(answer.1["detail"].as_str().unwrap().contains("database"), "{}", answer.1);
+    assert!(binary.id() > 0);
+    assert_eq!(binary.terminate().code(), Some(0), "it still stops when told to");
+}

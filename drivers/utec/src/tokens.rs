@@ -1,0 +1,363 @@
+//! The account's tokens: kept before they are used, renewed by one caller at a time, and never asked for again once
+//! the vendor has called them dead.
+
+use crate::{
+    config::Config,
+    http::Http,
+    oauth::{self, Grant, Trouble},
+};
+use doorward_core::{
+    Secret,
+    driver::{Ctx, Fault, Lease, Report},
+};
+use doorward_wire::{Time, attempt::Reason};
+use serde::{Deserialize, Serialize};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// The one lease of an account.
+pub(crate) const LEASE: &str = "oauth";
+/// Where the tokens are kept.
+const KEY: &str = "tokens";
+/// How long a token is taken to live when the vendor gave it just now and did not say: long enough not to renew all
+/// the time, short against the week that is usual.
+const UNSAID_LIFE: Duration = Duration::from_hours(1);
+
+/// A pair of tokens.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Tokens {
+    pub(crate) access_token: Secret<String>,
+    #[serde(default)]
+    pub(crate) refresh_token: Option<Secret<String>>,
+    pub(crate) token_type: String,
+    /// When the access token ends; unknown for tokens of another program.
+    #[serde(default)]
+    pub(crate) expires: Option<Time>,
+    /// How long it lived when it was new.
+    #[serde(default)]
+    pub(crate) life_seconds: Option<u64>,
+    /// The vendor will not renew these any more.
+    #[serde(default)]
+    dead: bool,
+}
+
+/// The same, as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    access_token: &'a str,
+    refresh_token: Option<&'a str>,
+    token_type: &'a str,
+    expires: Option<Time>,
+    life_seconds: Option<u64>,
+    dead: bool,
+}
+
+impl Tokens {
+    /// Tokens that were asked for at `asked`. Without a new refresh token the old one goes on (RFC 6749, section 6).
+    fn fresh(grant: Grant, old: Option<Secret<String>>, asked: Time) -> Self {
+        let life = grant.expires_in.unwrap_or(UNSAID_LIFE);
+        Self {
+            access_token: grant.access_token,
+            refresh_token: grant.refresh_token.or(old),
+            token_type: grant.token_type,
+            expires: Some(asked.plus(life)),
+            life_seconds: Some(life.as_secs()),
+            dead: false,
+        }
+    }
+
+    /// Tokens of another program, of which nobody may know when they end.
+    pub(crate) fn foreign(grant: Grant, now: Time) -> Self {
+        match grant.expires_in {
+            Some(_) => Self::fresh(grant, None, now),
+            None => Self { expires: None, life_seconds: None, ..Self::fresh(grant, None, now) },
+        }
+    }
+
+    fn written(&self) -> Secret<Vec<u8>> {
+        let written = Written {
+            access_token: self.access_token.reveal(),
+            refresh_token: self.refresh_token.as_ref().map(|token| token.reveal().as_str()),
+            token_type: &self.token_type,
+            expires: self.expires,
+            life_seconds: self.life_seconds,
+            dead: self.dead,
+        };
+        // Texts and numbers can always be written.
+        Secret::new(serde_json::to_vec(&written).unwrap_or_default())
+    }
+
+    fn lease(&self, config: &Config, fresh: bool) -> Lease {
+        let margin = config.auto_refresh.then_some(config.refresh_buffer);
+        Lease { id: LEASE.into(), kind: "oauth_token", not_after: self.expires, margin, fresh }
+    }
+}
+
+/// What goes into `Authorization`, and which renewal it comes from.
+#[derive(Debug)]
+pub(crate) struct Bearer {
+    pub(crate) authorization: Secret<String>,
+    generation: u64,
+}
+
+/// How the account stands with its vendor, as far as tokens tell.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    /// Nobody has signed in.
+    New,
+    /// There are tokens.
+    SignedIn,
+    /// The vendor has ended them.
+    Ended(Fault),
+}
+
+/// The account's tokens.
+pub(crate) struct Keeper {
+    state: Mutex<State>,
+    /// Held by the one who renews. Others go on with the old token as long as it lives.
+    flight: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    loaded: bool,
+    tokens: Option<Arc<Tokens>>,
+    /// Counts up with each change of `tokens`.
+    generation: u64,
+    /// Given by the vendor, but not on disk yet: not to be used, and not to be lost either.
+    unkept: Option<Tokens>,
+    /// Set when the vendor has called the refresh token dead.
+    ended: Option<Fault>,
+    /// How many renewals have ended, and how the last one did.
+    renewals: u64,
+    last: Option<Fault>,
+}
+
+impl Keeper {
+    pub(crate) fn new() -> Self {
+        Self { state: Mutex::default(), flight: tokio::sync::Mutex::default() }
+    }
+
+    /// A token to send. One that has ended is renewed first.
+    pub(crate) async fn bearer(&self, ctx: &dyn Ctx, config: &Config, http: &Http) -> Result<Bearer, Fault> {
+        self.load(ctx).await?;
+        let (tokens, generation) = self.current()?;
+        if tokens.expires.is_some_and(|expires| expires <= ctx.now().utc) {
+            return self.renew(ctx, config, http, Some(generation)).await;
+        }
+        Ok(bearer(&tokens, generation))
+    }
+
+    /// The token after that of `stale`, with which the vendor was not content. Whoever comes while one renews waits
+    /// for it and shares what comes of it.
+    pub(crate) async fn renew_after(&self, ctx: &dyn Ctx, config: &Config, http: &Http, stale: &Bearer) -> Result<Bearer, Fault> {
+        self.renew(ctx, config, http, Some(stale.generation)).await
+    }
+
+    /// Renews now, whatever the present token is worth.
+    pub(crate) async fn renew_now(&self, ctx: &dyn Ctx, config: &Config, http: &Http) -> Result<(), Fault> {
+        self.load(ctx).await?;
+        self.renew(ctx, config, http, None).await.map(|_| ())
+    }
+
+    /// Renews, unless the token of the generation `not` is no longer the present one.
+    async fn renew(&self, ctx: &dyn Ctx, config: &Config, http: &Http, not: Option<u64>) -> Result<Bearer, Fault> {
+        let seen = self.state().renewals;
+        let _flight = self.flight.lock().await;
+        let (renewals, last) = {
+            let state = self.state();
+            (state.renewals, state.last.clone())
+        };
+        if renewals != seen
+            && let Some(fault) = last
+        {
+            return Err(fault);
+        }
+        let (tokens, generation) = self.current()?;
+        if renewals != seen || not.is_some_and(|not| not != generation) {
+            return Ok(bearer(&tokens, generation));
+        }
+        let outcome = self.refresh(ctx, config, http, &tokens).await;
+        {
+            let mut state = self.state();
+            state.renewals += 1;
+            state.last = outcome.as_ref().err().cloned();
+        }
+        if let Err(fault) = &outcome {
+            tracing::warn!(family = ?fault.family, log = fault.log, "Token refresh failed");
+        }
+        outcome?;
+        let (tokens, generation) = self.current()?;
+        Ok(bearer(&tokens, generation))
+    }
+
+    async fn refresh(&self, ctx: &dyn Ctx, config: &Config, http: &Http, tokens: &Tokens) -> Result<(), Fault> {
+        let unkept = self.state().unkept.clone();
+        if let Some(unkept) = unkept {
+            return self.renewed(ctx, config, unkept).await;
+        }
+        let asked = ctx.now().utc;
+        if tokens.expires.is_none_or(|expires| expires <= asked.plus(config.refresh_buffer)) {
+            tracing::info!("Token expired or expiring soon");
+        }
+        let Some(refresh_token) = &tokens.refresh_token else {
+            return Err(self.end(ctx, tokens, "there is no refresh token").await);
+        };
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh_token.reveal()),
+            ("client_id", &config.access_key),
+            ("client_secret", config.secret_key.reveal()),
+        ];
+        match oauth::ask(ctx, http, &config.oauth_url("/token"), &form).await {
+            Ok(grant) => {
+                let fresh = Tokens::fresh(grant, tokens.refresh_token.clone(), asked);
+                self.renewed(ctx, config, fresh).await
+            }
+            Err(Trouble::Denied { word, .. }) if word == "invalid_grant" => {
+                Err(self.end(ctx, tokens, "the vendor answered invalid_grant").await)
+            }
+            Err(Trouble::Denied { word, status }) => {
+                // The account's settings are wrong rather than its tokens, so this is not written down: with other
+                // settings the tokens are tried again.
+                let fault = Fault::auth(
+                    "The vendor does not accept the account's keys. Compare access key and secret key with the app, then sign in again.",
+                    format!("/token answered {status} {word}"),
+                )
+                .because(Reason::NeedsSignIn)
+                .status(status);
+                self.state().ended = Some(fault.clone());
+                Err(fault)
+            }
+            Err(Trouble::Fault(fault)) => Err(fault),
+        }
+    }
+
+    /// The vendor will not renew these tokens: nobody asks it again until a person has signed in.
+    async fn end(&self, ctx: &dyn Ctx, tokens: &Tokens, log: &str) -> Fault {
+        let fault = ended(log);
+        self.state().ended = Some(fault.clone());
+        let dead = Tokens { dead: true, ..tokens.clone() };
+        if let Err(error) = ctx.keep(KEY, dead.written()).await {
+            tracing::warn!(%error, "that the sign-in has ended could not be written down");
+        }
+        fault
+    }
+
+    async fn renewed(&self, ctx: &dyn Ctx, config: &Config, tokens: Tokens) -> Result<(), Fault> {
+        let lease = tokens.lease(config, true);
+        self.adopt(ctx, tokens).await?;
+        ctx.report(Report::Lease(lease));
+        tracing::info!("Access token refreshed successfully");
+        Ok(())
+    }
+
+    /// Puts new tokens on disk, and only then into use.
+    async fn adopt(&self, ctx: &dyn Ctx, tokens: Tokens) -> Result<(), Fault> {
+        let written = tokens.written();
+        self.state().unkept = Some(tokens.clone());
+        ctx.keep(KEY, written).await?;
+        let mut state = self.state();
+        state.loaded = true;
+        state.unkept = None;
+        state.ended = None;
+        state.generation += 1;
+        state.tokens = Some(Arc::new(tokens));
+        Ok(())
+    }
+
+    /// A person signed the account in.
+    pub(crate) async fn sign_in(&self, ctx: &dyn Ctx, config: &Config, grant: Grant, asked: Time) -> Result<Arc<Tokens>, Fault> {
+        let _flight = self.flight.lock().await;
+        let tokens = Tokens::fresh(grant, None, asked);
+        self.accept(ctx, config, tokens, true).await
+    }
+
+    /// Another program signed the account in.
+    pub(crate) async fn import(&self, ctx: &dyn Ctx, config: &Config, tokens: Tokens) -> Result<Arc<Tokens>, Fault> {
+        let _flight = self.flight.lock().await;
+        let fresh = tokens.expires.is_some();
+        self.accept(ctx, config, tokens, fresh).await
+    }
+
+    async fn accept(&self, ctx: &dyn Ctx, config: &Config, tokens: Tokens, fresh: bool) -> Result<Arc<Tokens>, Fault> {
+        let lease = tokens.lease(config, fresh);
+        if let Err(fault) = self.adopt(ctx, tokens).await {
+            // Whoever signs in sees the error and can do it again.
+            self.state().unkept = None;
+            return Err(fault);
+        }
+        ctx.report(Report::SignedIn);
+        ctx.report(Report::Lease(lease));
+        self.current().map(|(tokens, _)| tokens)
+    }
+
+    /// How the account stands.
+    pub(crate) async fn standing(&self, ctx: &dyn Ctx) -> Result<Standing, Fault> {
+        self.load(ctx).await?;
+        let state = self.state();
+        Ok(match (&state.ended, &state.tokens) {
+            (Some(fault), _) => Standing::Ended(fault.clone()),
+            (None, Some(_)) => Standing::SignedIn,
+            (None, None) => Standing::New,
+        })
+    }
+
+    /// The lease of the tokens as they were read back.
+    pub(crate) fn lease(&self, config: &Config) -> Option<Lease> {
+        self.state().tokens.as_ref().map(|tokens| tokens.lease(config, false))
+    }
+
+    /// Ends when nobody renews.
+    pub(crate) async fn settled(&self) {
+        drop(self.flight.lock().await);
+    }
+
+    async fn load(&self, ctx: &dyn Ctx) -> Result<(), Fault> {
+        if self.state().loaded {
+            return Ok(());
+        }
+        let _flight = self.flight.lock().await;
+        if self.state().loaded {
+            return Ok(());
+        }
+        let tokens = match ctx.kept(KEY).await? {
+            None => None,
+            Some(bytes) => Some(serde_json::from_slice::<Tokens>(bytes.reveal()).map_err(|error| {
+                // Its text could show a part of a token: only where it went wrong is told.
+                let log = format!("the kept tokens cannot be read (line {}, column {})", error.line(), error.column());
+                Fault::auth("The kept sign-in cannot be read. Sign in again.", log).because(Reason::NeedsSignIn)
+            })?),
+        };
+        let mut state = self.state();
+        state.loaded = true;
+        state.ended = tokens.as_ref().filter(|tokens| tokens.dead).map(|_| ended("the vendor ended it earlier"));
+        state.tokens = tokens.map(Arc::new);
+        Ok(())
+    }
+
+    fn current(&self) -> Result<(Arc<Tokens>, u64), Fault> {
+        let state = self.state();
+        match (&state.ended, &state.tokens) {
+            (Some(fault), _) => Err(fault.clone()),
+            (None, Some(tokens)) => Ok((Arc::clone(tokens), state.generation)),
+            (None, None) => {
+                Err(Fault::auth("Nobody has signed in to this account yet. Sign in.", "no tokens are kept").because(Reason::NeedsSignIn))
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bearer(tokens: &Tokens, generation: u64) -> Bearer {
+    Bearer { authorization: Secret::new(format!("{} {}", tokens.token_type, tokens.access_token.reveal())), generation }
+}
+
+fn ended(log: &str) -> Fault {
+    Fault::auth("The vendor has ended this sign-in. Sign in to the account again.", log).because(Reason::NeedsSignIn)
+}
