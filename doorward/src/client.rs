@@ -21,7 +21,8 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(global: &Global) -> Result<Self, Failure> {
-        let builder = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).user_agent(concat!("doorward/", env!("CARGO_PKG_VERSION")));
+        let builder =
+            reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).user_agent(concat!("doorward/", env!("CARGO_PKG_VERSION")));
         let builder = builder.redirect(reqwest::redirect::Policy::none());
         let broken = |error: reqwest::Error| Failure::failed(format!("no HTTP client: {error}"));
         if let Some(url) = &global.url {
@@ -50,7 +51,8 @@ impl Client {
         let response = self.raw(method, path, body).await?;
         let bytes = response.bytes().await.map_err(|error| self.lost(&error))?;
         let bytes = if bytes.is_empty() { b"null".as_slice().into() } else { bytes };
-        serde_json::from_slice(&bytes).map_err(|error| Failure::failed(format!("doorward at {} answered something else: {error}", self.place)))
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Failure::failed(format!("doorward at {} answered something else: {error}", self.place)))
     }
 
     /// Sends a request and returns its answer, unless it is an error.
@@ -72,7 +74,11 @@ impl Client {
         let message = problem.as_ref().map_or_else(|| format!("doorward answered {status}"), |problem| problem.detail.clone());
         let exit = match status {
             StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Exit::Refused,
-            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY if problem.as_ref().is_none_or(|problem| problem.attempt.is_none()) => Exit::Usage,
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY
+                if problem.as_ref().is_none_or(|problem| problem.attempt.is_none()) =>
+            {
+                Exit::Usage
+            }
             StatusCode::UNPROCESSABLE_ENTITY => Exit::Refused,
             StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Exit::Unreachable,
             _ => Exit::Failed,

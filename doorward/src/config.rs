@@ -98,7 +98,8 @@ pub(crate) fn sources(file: Option<&Path>, fallback: &Path) -> anyhow::Result<So
     let mut sources = Sources { file_name: path.display().to_string(), ..Sources::default() };
     match std::fs::read_to_string(path) {
         Ok(text) => sources.file = text.parse::<toml::Table>().with_context(|| format!("{} is not TOML", path.display()))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => {}
+        // Without a file there is nothing to read, and a folder that cannot be one is told of where it is opened.
+        Err(error) if file.is_none() && matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {}
         Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
     }
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -162,7 +163,16 @@ mod tests {
         "#;
         let mistakes = read(wrong, &[("DOORWARD_HTTP__PORT", "1")]).unwrap_err();
         let paths: Vec<&str> = mistakes.iter().map(|mistake| mistake.key.as_str()).collect();
-        for path in ["typo", "http.listen", "http.trusted", "http.lisen", "store.keep_events", "accounts[0].kind", "doors[0].id", "DOORWARD_HTTP__PORT"] {
+        for path in [
+            "typo",
+            "http.listen",
+            "http.trusted",
+            "http.lisen",
+            "store.keep_events",
+            "accounts[0].kind",
+            "doors[0].id",
+            "DOORWARD_HTTP__PORT",
+        ] {
             assert!(paths.contains(&path), "{path} is missing in {paths:?}");
         }
         assert!(mistakes.iter().all(|mistake| !mistake.hint.is_empty()));
@@ -183,7 +193,12 @@ mod tests {
         let sample = Config::sample(crate::drivers::TABLE);
         let config = read(&sample, &[]).unwrap();
         assert!(config.shown.iter().all(|(_, _, origin)| origin == "default"), "the sample sets nothing");
-        let uncommented: String = sample.lines().map(|line| line.strip_prefix("# ").filter(|line| line.contains(" = ")).unwrap_or(line).to_owned() + "\n").collect();
+        let uncommented: String = sample
+            .lines()
+            .map(|line| {
+                line.strip_prefix("# ").filter(|line| line.contains(" = ") || line.starts_with("[[")).unwrap_or(line).to_owned() + "\n"
+            })
+            .collect();
         uncommented.parse::<toml::Table>().unwrap();
     }
 }

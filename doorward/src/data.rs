@@ -45,7 +45,8 @@ impl Data {
         if mode & 0o077 != 0 {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).map_err(wrong)?;
         }
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.join("doorward.lock")).map_err(wrong)?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.join("doorward.lock")).map_err(wrong)?;
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|_| {
             Failure::new(Exit::Failed, format!("another doorward uses the data folder {}", path.display()))
                 .and("stop it first, or name another folder with --data")

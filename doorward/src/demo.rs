@@ -2,14 +2,19 @@
 
 use crate::{
     cli::Global,
-    config,
-    data,
+    config, data,
     failure::{Exit, Failure, Outcome},
     output, serve,
 };
-use doorward_core::{Secret, driver::{Action, Settings}};
+use doorward_core::{
+    Secret,
+    driver::{Action, Settings},
+};
 use doorward_sim::utec;
-use doorward_wire::{account::AccountId, attempt::{Actor, ActorKind}};
+use doorward_wire::{
+    account::AccountId,
+    attempt::{Actor, ActorKind},
+};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -22,12 +27,14 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
         None => default_folder(),
     };
     std::fs::create_dir_all(&folder)?;
+    let stop = serve::told_to_stop()?;
     let sim = utec::Config { dir: Some(folder.join("sim")), seed, ..utec::Config::default() };
     let (access_key, secret_key) = (sim.client_id.clone(), sim.client_secret.clone());
     let sim = utec::start(sim).await.map_err(|error| Failure::failed(format!("the simulated U-tec cloud cannot start: {error}")))?;
 
     let mut sources = config::sources(None, &folder.join("doorward.toml")).map_err(|error| Failure::usage(format!("{error:#}")))?;
-    for (key, value) in [("DOORWARD_HTTP__LISTEN", LISTEN), ("DOORWARD_HTTP__TRUSTED", "127.0.0.0/8,::1"), ("DOORWARD_LOG__LEVEL", "warn")] {
+    for (key, value) in [("DOORWARD_HTTP__LISTEN", LISTEN), ("DOORWARD_HTTP__TRUSTED", "127.0.0.0/8,::1"), ("DOORWARD_LOG__LEVEL", "warn")]
+    {
         sources.environment.entry(key.into()).or_insert_with(|| value.into());
     }
     let house = serve::start(folder.clone(), sources, global.debug).await?;
@@ -35,7 +42,7 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
         link(&house.handle, &sim, access_key, secret_key).await?;
     }
     greet(&house, &sim, &folder).await?;
-    serve::told_to_stop().await?;
+    stop.await;
     output::line("\nStopping. A second start keeps its data.");
     house.stop().await;
     sim.stop().await;
@@ -53,7 +60,8 @@ async fn link(house: &doorward_engine::Handle, sim: &utec::Sim, access_key: Stri
     settings.values.insert("status_poll_seconds".into(), json!(5));
     settings.secrets.insert("secret_key".into(), Secret::new(secret_key));
     let actor = Actor { kind: ActorKind::System, id: "demo".into(), name: None };
-    let account = house.add_account("utec", "U-tec (simulated)", settings, &actor).await.map_err(|error| Failure::failed(error.to_string()))?;
+    let account =
+        house.add_account("utec", "U-tec (simulated)", settings, &actor).await.map_err(|error| Failure::failed(error.to_string()))?;
     let started = step(house, &account, "start", json!({})).await?;
     let url = started["authorize_url"].as_str().unwrap_or_default();
     let redirected = sim.allow(url).map_err(|error| Failure::failed(format!("the simulated cloud refused the sign-in: {error}")))?;
@@ -61,7 +69,12 @@ async fn link(house: &doorward_engine::Handle, sim: &utec::Sim, access_key: Stri
     Ok(())
 }
 
-async fn step(house: &doorward_engine::Handle, account: &AccountId, step: &str, input: serde_json::Value) -> Result<serde_json::Value, Failure> {
+async fn step(
+    house: &doorward_engine::Handle,
+    account: &AccountId,
+    step: &str,
+    input: serde_json::Value,
+) -> Result<serde_json::Value, Failure> {
     let action = Action::Setup { step: step.into(), input: Secret::new(input.to_string()) };
     house.call(account, action).await.map(|done| done.output).map_err(|fault| Failure::failed(fault.person))
 }

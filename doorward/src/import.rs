@@ -53,7 +53,11 @@ pub(crate) async fn run(global: &Global, path: &Path) -> Outcome {
     for key in import.left_out {
         output::line(&format!("  not taken over: {key}"));
     }
-    output::line(if signed_in { "It is signed in; its token is refreshed at the next start." } else { "It holds no tokens: sign in after the next start." });
+    output::line(if signed_in {
+        "It is signed in; its token is refreshed at the next start."
+    } else {
+        "It holds no tokens: sign in after the next start."
+    });
     output::line("Clients on this machine may use the U-tec local API without credentials, as before (http.trusted).");
     Ok(Exit::Done)
 }
@@ -63,8 +67,14 @@ async fn add(store: &Store, clock: &Arc<dyn Clock>, utec: &Entry, settings: door
         mistakes.iter().fold(Failure::usage("the file cannot be used:"), |failure, mistake| failure.and(mistake.to_string()))
     })?;
     let wish = AccountId::from_name("U-tec", "utec");
-    let mut account =
-        StoredAccount { id: wish.clone(), kind: utec.kind.into(), name: "U-tec".into(), settings, managed: false, created: clock.now().utc };
+    let mut account = StoredAccount {
+        id: wish.clone(),
+        kind: utec.kind.into(),
+        name: "U-tec".into(),
+        settings,
+        managed: false,
+        created: clock.now().utc,
+    };
     let mut number = 2;
     while !store.add_account(&account).await.map_err(failed)? {
         account.id = wish.numbered(number);

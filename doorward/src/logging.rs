@@ -29,9 +29,8 @@ pub(crate) fn start(level: &str, format: LogFormat, debug: bool) -> (Logbook, Op
     let logbook = Logbook::default();
     let (filter, reload) = reload::Layer::new(filter(level, debug));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let text = (format == LogFormat::Text).then(|| {
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false)
-    });
+    let text = (format == LogFormat::Text)
+        .then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false));
     let json = (format == LogFormat::Json).then(|| tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr));
     let started = tracing_subscriber::registry().with(filter).with(text).with(json).with(ToLogbook(logbook.clone())).try_init();
     (logbook, started.is_ok().then_some(reload))

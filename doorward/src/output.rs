@@ -19,7 +19,12 @@ pub(crate) fn line(text: &str) {
 /// Prints columns that are as wide as their widest cell; the last one is not padded.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).chain([head[column].chars().count()]).max().unwrap_or(0)
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .chain([head[column].chars().count()])
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let print = |cells: &[String]| {
@@ -39,7 +44,8 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) {
 /// One attempt as a sentence.
 pub(crate) fn attempt(attempt: &Attempt) -> String {
     let seen = attempt.evidence.iter().rev().find_map(|evidence| evidence.state.map(|state| format!("{state}, {}", evidence.kind)));
-    let took = attempt.finished.map(|finished| format!(" after {:.1} s", finished.since(attempt.created).as_secs_f64())).unwrap_or_default();
+    let took =
+        attempt.finished.map(|finished| format!(" after {:.1} s", finished.since(attempt.created).as_secs_f64())).unwrap_or_default();
     match attempt.state {
         AttemptState::Pending => format!("{} {}: pending", attempt.door, attempt.action),
         AttemptState::Confirmed => format!("{} {}: confirmed ({}){took}", attempt.door, attempt.action, seen.unwrap_or_default()),

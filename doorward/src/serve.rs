@@ -13,15 +13,12 @@ use anyhow::Context;
 use doorward_core::record::NewEvent;
 use doorward_engine::{Clock, Handle, House, Stopper, SystemClock};
 use doorward_store::{OpenOptions, Store};
-use doorward_web::{Web, WebConfig, serve::{AdminListener, Peer}};
-use doorward_wire::event::EventKind;
-use std::{
-    io::IsTerminal,
-    net::SocketAddr,
-    path::Path,
-    sync::Arc,
-    time::Duration,
+use doorward_web::{
+    Web, WebConfig,
+    serve::{AdminListener, Peer},
 };
+use doorward_wire::event::EventKind;
+use std::{io::IsTerminal, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -40,9 +37,11 @@ const LINK_LIFE: Duration = Duration::from_mins(15);
 pub(crate) async fn run(global: &Global, config: Option<&Path>) -> Outcome {
     let folder = data::folder(global.data.as_deref());
     let sources = config::sources(config, &folder.join("doorward.toml")).map_err(|error| Failure::usage(format!("{error:#}")))?;
+    // Before anything says that it runs: a supervisor may stop it right away.
+    let stop = told_to_stop()?;
     let house = start(folder, sources, global.debug).await?;
     house.announce().await?;
-    told_to_stop().await?;
+    stop.await;
     house.stop().await;
     Ok(Exit::Done)
 }
@@ -258,13 +257,14 @@ pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// Ends when the program is told to stop, by Ctrl-C or by its supervisor.
-pub(crate) async fn told_to_stop() -> std::io::Result<()> {
+/// From now on the program can be told to stop, by Ctrl-C or by its supervisor; ends when it is.
+pub(crate) fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 use doorward_core::{
     Now,
-    driver::{About, Action, Credential, Done, Entry, Fault, Settings, Target},
+    driver::{About, Action, Credential, Done, Entry, Family, Fault, Report, Settings, Target},
     keeper::{At, Change, Command, CommandError, Input, Notice},
     record::NewEvent,
     setup::AccountSetup,
@@ -126,7 +126,7 @@ impl Handle {
 
     /// Asks an account's driver for something that is not a command at a door.
     pub async fn call(&self, account: &AccountId, action: Action) -> Result<Done, Fault> {
-        self.post.call(account, Target::Account, action).await
+        self.ask(account, Target::Account, action).await
     }
 
     /// Asks a door for its state now. What comes back goes to the caller alone.
@@ -134,7 +134,7 @@ impl Handle {
         let setup = self.store.door(door).await.map_err(|error| Fault::offline(error.person(), error.to_string()))?;
         let Some(setup) = setup else { return Err(Fault::refused("There is no such door.", "unknown door")) };
         let target = Target::Door { id: setup.id, external: setup.external, time_zone: setup.time_zone };
-        self.post.call(&setup.account, target, Action::Refresh).await
+        self.ask(&setup.account, target, Action::Refresh).await
     }
 
     /// Lists or changes the codes that a lock keeps by itself. A change is written down before it is made: a code opens.
@@ -156,7 +156,7 @@ impl Handle {
                 .map_err(|error| Fault::offline(error.person(), error.to_string()).because(Reason::AuditUnavailable))?;
         }
         let target = Target::Door { id: setup.id, external: setup.external, time_zone: setup.time_zone };
-        self.post.call(&setup.account, target, Action::Credential(what)).await
+        self.ask(&setup.account, target, Action::Credential(what)).await
     }
 
     /// Adds an account and starts its driver. The identifier is made from its name.
@@ -249,6 +249,18 @@ impl Handle {
         self.record(vec![NewEvent::new(self.now().utc, EventKind::DoorRemoved).door(id).actor(actor)]).await?;
         self.changed(Change::DoorRemoved(id.clone()));
         Ok(())
+    }
+
+    /// Asks a driver past the keeper. That the account must be signed in again, the keeper hears all the same.
+    async fn ask(&self, account: &AccountId, target: Target, action: Action) -> Result<Done, Fault> {
+        let result = self.post.call(account, target, action).await;
+        if let Err(fault) = &result
+            && fault.family == Family::Auth
+        {
+            let report = Report::Down(fault.clone());
+            let _ = self.inputs.send(Message::Input(Input::Report { account: account.clone(), report }));
+        }
+        result
     }
 
     fn changed(&self, change: Change) {

@@ -106,7 +106,7 @@
       if (was !== undefined) button.querySelector("span").textContent = was;
     };
     try {
-      const answer = await fetch(form.action, { method: "POST", body, headers, redirect: "manual" });
+      const answer = await fetch(form.getAttribute("action"), { method: "POST", body, headers, redirect: "manual" });
       if (answer.type === "opaqueredirect" || answer.status === 401) return location.reload();
       if ((answer.headers.get("content-type") || "").startsWith("text/html")) patch(await answer.text());
       calm();

@@ -51,11 +51,7 @@ impl<T> Items<T> {
 /// API v1 with health, readiness and metrics.
 pub fn router() -> Router<Web> {
     let (routes, _) = v1().split_for_parts();
-    routes
-        .method_not_allowed_fallback(wrong_method)
-        .merge(health::router())
-        .route("/api", any(unknown))
-        .route("/api/{*rest}", any(unknown))
+    routes.method_not_allowed_fallback(wrong_method).merge(health::router()).route("/api", any(unknown)).route("/api/{*rest}", any(unknown))
 }
 
 /// The routes of API v1 with their documentation.

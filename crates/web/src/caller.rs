@@ -106,7 +106,12 @@ impl Caller {
     }
 
     async fn by_token(web: &Web, secret: &str) -> ApiResult<Self> {
-        let token = web.house().store().find_token(&Secret::new(secret.to_owned()), web.house().now().utc).await?.ok_or(ApiError::NotAuthenticated)?;
+        let token = web
+            .house()
+            .store()
+            .find_token(&Secret::new(secret.to_owned()), web.house().now().utc)
+            .await?
+            .ok_or(ApiError::NotAuthenticated)?;
         let actor = Actor { kind: ActorKind::Token, id: token.id, name: Some(token.name) };
         Ok(Self { actor, rights: Scope::rights(&token.scopes), scopes: token.scopes, via: Via::Token })
     }

@@ -79,7 +79,7 @@ pub(crate) fn link_path(secret: &str) -> String {
 }
 
 /// Hashes passwords, and counts tries.
-pub struct SignIn {
+pub(crate) struct SignIn {
     turns: Arc<Semaphore>,
     waiting: AtomicUsize,
     networks: DefaultKeyedRateLimiter<[u8; 8]>,
@@ -88,7 +88,7 @@ pub struct SignIn {
 
 impl SignIn {
     /// Nobody has tried yet.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let quota = |pause| Quota::with_period(pause).map_or_else(|| Quota::per_minute(BURST), |quota| quota.allow_burst(BURST));
         Self {
             turns: Arc::new(Semaphore::new(AT_ONCE)),
@@ -99,7 +99,7 @@ impl SignIn {
     }
 
     /// Checks that a password is one that may be taken, and hashes it.
-    pub async fn hash(&self, password: &Secret<String>) -> ApiResult<Secret<String>> {
+    pub(crate) async fn hash(&self, password: &Secret<String>) -> ApiResult<Secret<String>> {
         check(password.reveal())?;
         let password = password.clone();
         let hash = self.work(move || Argon2::default().hash_password(password.reveal().as_bytes()).map(|hash| hash.to_string())).await?;
@@ -110,7 +110,7 @@ impl SignIn {
     }
 
     /// Whether a password is the one of this hash. Without a hash it is never, after the same time.
-    pub async fn verify(&self, password: &Secret<String>, hash: Option<Secret<String>>) -> ApiResult<bool> {
+    pub(crate) async fn verify(&self, password: &Secret<String>, hash: Option<Secret<String>>) -> ApiResult<bool> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| DECOY.into());
         // Longer ones were never taken; hashing them would be work that a stranger orders.
@@ -118,14 +118,15 @@ impl SignIn {
         let password = if short_enough { password.clone() } else { Secret::new(String::new()) };
         let right = self
             .work(move || {
-                PasswordHash::new(hash.reveal()).is_ok_and(|hash| Argon2::default().verify_password(password.reveal().as_bytes(), &hash).is_ok())
+                PasswordHash::new(hash.reveal())
+                    .is_ok_and(|hash| Argon2::default().verify_password(password.reveal().as_bytes(), &hash).is_ok())
             })
             .await?;
         Ok(right && known && short_enough)
     }
 
     /// Counts a try from an address.
-    pub fn try_from(&self, source: Option<IpAddr>) -> ApiResult<()> {
+    pub(crate) fn try_from(&self, source: Option<IpAddr>) -> ApiResult<()> {
         // The admin socket has no address, and its owner no limit.
         let Some(source) = source else { return Ok(()) };
         if self.networks.len() > REMEMBERED {
@@ -135,7 +136,7 @@ impl SignIn {
     }
 
     /// Counts a try for a name.
-    pub fn try_for(&self, name: &str) -> ApiResult<()> {
+    pub(crate) fn try_for(&self, name: &str) -> ApiResult<()> {
         if self.names.len() > REMEMBERED {
             self.names.retain_recent();
         }

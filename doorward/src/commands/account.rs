@@ -44,7 +44,14 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
                     .map(|account| {
                         let expiry = account.leases.iter().filter_map(|lease| lease.not_after).min();
                         let expiry = expiry.map_or_else(String::new, |expiry| expiry.to_string());
-                        vec![account.id.to_string(), account.name.clone(), account.kind.clone(), account.state.to_string(), account.doors.to_string(), expiry]
+                        vec![
+                            account.id.to_string(),
+                            account.name.clone(),
+                            account.kind.clone(),
+                            account.state.to_string(),
+                            account.doors.to_string(),
+                            expiry,
+                        ]
                     })
                     .collect();
                 output::table(&["account", "name", "kind", "state", "doors", "expires"], &rows);
@@ -118,7 +125,7 @@ fn show(account: &Account, json: bool) {
 async fn login(client: &Client, account: &str) -> Result<(), Failure> {
     let path = format!("/accounts/{}/steps", segment(account));
     let started: Value = client.post(&path, json!({ "step": "start", "input": {} })).await?;
-    let url = started["authorize_url"].as_str().ok_or_else(|| Failure::failed("the driver gave no address to sign in at"))?;
+    let url = started["output"]["authorize_url"].as_str().ok_or_else(|| Failure::failed("the driver gave no address to sign in at"))?;
     output::line("Open this address in a browser and allow the access:");
     output::line(&format!("\n  {url}\n"));
     output::line("The browser is then sent to an address that may show an error. Copy it from the address bar.");

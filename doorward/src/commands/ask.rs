@@ -11,7 +11,9 @@ pub(crate) fn secret(file: Option<&Path>, question: &str) -> Result<Secret<Strin
             std::io::stdin().take(64 * 1024).read_to_string(&mut text)?;
             text
         }
-        Some(path) => std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?,
+        Some(path) => {
+            std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?
+        }
         None => rpassword::prompt_password(format!("{question}: "))
             .map_err(|error| Failure::usage(format!("{question} cannot be asked for: {error}")).and("name a file that holds it instead"))?,
     };

@@ -32,7 +32,11 @@ pub(crate) async fn backup(global: &Global, file: &Path, passphrase: Option<&Pat
     }
     out.sync_all().await?;
     tokio::fs::rename(&part, file).await?;
-    output::line(&format!("{} is written ({} KiB). It holds everything, also the master key: keep the passphrase apart from it.", file.display(), size.div_ceil(1024)));
+    output::line(&format!(
+        "{} is written ({} KiB). It holds everything, also the master key: keep the passphrase apart from it.",
+        file.display(),
+        size.div_ceil(1024)
+    ));
     Ok(Exit::Done)
 }
 

@@ -37,7 +37,9 @@ pub(crate) async fn run(global: &Global, live: bool) -> Outcome {
     }
     match client.get::<Value>("/doctor").await {
         Ok(answer) => checks.extend(serde_json::from_value::<Vec<Check>>(answer["items"].clone()).unwrap_or_default()),
-        Err(failure) => checks.push(Check { name: "running".into(), ok: false, detail: failure.lines[0].clone(), hint: failure.lines[1..].join(" ") }),
+        Err(failure) => {
+            checks.push(Check { name: "running".into(), ok: false, detail: failure.lines[0].clone(), hint: failure.lines[1..].join(" ") })
+        }
     }
     let sick = checks.iter().filter(|check| !check.ok).count();
     if global.json {
@@ -49,7 +51,11 @@ pub(crate) async fn run(global: &Global, live: bool) -> Outcome {
                 output::line(&format!("      {:<16} {}", "", check.hint));
             }
         }
-        output::line(&if sick == 0 { "Everything looks right.".to_owned() } else { format!("{sick} of {} checks need you.", checks.len()) });
+        output::line(&if sick == 0 {
+            "Everything looks right.".to_owned()
+        } else {
+            format!("{sick} of {} checks need you.", checks.len())
+        });
     }
     Ok(if sick == 0 { Exit::Done } else { Exit::Failed })
 }

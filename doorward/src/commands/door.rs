@@ -52,7 +52,11 @@ pub(crate) async fn find(client: &Client, text: &str) -> Result<Door, Failure> {
         [door] => Ok((*door).clone()),
         [] => {
             let ids: Vec<&str> = doors.iter().map(|door| door.id.as_str()).collect();
-            let known = if ids.is_empty() { "there are no doors yet; add an account first".into() } else { format!("doors are: {}", ids.join(", ")) };
+            let known = if ids.is_empty() {
+                "there are no doors yet; add an account first".into()
+            } else {
+                format!("doors are: {}", ids.join(", "))
+            };
             Err(Failure::usage(format!("there is no door “{text}”")).and(known))
         }
         _ => Err(Failure::usage(format!("several doors are called “{text}”; use the id"))),
@@ -177,8 +181,10 @@ async fn code(client: &Client, json: bool, verb: Code) -> Outcome {
             } else if codes.is_empty() {
                 output::line("The lock keeps no codes.");
             } else {
-                let rows: Vec<Vec<String>> =
-                    codes.iter().map(|code| vec![code.id.clone(), code.name.clone(), code.kind.to_string(), code.state.to_string()]).collect();
+                let rows: Vec<Vec<String>> = codes
+                    .iter()
+                    .map(|code| vec![code.id.clone(), code.name.clone(), code.kind.to_string(), code.state.to_string()])
+                    .collect();
                 output::table(&["id", "name", "kind", "state"], &rows);
             }
             return Ok(Exit::Done);
@@ -209,7 +215,11 @@ async fn code(client: &Client, json: bool, verb: Code) -> Outcome {
             let door = find(client, &door).await?;
             let path = format!("/doors/{}/codes/{}", door.id, segment(&code));
             let answer: Value = client.send(Method::DELETE, &path, None).await?;
-            answer_or_line(json, &answer, "Removing: the code works until the lock confirms. `doorward door code list` shows when it is gone.");
+            answer_or_line(
+                json,
+                &answer,
+                "Removing: the code works until the lock confirms. `doorward door code list` shows when it is gone.",
+            );
         }
     }
     Ok(Exit::Done)

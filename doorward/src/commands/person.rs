@@ -25,7 +25,8 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
             if json {
                 output::json(&people);
             } else {
-                let rows: Vec<Vec<String>> = people.iter().map(|person| vec![text(person, "id"), text(person, "name"), text(person, "role")]).collect();
+                let rows: Vec<Vec<String>> =
+                    people.iter().map(|person| vec![text(person, "id"), text(person, "name"), text(person, "role")]).collect();
                 output::table(&["id", "name", "role"], &rows);
             }
         }
@@ -37,7 +38,11 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
         Verb::Link { person } => {
             let id = match person {
                 Some(person) => find(client, &person).await?,
-                None => people(client).await?.first().map(|person| text(person, "id")).ok_or_else(|| Failure::failed("there are no people yet"))?,
+                None => people(client)
+                    .await?
+                    .first()
+                    .map(|person| text(person, "id"))
+                    .ok_or_else(|| Failure::failed("there are no people yet"))?,
             };
             let link: Value = client.post(&format!("/people/{id}/link"), json!({})).await?;
             if json {

@@ -11,6 +11,7 @@ use doorward_sim::utec;
 
 pub(crate) async fn run(global: &Global, sim: Sim) -> Outcome {
     logging::start("info", LogFormat::Text, global.debug);
+    let stop = serve::told_to_stop()?;
     let Sim::Utec { listen, seed, rotation, expires_in } = sim;
     let rotation = match rotation {
         Rotation::Grace => utec::Rotation::Grace,
@@ -26,7 +27,7 @@ pub(crate) async fn run(global: &Global, sim: Sim) -> Outcome {
     output::line(&format!("  access_key                   {key}"));
     output::line(&format!("  secret_key                   {secret}"));
     output::line(&format!("  locks, faults, pushes        {}/  (GET /sim/state, PUT /sim/faults)", sim.base_url()));
-    serve::told_to_stop().await?;
+    stop.await;
     sim.stop().await;
     Ok(Exit::Done)
 }

@@ -98,7 +98,8 @@ impl<'a> Keys<'a> {
                 toml::Value::Table(table) if is_section => {
                     for name in table.keys() {
                         let path = format!("{section}.{name}");
-                        if !paths.contains(&path) && !path.strip_suffix("_file").is_some_and(|path| paths.iter().any(|known| known == path)) {
+                        if !paths.contains(&path) && !path.strip_suffix("_file").is_some_and(|path| paths.iter().any(|known| known == path))
+                        {
                             self.unknown(path, &paths);
                         }
                     }
@@ -111,7 +112,10 @@ impl<'a> Keys<'a> {
         }
         let names: Vec<String> = paths.iter().map(|path| environment_name(path)).collect();
         for name in sources.environment.keys() {
-            if name.contains("__") && !names.contains(name) && !name.strip_suffix("_FILE").is_some_and(|name| names.iter().any(|known| known == name)) {
+            if name.contains("__")
+                && !names.contains(name)
+                && !name.strip_suffix("_FILE").is_some_and(|name| names.iter().any(|known| known == name))
+            {
                 self.unknown(name.clone(), &names);
             }
         }
@@ -141,12 +145,8 @@ impl<'a> Keys<'a> {
     pub(crate) fn schema(&self) -> serde_json::Map<String, Value> {
         let mut sections = serde_json::Map::new();
         for (section, help) in &self.sections {
-            let properties: serde_json::Map<String, Value> = self
-                .known
-                .iter()
-                .filter(|known| known.section == *section)
-                .map(|known| (known.name.to_owned(), known.schema()))
-                .collect();
+            let properties: serde_json::Map<String, Value> =
+                self.known.iter().filter(|known| known.section == *section).map(|known| (known.name.to_owned(), known.schema())).collect();
             let value = json!({ "type": "object", "description": help, "additionalProperties": false, "properties": properties });
             sections.insert((*section).into(), value);
         }

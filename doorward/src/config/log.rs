@@ -19,12 +19,16 @@ impl Log {
     pub(crate) fn read(keys: &mut Keys) -> Self {
         let mut section = keys.section("log", "What is logged, on standard error.");
         Self {
-            level: section.value("level", Kind::Text, "info", "error, warn, info, debug or trace; or a filter such as info,doorward_utec=debug.", |text| {
-                match text.parse::<tracing_subscriber::EnvFilter>() {
+            level: section.value(
+                "level",
+                Kind::Text,
+                "info",
+                "error, warn, info, debug or trace; or a filter such as info,doorward_utec=debug.",
+                |text| match text.parse::<tracing_subscriber::EnvFilter>() {
                     Ok(_) => Ok(text.to_owned()),
                     Err(error) => Err(format!("is not a log filter: {error}")),
-                }
-            }),
+                },
+            ),
             format: section.value("format", Kind::Text, "text", "text or json.", |text| match text {
                 "text" => Ok(LogFormat::Text),
                 "json" => Ok(LogFormat::Json),

@@ -14,7 +14,7 @@ pub(crate) struct SiteConfig {
 pub(super) fn read(keys: &mut Keys) -> Vec<SiteConfig> {
     let mut sites = Vec::new();
     for (path, table) in keys.tables("sites") {
-        let mut text = |name: &str| table.get(name).and_then(toml::Value::as_str).map(str::to_owned);
+        let text = |name: &str| table.get(name).and_then(toml::Value::as_str).map(str::to_owned);
         let (id, name, zone) = (text("id"), text("name"), text("time_zone"));
         for key in table.keys().filter(|key| !["id", "name", "time_zone"].contains(&key.as_str())) {
             keys.mistake(format!("{path}.{key}"), "there is no such key; a site has id, name and time_zone");

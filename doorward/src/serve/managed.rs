@@ -15,7 +15,8 @@ const HOME: &str = "home";
 
 pub(super) async fn apply(store: &Store, config: &Config, now: Time) -> Result<()> {
     let known = store.sites().await?;
-    if !known.iter().any(|site| site.id == HOME) || config.shown.iter().any(|(key, _, from)| key == "server.time_zone" && from != "default") {
+    if !known.iter().any(|site| site.id == HOME) || config.shown.iter().any(|(key, _, from)| key == "server.time_zone" && from != "default")
+    {
         let name = known.iter().find(|site| site.id == HOME).map_or_else(|| "Home".into(), |site| site.name.clone());
         store.put_site(&Site { id: HOME.into(), name, time_zone: config.server.time_zone.clone() }).await?;
     }

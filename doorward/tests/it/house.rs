@@ -7,7 +7,10 @@ use doorward_core::{
     policy::Rights,
 };
 use doorward_engine::{Clock, Handle, House, ManualClock, Stopper};
-use doorward_sim::utec::{Config, Sim};
+use doorward_sim::{
+    HandClock,
+    utec::{Config, Sim},
+};
 use doorward_store::{MasterKey, OpenOptions, Store};
 use doorward_wire::{
     account::{AccountId, AccountState},
@@ -26,18 +29,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct TestHouse {
     pub(crate) handle: Handle,
     pub(crate) clock: Arc<ManualClock>,
+    cloud: Arc<HandClock>,
     pub(crate) sim: Sim,
     stopper: Stopper,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Installs the one cryptographic provider, as `main` does.
 pub(crate) fn provider() {
-    let _ = doorward_crypto();
-}
-
-fn doorward_crypto() -> Result<(), Arc<rustls::crypto::CryptoProvider>> {
-    rustls::crypto::aws_lc_rs::default_provider().install_default()
+    // A second test in this process finds it installed.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
 pub(crate) fn actor() -> Actor {
@@ -50,8 +51,11 @@ impl TestHouse {
         Self::with(None, Config::default()).await
     }
 
+    /// On this database, with this cloud. Both clocks are pushed together.
     pub(crate) async fn with(url: Option<String>, config: Config) -> Self {
         provider();
+        let cloud = Arc::new(HandClock::new());
+        let config = Config { clock: Arc::clone(&cloud) as _, ..config };
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new("2026-11-23T07:00:00Z".parse().unwrap()));
         let key = MasterKey::load_or_create(&folder.path().join("master.key")).unwrap();
@@ -61,7 +65,7 @@ impl TestHouse {
         let sim = doorward_sim::utec::start(config).await.unwrap();
         let house = House { store, clock: Arc::clone(&clock) as Arc<dyn Clock>, drivers: DRIVERS };
         let (handle, stopper) = house.start().await.unwrap();
-        let house = Self { handle, clock, sim, stopper, _folder: folder };
+        let house = Self { handle, clock, cloud, sim, stopper, folder };
         house.sign_in(access, secret).await;
         house.until("three doors are known", || house.doors_seen() == 3).await;
         house
@@ -87,6 +91,10 @@ impl TestHouse {
 
     fn doors_seen(&self) -> usize {
         self.handle.board().doors().iter().filter(|door| door.state != DoorState::Unknown).count()
+    }
+
+    pub(crate) fn key(&self) -> MasterKey {
+        MasterKey::load(&self.folder.path().join("master.key")).unwrap()
     }
 
     pub(crate) fn account(&self) -> AccountId {
@@ -137,9 +145,15 @@ impl TestHouse {
         while !so() {
             assert!(left >= step, "{most:?} went by in vain until {what}");
             left -= step;
-            self.clock.advance(step);
+            self.advance(step);
             self.settle().await;
         }
+    }
+
+    /// Lets time pass for house and cloud.
+    pub(crate) fn advance(&self, span: Duration) {
+        self.cloud.advance(span);
+        self.clock.advance(span);
     }
 
     /// Waits until nothing is said for a moment.

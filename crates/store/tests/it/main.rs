@@ -1,7 +1,7 @@
 //! One story of the store, told on both databases.
 //!
-//! Each story takes an empty [`House`] and knows not which database it is. On SQLite each is a test; on PostgreSQL
-//! there is a test for each file, which starts a server and tells all stories of that file. What concerns one database alone is in `files.rs` and `servers.rs`.
+//! Each story takes an empty [`House`] and knows not which database it is. On SQLite each is a test; on PostgreSQL one
+//! test starts a server and tells them all. What concerns one database alone is in `files.rs` and `servers.rs`.
 #![allow(clippy::doc_markdown, reason = "SQLite and PostgreSQL are names, not code")]
 #![allow(clippy::unwrap_used, reason = "stories are tests, though the attribute stands on what calls them")]
 
@@ -31,17 +31,16 @@ macro_rules! stories {
             })+
         }
 
-        mod on_postgresql {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $module() {
-                    let server = std::sync::Arc::new(crate::postgres::Postgres::start());
-                    $(
-                        eprintln!("{}", stringify!($story));
-                        Box::pin(crate::$module::$story(&crate::House::postgresql(&server))).await;
-                    )+
-                }
-            )+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn the_same_stories_are_true_on_postgresql() {
+            let server = std::sync::Arc::new(postgres::Postgres::start());
+            // The stories of one file after each other, the files side by side.
+            tokio::join!($(async {
+                $(
+                    eprintln!("{}", stringify!($module::$story));
+                    Box::pin($module::$story(&House::postgresql(&server))).await;
+                )+
+            }),+);
         }
     };
 }

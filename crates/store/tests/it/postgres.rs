@@ -17,6 +17,20 @@ use std::{
 pub(crate) const USER: &str = "doorward";
 pub(crate) const PASSWORD: &str = "correct-horse";
 
+/// Quick to start and to fill; nothing here must survive a power cut.
+const SETTINGS: [&str; 10] = [
+    "listen_addresses=127.0.0.1",
+    "max_connections=100",
+    "shared_buffers=16MB",
+    "fsync=off",
+    "full_page_writes=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "autovacuum=off",
+    "jit=off",
+    "timezone=UTC",
+];
+
 /// A running server. It stops when this goes.
 pub(crate) struct Postgres {
     shell: Child,
@@ -48,7 +62,7 @@ impl Postgres {
         let server = as_postgres(&bin.join("postgres"));
         shell.arg(server.get_program()).args(server.get_args());
         shell.arg("-D").arg(&data).arg("-k").arg(&folder).arg("-p").arg(port.to_string());
-        for setting in ["listen_addresses=127.0.0.1", "fsync=off", "shared_buffers=16MB", "max_connections=60", "jit=off"] {
+        for setting in SETTINGS {
             shell.arg("-c").arg(setting);
         }
         let log = std::fs::File::create(folder.join("log")).expect("the log");

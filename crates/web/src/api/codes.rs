@@ -6,7 +6,11 @@ use super::{
     params::{At, Sure},
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller};
-use axum::{extract::State, http::StatusCode};
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use doorward_core::{driver::Credential, scope::Scope};
 use doorward_wire::{
     code::{Code, CodeWish},
@@ -30,7 +34,12 @@ async fn list(caller: Caller, State(web): State<Web>, At(id): At<DoorId>) -> Api
 /// Adds a code.
 #[utoipa::path(post, path = "/doors/{id}/codes", tag = "codes", params(("id" = String, Path)), request_body = CodeWish,
     responses((status = 201, description = "The code as the lock has it, or is about to have it.", body = Object)))]
-async fn add(caller: Caller, State(web): State<Web>, At(id): At<DoorId>, Json(wish): Json<CodeWish>) -> ApiResult<(StatusCode, Json<Value>)> {
+async fn add(
+    caller: Caller,
+    State(web): State<Web>,
+    At(id): At<DoorId>,
+    Json(wish): Json<CodeWish>,
+) -> ApiResult<(StatusCode, Json<Value>)> {
     may(&caller, &web, &id)?;
     if wish.name.as_deref().is_none_or(|name| name.trim().is_empty()) {
         return Err(ApiError::Unprocessable("name: say who the code is for".into()));
@@ -57,11 +66,11 @@ async fn edit(
 
 /// Deletes a code.
 #[utoipa::path(delete, path = "/doors/{id}/codes/{code}", tag = "codes", params(("id" = String, Path), ("code" = String, Path)),
-    responses((status = 204)))]
-async fn remove(Sure(caller): Sure, State(web): State<Web>, At((id, code)): At<(DoorId, String)>) -> ApiResult<StatusCode> {
+    responses((status = 204, description = "It is gone."), (status = 200, description = "The code as it stands until the lock has deleted it.", body = Object)))]
+async fn remove(Sure(caller): Sure, State(web): State<Web>, At((id, code)): At<(DoorId, String)>) -> ApiResult<Response> {
     may(&caller, &web, &id)?;
-    change(&caller, &web, &id, Credential::Delete { id: code }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let output = change(&caller, &web, &id, Credential::Delete { id: code }).await?;
+    Ok(if output.is_null() { StatusCode::NO_CONTENT.into_response() } else { Json(output).into_response() })
 }
 
 /// Codes open doors at any time, so managing them needs the scope of whoever manages the account.

@@ -22,18 +22,17 @@ pub(crate) struct Check {
     pub(crate) ok: bool,
     /// What was found.
     pub(crate) detail: String,
-    /// What to do about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) hint: Option<String>,
+    /// What to do about it; empty when there is nothing to do.
+    pub(crate) hint: String,
 }
 
 impl Check {
     fn good(name: &str, detail: impl Into<String>) -> Self {
-        Self { name: name.into(), ok: true, detail: detail.into(), hint: None }
+        Self { name: name.into(), ok: true, detail: detail.into(), hint: String::new() }
     }
 
     fn bad(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { name: name.into(), ok: false, detail: detail.into(), hint: Some(hint.into()) }
+        Self { name: name.into(), ok: false, detail: detail.into(), hint: hint.into() }
     }
 }
 
@@ -59,9 +58,17 @@ fn space(web: &Web) -> Check {
     let detail = format!("{} MiB are free", free >> 20);
     if space.low {
         let detail = format!("{detail}; {} records of little weight were not written", space.dropped);
-        return Check::bad("free space", detail, "only commands and their outcomes are written now; free some space on the volume of the database");
+        return Check::bad(
+            "free space",
+            detail,
+            "only commands and their outcomes are written now; free some space on the volume of the database",
+        );
     }
-    if free < LITTLE { Check::bad("free space", detail, "free some space on the volume of the database") } else { Check::good("free space", detail) }
+    if free < LITTLE {
+        Check::bad("free space", detail, "free some space on the volume of the database")
+    } else {
+        Check::good("free space", detail)
+    }
 }
 
 async fn clock(web: &Web) -> Check {
@@ -72,9 +79,11 @@ async fn clock(web: &Web) -> Check {
     let newest = doorward_store::EventQuery { limit: 1, ..doorward_store::EventQuery::default() };
     let newest = web.house().store().events(&newest).await.ok().and_then(|events| events.last().map(|event| event.time));
     match newest {
-        Some(newest) if newest > now.plus(SLACK) => {
-            Check::bad("clock", format!("it shows {now}, but an event was written at {newest}"), "set the clock; it was ahead, or is behind now")
-        }
+        Some(newest) if newest > now.plus(SLACK) => Check::bad(
+            "clock",
+            format!("it shows {now}, but an event was written at {newest}"),
+            "set the clock; it was ahead, or is behind now",
+        ),
         Some(_) | None => Check::good("clock", format!("it shows {now}")),
     }
 }

@@ -7,11 +7,7 @@ use super::{
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::{extract::State, http::StatusCode};
-use doorward_core::{
-    keeper::Command,
-    scope::Scope,
-    setup::AutoLock,
-};
+use doorward_core::{keeper::Command, scope::Scope, setup::AutoLock};
 use doorward_store::DoorEdit;
 use doorward_wire::{
     Time,
@@ -20,7 +16,7 @@ use doorward_wire::{
 };
 use futures_util::future::join_all;
 use serde::Deserialize;
-use std::{ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -180,15 +176,12 @@ async fn act(
     Json(ActionBody { action, id, not_after }): Json<ActionBody>,
 ) -> ApiResult<(StatusCode, Json<Attempt>)> {
     caller.need_doors()?;
-    let wait = wait.map(|wait| span(&wait).ok_or_else(|| ApiError::BadRequest("wait: write it like 10s".into()))).transpose()?;
+    let wait = waits(wait.as_deref())?;
     let attempt = submit(&web, &caller, door, action, id, not_after).await?;
     if attempt.state == AttemptState::Refused {
         return Err(ApiError::Refused(Box::new(attempt)));
     }
-    let attempt = match wait {
-        Some(wait) => web.house().finish(attempt, wait.min(LONGEST_WAIT)).await,
-        None => attempt,
-    };
+    let attempt = finished(&web, attempt, wait).await;
     let status = if attempt.state.is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(attempt)))
 }
@@ -220,14 +213,16 @@ struct ManyBody {
 }
 
 /// Asks something of several doors at once.
-#[utoipa::path(post, path = "/doors/actions", tag = "doors", request_body = ManyBody,
+#[utoipa::path(post, path = "/doors/actions", tag = "doors", params(Wait), request_body = ManyBody,
     responses((status = 200, description = "One attempt for each door, refused ones too.", body = Items<Attempt>)))]
 async fn act_on_many(
     caller: Caller,
     State(web): State<Web>,
+    Query(Wait { wait }): Query<Wait>,
     Json(ManyBody { action, doors }): Json<ManyBody>,
 ) -> ApiResult<Json<Items<Attempt>>> {
     caller.need_doors()?;
+    let wait = waits(wait.as_deref())?;
     let doors = match doors {
         Which::All(AllWord::All) if action == ActionWord::Lock => {
             let mut doors = web.house().board().doors();
@@ -236,19 +231,36 @@ async fn act_on_many(
         }
         Which::All(AllWord::All) => return Err(ApiError::Unprocessable("action: all doors at once can only be locked".into())),
         Which::These(mut doors) => {
-            let mut seen = std::collections::BTreeSet::new();
-            doors.retain(|door| seen.insert(door.clone()));
+            let mut named = BTreeSet::new();
+            doors.retain(|door| named.insert(door.clone()));
+            if doors.len() > DOORS_AT_ONCE {
+                return Err(ApiError::Unprocessable(format!("doors: at most {DOORS_AT_ONCE} at once")));
+            }
+            if doors.iter().any(|door| web.house().board().door(door).is_none()) {
+                return Err(ApiError::NotFound("door with one of these ids"));
+            }
             doors
         }
     };
-    if doors.len() > DOORS_AT_ONCE {
-        return Err(ApiError::Unprocessable(format!("doors: at most {DOORS_AT_ONCE} at once")));
+    let attempts = doors.into_iter().map(async |door| match submit(&web, &caller, door, action, None, None).await {
+        Ok(attempt) => Ok(Some(finished(&web, attempt, wait).await)),
+        // It was removed just now; the others count.
+        Err(ApiError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    });
+    let attempts = join_all(attempts).await.into_iter().filter_map(Result::transpose).collect::<ApiResult<_>>()?;
+    Ok(Json(Items::all(attempts)))
+}
+
+fn waits(wait: Option<&str>) -> ApiResult<Option<Duration>> {
+    wait.map(|wait| span(wait).ok_or_else(|| ApiError::BadRequest("wait: write it like 10s".into()))).transpose()
+}
+
+async fn finished(web: &Web, attempt: Attempt, wait: Option<Duration>) -> Attempt {
+    match wait {
+        Some(wait) => web.house().finish(attempt, wait.min(LONGEST_WAIT)).await,
+        None => attempt,
     }
-    if doors.iter().any(|door| web.house().board().door(door).is_none()) {
-        return Err(ApiError::NotFound("door with one of these ids"));
-    }
-    let attempts = join_all(doors.into_iter().map(|door| submit(&web, &caller, door, action, None, None))).await;
-    Ok(Json(Items::all(attempts.into_iter().collect::<ApiResult<_>>()?)))
 }
 
 async fn submit(

@@ -1,6 +1,6 @@
 //! Health, readiness and metrics.
 
-use super::json::Json;
+use super::{json::Json, wrong_method};
 use crate::{ApiResult, Web, caller::Caller, local};
 use axum::{
     Router,
@@ -21,7 +21,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// `/health`, `/ready` and `/metrics`.
 pub fn router() -> Router<Web> {
-    routes().split_for_parts().0
+    routes().split_for_parts().0.method_not_allowed_fallback(wrong_method)
 }
 
 pub(super) fn routes() -> OpenApiRouter<Web> {

@@ -1,6 +1,7 @@
 //! Pushes of vendors. Nobody is known here: the driver checks the secret inside, and a wrong one is answered like a
 //! wrong address.
 
+use super::wrong_method;
 use crate::{ApiError, ApiResult, Web, guard::Source};
 use axum::{
     Router,
@@ -34,6 +35,7 @@ const ADDRESSES: usize = 4096;
 pub fn router() -> Router<Web> {
     let limiter: Arc<DefaultKeyedRateLimiter<IpAddr>> = Arc::new(RateLimiter::keyed(Quota::per_second(RATE)));
     let (routes, _) = routes().split_for_parts();
+    let routes = routes.method_not_allowed_fallback(wrong_method);
     routes.layer(DefaultBodyLimit::max(BODY)).layer(middleware::from_fn(move |request: Request, next: Next| {
         let limiter = Arc::clone(&limiter);
         async move { if admits(&limiter, &request) { next.run(request).await } else { ApiError::RateLimited(1).into_response() } }

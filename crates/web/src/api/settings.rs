@@ -86,7 +86,7 @@ async fn edit(caller: Caller, State(web): State<Web>, Json(changes): Json<Map<St
         if value.is_null() {
             store.remove_setting(path).await?;
         } else {
-            store.set_setting(path, value).await?;
+            store.set_setting(path, &Value::String(text(value))).await?;
         }
     }
     if !changes.is_empty() {
@@ -120,13 +120,19 @@ async fn all(web: &Web) -> ApiResult<Items<Setting>> {
     for (path, _) in EDITABLE {
         let Some(value) = stored.get(*path) else { continue };
         let entry = settings.entry((*path).to_owned());
-        let setting = entry.or_insert_with(|| Setting { path: (*path).into(), value: String::new(), source: "default".into(), editable: true });
+        let setting =
+            entry.or_insert_with(|| Setting { path: (*path).into(), value: String::new(), source: "default".into(), editable: true });
         if setting.editable {
-            setting.value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+            setting.value = text(value);
             setting.source = "database".into();
         }
     }
     Ok(Items::all(settings.into_values().collect()))
+}
+
+/// A value as the file would have it: the database holds texts, like the environment.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
 /// The address under which people reach the pages: the public one, else the listener's.
@@ -136,7 +142,10 @@ pub(crate) fn base_url(web: &Web) -> String {
     }
     let setting = |path: &str| web.config().settings.iter().find(|(known, _, _)| known == path).map(|(_, value, _)| value.as_str());
     let listen = setting("http.listen").filter(|listen| !listen.is_empty()).unwrap_or("127.0.0.1:8000");
-    let listen = listen.strip_prefix("0.0.0.0:").or_else(|| listen.strip_prefix("[::]:")).map_or_else(|| listen.to_owned(), |port| format!("127.0.0.1:{port}"));
+    let listen = listen
+        .strip_prefix("0.0.0.0:")
+        .or_else(|| listen.strip_prefix("[::]:"))
+        .map_or_else(|| listen.to_owned(), |port| format!("127.0.0.1:{port}"));
     let scheme = if matches!(setting("http.tls"), Some("files" | "own-ca")) { "https" } else { "http" };
     format!("{scheme}://{listen}")
 }

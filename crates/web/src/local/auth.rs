@@ -37,7 +37,8 @@ pub(super) struct Guest {
 impl Guest {
     /// Whether a lock may be shown to this guest.
     pub(super) fn sees(&self, web: &Web, external: &str) -> bool {
-        self.everything || web.house().board().door_by_external(Some(&self.account), external).is_some_and(|door| self.rights.sees(&door.id))
+        self.everything
+            || web.house().board().door_by_external(Some(&self.account), external).is_some_and(|door| self.rights.sees(&door.id))
     }
 
     /// The door of a lock, whatever case its identifier is written in.

@@ -101,11 +101,9 @@ fn refusal(attempt: &Attempt) -> Refusal {
     };
     let detail = attempt.detail.clone().unwrap_or_else(|| match attempt.state {
         AttemptState::Pending => "The lock's cloud has not answered. Look at the door.".into(),
-        AttemptState::Confirmed
-        | AttemptState::Unconfirmed
-        | AttemptState::Contradicted
-        | AttemptState::Refused
-        | AttemptState::Failed => format!("The {} is {}.", attempt.action, attempt.state),
+        AttemptState::Confirmed | AttemptState::Unconfirmed | AttemptState::Contradicted | AttemptState::Refused | AttemptState::Failed => {
+            format!("The {} is {}.", attempt.action, attempt.state)
+        }
     });
     Refusal::new(status, detail)
 }

@@ -45,7 +45,8 @@ pub(super) async fn read(request: Request, web: &Web) -> Result<Sent, Refusal> {
     let mut fields = match kind.as_str() {
         "multipart/form-data" => multipart(request, web).await?,
         "application/x-www-form-urlencoded" => {
-            let Form(pairs) = Form::<Vec<(String, String)>>::from_request(request, web).await.map_err(|rejection| Refusal::bad(rejection.body_text()))?;
+            let Form(pairs) =
+                Form::<Vec<(String, String)>>::from_request(request, web).await.map_err(|rejection| Refusal::bad(rejection.body_text()))?;
             pairs.into_iter().map(|(key, value)| (key, Value::String(value))).collect()
         }
         "" => {

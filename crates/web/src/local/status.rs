@@ -80,7 +80,8 @@ pub(super) async fn latest(guest: Guest, State(web): State<Web>) -> Result<Json<
     let mut states = Vec::new();
     let mut updated: Option<Time> = None;
     for door in web.house().board().doors() {
-        let Some(external) = door.external.clone().filter(|external| door.account.as_deref() == Some(guest.account.as_str()) && guest.sees(&web, external))
+        let Some(external) =
+            door.external.clone().filter(|external| door.account.as_deref() == Some(guest.account.as_str()) && guest.sees(&web, external))
         else {
             continue;
         };
@@ -105,7 +106,12 @@ fn commanded(door: &Door) -> Option<Time> {
     Some(accepted.map_or(attempt.created, |evidence| evidence.at))
 }
 
-pub(super) async fn refresh(Known(caller): Known, guest: Guest, headers: HeaderMap, State(web): State<Web>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn refresh(
+    Known(caller): Known,
+    guest: Guest,
+    headers: HeaderMap,
+    State(web): State<Web>,
+) -> Result<Json<Value>, Refusal> {
     sure(&caller, &headers, None)?;
     let done = web.house().call(&guest.account, Action::Refresh).await?;
     let now = web.house().now().utc;

@@ -27,7 +27,8 @@ pub(crate) struct AccountView {
     tone: Tone,
     detail: Option<String>,
     leases: Vec<LeaseLine>,
-    facts: Vec<(&'static str, String)>,
+    managed: bool,
+    wants_sign_in: bool,
     push: Option<TimeView>,
     say: String,
 }
@@ -49,10 +50,6 @@ impl AccountCard {
         let t = scene.t;
         let face = t.account_state(account.state);
         let title = scene.web.house().about(&account.kind).map_or_else(|| account.kind.clone(), |about| about.title.to_owned());
-        let mut facts = Vec::new();
-        if account.managed.is_some() {
-            facts.push((t.managed, t.managed_config.to_owned()));
-        }
         let view = AccountView {
             id: account.id.to_string(),
             name: account.name.clone(),
@@ -62,8 +59,9 @@ impl AccountCard {
             icon: face.icon,
             tone: face.tone,
             detail: account.detail.clone(),
-            leases: account.leases.iter().map(|lease| lease_line(scene, account.state, lease)).collect(),
-            facts,
+            leases: account.leases.iter().map(|lease| lease_line(scene, account, lease)).collect(),
+            managed: account.managed.is_some(),
+            wants_sign_in: matches!(account.state, AccountState::New | AccountState::NeedsSignIn),
             push: account.last_push.map(|time| scene.time(time, None)),
             say: format!("{}: {}", account.name, face.word),
         };
@@ -71,7 +69,13 @@ impl AccountCard {
     }
 }
 
-fn lease_line(scene: &Scene, state: AccountState, lease: &LeaseView) -> LeaseLine {
+impl AccountView {
+    const fn has_facts(&self) -> bool {
+        self.managed || self.push.is_some()
+    }
+}
+
+fn lease_line(scene: &Scene, account: &Account, lease: &LeaseView) -> LeaseLine {
     let time = |time| scene.time(time, None);
     LeaseLine {
         id: lease.id.clone(),
@@ -79,9 +83,10 @@ fn lease_line(scene: &Scene, state: AccountState, lease: &LeaseView) -> LeaseLin
         name: scene.t.lease_kind(&lease.kind),
         ends: scene.t.lease_ends(lease.not_after, scene.now),
         end: lease.not_after.map(time),
-        renewal: scene.t.lease_renewal(lease.renew_at, scene.now, state),
+        renewal: scene.t.lease_renewal(lease.renew_at, scene.now, account.state),
         renew: lease.renew_at.filter(|at| *at > scene.now).map(time),
         renewed: lease.renewed.map(time),
-        error: lease.last_error.clone(),
+        // What is said of the whole account need not be said twice.
+        error: lease.last_error.clone().filter(|error| account.detail.as_ref() != Some(error)),
     }
 }

@@ -96,7 +96,9 @@ fn field_view(field: &Field, filled: &Filled<'_>, mistakes: &[Mistake]) -> Field
         Filled::Stored(settings) => stored(settings),
     };
     let set = match filled {
-        Filled::Form(_, settings) | Filled::Stored(settings) => settings.secrets.get(field.name).is_some_and(|secret| !secret.reveal().is_empty()),
+        Filled::Form(_, settings) | Filled::Stored(settings) => {
+            settings.secrets.get(field.name).is_some_and(|secret| !secret.reveal().is_empty())
+        }
         Filled::Nothing => false,
     };
     FieldView {

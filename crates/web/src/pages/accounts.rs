@@ -158,6 +158,7 @@ struct SignInView {
     url: Option<String>,
     waiting: bool,
     urgent: bool,
+    open: bool,
     error: Option<String>,
 }
 
@@ -232,6 +233,7 @@ fn sign_in_view(scene: &Scene, about: &About, state: AccountState, url: Option<S
         start_label: if error.is_some() { t.start_again.into() } else { start.label.into() },
         open_label: t.open_vendor(&vendor),
         waiting: url.is_some(),
+        open: urgent || url.is_some() || error.is_some(),
         url,
         urgent,
         error,

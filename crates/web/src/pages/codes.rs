@@ -220,7 +220,8 @@ fn wish_of(form: &HashMap<String, String>) -> Result<CodeWish, ApiError> {
         (None, None) => None,
         (from, until) => Some(format!("{}-{}", from.as_deref().unwrap_or("00:00"), until.as_deref().unwrap_or("23:59"))),
     };
-    let uses = text("uses").map(|uses| uses.parse().map_err(|_| ApiError::Unprocessable(super::texts::EN.uses_wrong.into()))).transpose()?;
+    let uses =
+        text("uses").map(|uses| uses.parse().map_err(|_| ApiError::Unprocessable(super::texts::EN.uses_wrong.into()))).transpose()?;
     let schedule = CodeSchedule {
         from: text("from"),
         until: text("until"),

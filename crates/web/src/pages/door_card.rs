@@ -127,7 +127,9 @@ fn evidence(scene: &Scene, door: &Door) -> EvidenceLine {
     let time = Some(scene.time(last.at, Some(&door.site)));
     let vendor = scene.vendor(door.account.as_deref());
     match (door.state, last.state) {
-        (DoorState::Unknown, Some(state)) => EvidenceLine { text: t.last_seen(state, offline), time, after: if offline { "" } else { t.too_old() } },
+        (DoorState::Unknown, Some(state)) => {
+            EvidenceLine { text: t.last_seen(state, offline), time, after: if offline { "" } else { t.too_old() } }
+        }
         (DoorState::Locking | DoorState::Unlocking, Some(state)) => EvidenceLine { text: t.last_seen(state, offline), time, after: "" },
         (_, state) => EvidenceLine { text: t.seen(last.kind, state, &vendor), time, after: "" },
     }
@@ -208,7 +210,7 @@ fn attempt_view(scene: &Scene, door: &Door, attempt: &Attempt, large: bool) -> A
         created: scene.time(attempt.created, Some(&door.site)),
         steps: steps(scene, door, attempt, large),
         why: attempt.detail.clone().filter(|_| !good),
-        advice: t.advice(attempt),
+        advice: t.advice(attempt, door.capabilities.contains(&Capability::Refresh)),
         pending: !attempt.state.is_final(),
         say: t.aloud(attempt, &door.name),
     }
@@ -220,7 +222,8 @@ fn steps(scene: &Scene, door: &Door, attempt: &Attempt, large: bool) -> Vec<Step
     let after = |at: doorward_wire::Time| Some(t.after(at.since(attempt.created)));
     let accepted = attempt.evidence.iter().find(|evidence| evidence.kind == EvidenceKind::Accepted);
     let pending = !attempt.state.is_final();
-    let sent = accepted.is_some() || matches!(attempt.state, AttemptState::Confirmed | AttemptState::Unconfirmed | AttemptState::Contradicted);
+    let sent =
+        accepted.is_some() || matches!(attempt.state, AttemptState::Confirmed | AttemptState::Unconfirmed | AttemptState::Contradicted);
     let mut steps = Vec::new();
     if pending && !sent {
         steps.push(Step { tone: "busy", icon: "spin", text: t.sent(&vendor, false), after: None });
@@ -244,12 +247,19 @@ fn steps(scene: &Scene, door: &Door, attempt: &Attempt, large: bool) -> Vec<Step
         steps.push(Step { tone: "busy", icon: "spin", text: t.waiting(attempt.action, door.kind).into(), after: None });
         return steps;
     }
+    // On a card the verdict and its reason say as much.
+    let told =
+        attempt.detail.is_some() && matches!(attempt.state, AttemptState::Unconfirmed | AttemptState::Refused | AttemptState::Failed);
+    let outcome = t.outcome(attempt);
+    if outcome.is_empty() || told && !large {
+        return steps;
+    }
     let verdict = t.verdict(attempt.state);
     let at = match attempt.state {
         AttemptState::Confirmed | AttemptState::Contradicted => sights.last().map(|sight| sight.at).or(attempt.finished),
         AttemptState::Pending | AttemptState::Unconfirmed | AttemptState::Refused | AttemptState::Failed => attempt.finished,
     };
-    steps.push(Step { tone: verdict.tone, icon: verdict.icon, text: t.outcome(attempt), after: at.and_then(after) });
+    steps.push(Step { tone: verdict.tone, icon: verdict.icon, text: outcome, after: at.and_then(after) });
     steps
 }
 
@@ -265,36 +275,43 @@ pub(crate) struct SeenLine {
 #[template(path = "_facts.html")]
 pub(crate) struct Facts {
     t: &'static Texts,
-    facts: Vec<(&'static str, String)>,
+    facts: Vec<Fact>,
     seen: Vec<SeenLine>,
+}
+
+struct Fact {
+    label: &'static str,
+    value: String,
+    href: Option<String>,
 }
 
 impl Facts {
     pub(crate) fn new(scene: &Scene, door: &Door) -> Self {
         let t = scene.t;
         let vendor = scene.vendor(door.account.as_deref());
+        let fact = |label, value: &str| Fact { label, value: value.to_owned(), href: None };
         let mut facts = Vec::new();
         if let Some(since) = door.since {
-            facts.push((t.since, scene.time(since, Some(&door.site)).short));
+            facts.push(fact(t.since, &scene.time(since, Some(&door.site)).short));
         }
         let connection = door.online.map_or(t.not_known, |online| if online { t.online } else { t.not_online });
-        facts.push((t.connection, connection.to_owned()));
+        facts.push(fact(t.connection, connection));
         if let Some(level) = door.battery {
-            facts.push((t.battery, format!("{level} %")));
+            facts.push(fact(t.battery, &format!("{level} %")));
         }
         if let Some(open) = door.contact_open {
-            facts.push((t.contact, if open { t.contact_is_open } else { t.contact_is_closed }.to_owned()));
+            facts.push(fact(t.contact, if open { t.contact_is_open } else { t.contact_is_closed }));
         }
-        facts.push((t.type_of_door, t.door_kind(door.kind).to_owned()));
-        facts.push((t.site, scene.site_name(&door.site).to_owned()));
+        facts.push(fact(t.type_of_door, t.door_kind(door.kind)));
+        facts.push(fact(t.site, scene.site_name(&door.site)));
         if let Some(account) = &door.account {
-            facts.push((t.account, scene.account_name(account).to_owned()));
+            facts.push(Fact { href: Some(format!("/accounts/{account}")), ..fact(t.account, scene.account_name(account)) });
         }
         if let Some(external) = &door.external {
-            facts.push((t.vendor_id, external.clone()));
+            facts.push(fact(t.vendor_id, external));
         }
         if door.managed.is_some() {
-            facts.push((t.managed, t.managed_config.to_owned()));
+            facts.push(fact(t.managed, t.managed_config));
         }
         let seen = door.evidence.iter().map(|evidence| SeenLine {
             icon: match evidence.kind {

@@ -10,7 +10,6 @@ use doorward_store::Site;
 use doorward_wire::{
     Time,
     account::{AccountId, AccountState},
-    door::DoorId,
 };
 use jiff::{Zoned, tz::TimeZone};
 
@@ -114,18 +113,14 @@ impl Scene {
     /// The vendor's name, short, of a driver.
     pub(crate) fn vendor_of(&self, kind: &str) -> String {
         let title = self.web.house().about(kind).map_or_else(|| kind.to_owned(), |about| about.title.to_owned());
-        title.split(" / ").next().unwrap_or_default().to_owned()
+        // A line must not end within a name such as U-tec.
+        title.split(" / ").next().unwrap_or_default().replace('-', "\u{2011}")
     }
 
     /// The vendor's name, short, of an account.
     pub(crate) fn vendor(&self, account: Option<&str>) -> String {
         let kind = self.accounts.iter().find(|known| Some(known.id.as_str()) == account).map(|account| account.kind.as_str());
         kind.map_or_else(|| "the vendor".into(), |kind| self.vendor_of(kind))
-    }
-
-    /// A door's name; its identifier when it is gone.
-    pub(crate) fn door_name(&self, id: &DoorId) -> String {
-        self.web.house().board().door(id).map_or_else(|| id.to_string(), |door| door.name)
     }
 
     /// The time zone of a site; of the first one for what belongs to none.

@@ -123,7 +123,8 @@ fn config(scene: &Scene) -> Vec<ConfigLine> {
 /// Zones that people live in; old names and offsets are left out.
 fn zones() -> Vec<String> {
     let known = jiff::tz::db().available().map(|zone| zone.to_string());
-    let mut zones: Vec<String> = known.filter(|zone| zone.contains('/') && !zone.starts_with("Etc/") && !zone.starts_with("SystemV/")).collect();
+    let mut zones: Vec<String> =
+        known.filter(|zone| zone.contains('/') && !zone.starts_with("Etc/") && !zone.starts_with("SystemV/")).collect();
     zones.push("UTC".into());
     zones.sort_unstable();
     zones.dedup();

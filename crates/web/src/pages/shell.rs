@@ -115,12 +115,6 @@ impl Shell {
         self
     }
 
-    /// The same page, saying something.
-    pub(crate) fn flash(mut self, flash: Option<Flash>) -> Self {
-        self.flash = flash.or(self.flash);
-        self
-    }
-
     pub(crate) fn items(&self) -> [Item; 4] {
         let item = |section, href, icon, label| Item { href, icon, label, current: self.section == section };
         [
@@ -254,7 +248,14 @@ fn problem(mut shell: Shell, status: StatusCode, text: Option<String>) -> Proble
     let status_number = status.as_u16();
     if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
         shell.title = EN.not_there_title.into();
-        return ProblemPage { shell, icon: "question", title: EN.not_there_title, text: EN.not_there_text.into(), link, status: status_number };
+        return ProblemPage {
+            shell,
+            icon: "question",
+            title: EN.not_there_title,
+            text: EN.not_there_text.into(),
+            link,
+            status: status_number,
+        };
     }
     let text = text.unwrap_or_else(|| EN.form_old.to_owned());
     ProblemPage { shell, icon: "alert", title: EN.trouble_title, text, link, status: status_number }

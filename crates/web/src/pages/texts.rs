@@ -46,7 +46,6 @@ texts! {
     not_there_title = "There is no such page",
     not_there_text = "The address may be mistyped, or what was here has been removed.",
     to_doors = "Go to the doors",
-    go_back = "Go back",
     trouble_title = "That did not work",
     form_old = "This form was open for too long. Go back, reload the page and try again.",
 
@@ -207,7 +206,6 @@ texts! {
     version = "Version",
     data_folder = "Data folder",
     disk_free = "Free on its disk",
-    database = "Database",
     backup = "Backup",
     backup_text = "One file with everything, sealed secrets included. Keep the key file master.key apart from it. Run on this machine:",
     config = "Configuration",

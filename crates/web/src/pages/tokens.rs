@@ -56,7 +56,11 @@ impl TokenLine {
         let ends = row.expires.map(|expires| (scene.time(expires, None).short, expires <= scene.now));
         Self {
             scopes: row.token.scopes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
-            note: t.token_note(&scene.time(row.created, None).short, ends.as_ref().map(|(end, past)| (end.as_str(), *past)), row.last_used.is_some()),
+            note: t.token_note(
+                &scene.time(row.created, None).short,
+                ends.as_ref().map(|(end, past)| (end.as_str(), *past)),
+                row.last_used.is_some(),
+            ),
             used: row.last_used.map(|used| scene.time(used, None)),
             revoke_aria: t.revoke_token(&row.token.name),
             id: row.token.id,
@@ -78,10 +82,12 @@ impl ScopeChoice {
             choices.push(Self { value: scope.to_string(), help: scene.t.scope(scope).into() });
             if *scope == Scope::DoorsAct(None) {
                 let doors = scene.web.house().board().doors();
-                choices.extend(doors.into_iter().take(DOORS).map(|door| Self {
-                    value: Scope::DoorsAct(Some(door.id)).to_string(),
-                    help: scene.t.scope_door(&door.name),
-                }));
+                choices.extend(
+                    doors
+                        .into_iter()
+                        .take(DOORS)
+                        .map(|door| Self { value: Scope::DoorsAct(Some(door.id)).to_string(), help: scene.t.scope_door(&door.name) }),
+                );
             }
         }
         choices

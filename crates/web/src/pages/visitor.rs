@@ -182,7 +182,9 @@ mod tests {
         for own in ["/", "/doors/front_door?attempt=1#x", "/events?door=a&kind=b"] {
             assert!(local(own), "{own}");
         }
-        for foreign in ["", "//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)", "/\t/evil.example", "/a\nb", "doors"] {
+        for foreign in
+            ["", "//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)", "/\t/evil.example", "/a\nb", "doors"]
+        {
             assert!(!local(foreign), "{foreign}");
         }
         assert_eq!(encode("/events?door=a&kind=b"), "/events%3Fdoor%3Da%26kind%3Db");

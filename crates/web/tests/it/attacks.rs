@@ -99,7 +99,9 @@ async fn a_form_cannot_pose_as_json() {
 async fn a_session_without_its_csrf_token_changes_nothing() {
     let house = House::new().await;
     let (cookie, csrf) = house.session().await;
-    for (method, path) in [("DELETE", "/api/v1/doors/front"), ("DELETE", "/api/v1/accounts/home"), ("POST", "/api/v1/accounts/home/refresh")] {
+    for (method, path) in
+        [("DELETE", "/api/v1/doors/front"), ("DELETE", "/api/v1/accounts/home"), ("POST", "/api/v1/accounts/home/refresh")]
+    {
         house.ask(method, path).header("Cookie", &cookie).send().await.problem(403);
         house.ask(method, path).header("Cookie", &cookie).header("X-CSRF-Token", "guessed").send().await.problem(403);
     }
@@ -240,7 +242,7 @@ async fn refusals_of_strangers_do_not_fill_the_audit() {
     house.clock.advance(std::time::Duration::from_mins(2));
     house.ask("GET", "/api/v1/doors").send().await.problem(401);
     let store = house.web.house().store();
-    for _ in 0..500 {
+    for _ in 0..5000 {
         if store.last_event_id().await.unwrap() > before {
             break;
         }

@@ -63,7 +63,7 @@ async fn what_was_not_done_is_never_below_400() {
     let refused = house.ask("POST", "/unlock").json(&json!({ "id": "AA:04" })).send().await.ok(502);
     assert_eq!(refused["detail"], "The cloud says no.");
     let lost = house.ask("POST", "/unlock").json(&json!({ "id": "AA:03" }));
-    let lost = house.while_time_passes(lost.send()).await.ok(502);
+    let lost = house.answered_later(lost, "cellar unlock").await.ok(502);
     assert!(lost["detail"].is_string());
     let method = house.ask("GET", "/unlock").send().await;
     assert!(method.ok(405)["detail"].is_string());

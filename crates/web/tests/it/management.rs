@@ -44,7 +44,10 @@ async fn an_account_is_signed_in_renewed_and_asked() {
     assert_eq!(devices["payload"]["devices"][0]["id"], "AA:01");
     house.admin("GET", "/api/v1/accounts/home/call/nothing").await.send().await.problem(409);
     let kinds = items(&house.admin("GET", "/api/v1/kinds").await.send().await);
-    assert_eq!(kinds[0]["fields"][1], json!({ "name": "secret_key", "label": "secret_key", "help": "", "kind": "secret", "default": "", "required": false }));
+    assert_eq!(
+        kinds[0]["fields"][1],
+        json!({ "name": "secret_key", "label": "secret_key", "help": "", "kind": "secret", "default": "", "required": false })
+    );
     assert_eq!(kinds[0]["steps"][0]["name"], "start");
 }
 
@@ -86,7 +89,11 @@ async fn a_token_is_shown_once_and_explained() {
     let later = house.admin("GET", "/api/v1/explain?who=panel&door=gate&at=2026-12-01T00:00:00Z").await.send().await.ok(200);
     assert_eq!((&later["allowed"], &later["denied"]), (&json!(false), &json!("expired")));
     house.admin("GET", "/api/v1/explain?who=nobody&door=gate").await.send().await.problem(404);
-    for wrong in [json!({ "name": "x", "scopes": [] }), json!({ "name": "x", "scopes": ["root"] }), json!({ "name": "x", "scopes": ["doors:act:nowhere"] })] {
+    for wrong in [
+        json!({ "name": "x", "scopes": [] }),
+        json!({ "name": "x", "scopes": ["root"] }),
+        json!({ "name": "x", "scopes": ["doors:act:nowhere"] }),
+    ] {
         house.admin("POST", "/api/v1/tokens").await.json(&wrong).send().await.problem(422);
     }
     assert_eq!(house.admin("DELETE", format!("/api/v1/tokens/{}", made["id"].as_str().unwrap())).await.send().await.status, 204);
@@ -96,7 +103,11 @@ async fn a_token_is_shown_once_and_explained() {
 #[tokio::test]
 async fn settings_say_where_they_come_from_and_few_can_be_changed() {
     let setting = |path: &str, value: &str, source: &str| (path.to_owned(), value.to_owned(), source.to_owned());
-    let settings = vec![setting("http.listen", "127.0.0.1:8000", "default"), setting("log.level", "info", "environment"), setting("store.keep_events", "400", "default")];
+    let settings = vec![
+        setting("http.listen", "127.0.0.1:8000", "default"),
+        setting("log.level", "info", "environment"),
+        setting("store.keep_events", "400", "default"),
+    ];
     let house = House::with(WebConfig { settings, ..WebConfig::default() }).await;
     let all = items(&house.admin("GET", "/api/v1/settings").await.send().await);
     assert_eq!(all[1], json!({ "path": "log.level", "value": "info", "source": "environment", "editable": false }));

@@ -34,11 +34,13 @@ fn no_route_is_registered_beside_the_document() {
 }
 
 #[test]
-fn every_answer_has_a_description() {
+fn every_operation_is_described_under_a_name_of_its_own() {
     let document: Value = serde_json::from_str(&doorward_web::api::openapi_json()).unwrap();
+    let mut names = std::collections::BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             assert_ne!(operation["summary"], json!(null), "{method} {path} says what it does");
+            assert!(names.insert(operation["operationId"].as_str().unwrap().to_owned()), "{method} {path} has a name of its own");
             assert_ne!(operation["tags"], json!(null), "{method} {path} has a tag");
         }
     }

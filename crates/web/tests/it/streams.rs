@@ -2,10 +2,14 @@
 
 use crate::support::{House, items};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 async fn unlock(house: &House, door: &str) {
-    let path = format!("/api/v1/doors/{door}/actions");
-    assert_eq!(house.admin("POST", path).await.json(&json!({ "action": "unlock" })).send().await.status, 202);
+    // The front door is confirmed at once, and then everything about it is written; the gate never is.
+    let wait = if door == "front" { "?wait=10s" } else { "" };
+    let path = format!("/api/v1/doors/{door}/actions{wait}");
+    let answer = house.admin("POST", path).await.json(&json!({ "action": "unlock" })).send().await;
+    assert!([200, 202].contains(&answer.status), "{}", answer.text());
 }
 
 fn ids(events: &[Value]) -> Vec<i64> {
@@ -40,7 +44,6 @@ async fn a_stream_resumes_after_its_last_event_and_goes_on_live() {
     drop(stream);
 
     unlock(&house, "front").await;
-    house.until(|house| house.web.house().board().doors().iter().any(|door| door.state.as_str() == "unlocked")).await;
     let mut stream = house.ask("GET", "/api/v1/events/stream").token(&token).header("Last-Event-ID", "1").follow().await;
     let stored = house.web.house().store().last_event_id().await.unwrap();
     let mut seen = Vec::new();
@@ -59,13 +62,13 @@ async fn a_stream_resumes_after_its_last_event_and_goes_on_live() {
 #[tokio::test]
 async fn a_stream_ends_when_its_token_is_revoked() {
     let house = House::new().await;
-    let made = house.admin("POST", "/api/v1/tokens").await.json(&json!({ "name": "panel", "scopes": ["events:read"] })).send().await.ok(201);
+    let made =
+        house.admin("POST", "/api/v1/tokens").await.json(&json!({ "name": "panel", "scopes": ["events:read"] })).send().await.ok(201);
     let mut stream = house.ask("GET", "/api/v1/events/stream").token(made["secret"].as_str().unwrap()).follow().await;
     let removed = house.admin("DELETE", format!("/api/v1/tokens/{}", made["id"].as_str().unwrap())).await.send().await;
     assert_eq!(removed.status, 204);
-    let before = house.clock_now();
-    house.while_time_passes(stream.ended()).await;
-    assert!(house.clock_now().since(before).as_secs() <= 2);
+    house.clock.advance(Duration::from_secs(1));
+    stream.ended().await;
 }
 
 #[tokio::test]

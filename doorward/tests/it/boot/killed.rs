@@ -24,7 +24,8 @@ impl Scene {
         let binary = Binary::start(data.path());
         let settings = json!({ "base_url": sim.base_url(), "oauth_base_url": sim.base_url(), "access_key": access,
             "secret_key": secret, "redirect_url": "http://127.0.0.1:9/callback" });
-        let (status, answer) = binary.client().post("/accounts", json!({ "kind": "utec", "name": "U-tec", "settings": settings })).await.unwrap();
+        let (status, answer) =
+            binary.client().post("/accounts", json!({ "kind": "utec", "name": "U-tec", "settings": settings })).await.unwrap();
         assert!(status < 300, "{answer}");
         let scene = Self { data, sim };
         scene.sign_in(&binary.client()).await;
@@ -39,7 +40,7 @@ impl Scene {
 
     async fn sign_in(&self, client: &Client) {
         let (_, started) = client.post("/accounts/u_tec/steps", json!({ "step": "start", "input": {} })).await.unwrap();
-        let redirected = self.sim.allow(started["authorize_url"].as_str().unwrap()).unwrap();
+        let redirected = self.sim.allow(started["output"]["authorize_url"].as_str().unwrap()).unwrap();
         let step = json!({ "step": "exchange", "input": { "callback_url": redirected } });
         let (status, answer) = client.post("/accounts/u_tec/steps", step).await.unwrap();
         assert!(status < 300, "{answer}");
@@ -100,9 +101,7 @@ async fn killed_before_the_vendor_rotated_the_account_is_never_lost() {
         scene.sim.set_faults(Faults { pause_before_rotation_ms: Some(Fault::with(10_000).times(1)), ..Faults::default() });
         let arrived = scene.sim.counters().token;
         scene.killed_while_refreshing(async || until("it asked", async || scene.sim.counters().token > arrived).await).await;
-        // The request was under way, and the vendor carries it out although nobody waits: that is the next test.
         scene.sim.set_faults(Faults::default());
-        scene.sim.set_faults(Faults { server_error: None, ..Faults::default() });
         let (state, refused) = scene.refreshed_afterwards().await;
         assert_eq!((state.as_str(), refused), ("ready", 0), "{rotation:?}");
     }

@@ -62,7 +62,7 @@ async fn a_cloud_that_breaks_after_it_took_the_unlock_is_not_asked_again() {
     assert_eq!((ended.state, ended.reason), (AttemptState::Unconfirmed, Some(Reason::OutcomeUnknown)));
     house.sim.set_faults(Faults::default());
     for _ in 0..40 {
-        house.clock.advance(Duration::from_secs(1));
+        house.advance(Duration::from_secs(1));
         house.settle().await;
     }
     assert_eq!(house.sim.counters().command, 1, "one request, whatever came back");

@@ -1,31 +1,29 @@
 //! Tokens that end.
 
 use crate::house::TestHouse;
-use doorward_sim::utec::{Config, HandClock, Rotation};
-use doorward_wire::{account::AccountState, attempt::{ActionWord, AttemptState}};
-use std::{sync::Arc, time::Duration};
+use doorward_sim::utec::{Config, Rotation};
+use doorward_wire::{
+    account::AccountState,
+    attempt::{ActionWord, AttemptState},
+};
+use std::time::Duration;
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// A house and a cloud whose clocks are pushed together.
-async fn start(rotation: Rotation) -> (TestHouse, Arc<HandClock>) {
-    let clock = Arc::new(HandClock::new());
-    let config = Config { rotation, expires_in: 10 * 3600, clock: Arc::clone(&clock) as _, ..Config::default() };
-    (TestHouse::with(None, config).await, clock)
+async fn start() -> TestHouse {
+    TestHouse::with(None, Config { rotation: Rotation::Strict, expires_in: 10 * 3600, ..Config::default() }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_about_to_expire() {
-    let (house, cloud) = start(Rotation::Strict).await;
+    let house = start().await;
     let before = house.sim.counters();
     let lease = house.handle.board().standing(&house.account()).unwrap().leases[0].clone();
-    cloud.advance(9 * HOUR);
-    house.clock.advance(9 * HOUR);
+    house.advance(9 * HOUR);
     house.settle().await;
     assert_eq!(house.sim.counters().token, before.token, "an hour is left");
     let span = HOUR - Duration::from_mins(5);
-    cloud.advance(span);
-    house.clock.advance(span);
+    house.advance(span);
     house.until("it is renewed", || house.handle.board().standing(&house.account()).unwrap().leases[0].not_after > lease.not_after).await;
     assert_eq!(house.sim.counters().token, before.token + 1, "one request");
     assert_eq!(house.standing(), AccountState::Ready);
@@ -36,14 +34,13 @@ async fn a_token_about_to_expire() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_refresh_token_asks_a_person_once() {
-    let (house, cloud) = start(Rotation::Strict).await;
+    let house = start().await;
     let before = house.sim.counters();
     house.sim.revoke();
-    cloud.advance(10 * HOUR);
-    house.clock.advance(10 * HOUR);
+    house.advance(10 * HOUR);
     house.until("a person is asked", || house.standing() == AccountState::NeedsSignIn).await;
     for _ in 0..20 {
-        house.clock.advance(HOUR);
+        house.advance(HOUR);
         house.settle().await;
     }
     let attempt = house.submit("front_door", ActionWord::Unlock).await;

@@ -75,8 +75,9 @@ async fn a_pin_of_the_certificate_or_of_its_key_is_enough() {
     let cloud = cloud().await;
     for der in [&cloud.der, &cloud.key] {
         let pin = Sha256::digest(der);
-        let hex = pin.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        for pin in [hex, base64::engine::general_purpose::STANDARD.encode(pin)] {
+        // As `openssl` writes it.
+        let hex: Vec<String> = pin.iter().map(|byte| format!("{byte:02X}")).collect();
+        for pin in [hex.join(":"), base64::engine::general_purpose::STANDARD.encode(pin)] {
             unlock(&cloud.base, Some(("pin_sha256", pin))).await.unwrap();
         }
     }

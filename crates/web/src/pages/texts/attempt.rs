@@ -1,10 +1,7 @@
 //! Words for a command and what became of it. The truth is in these words: a confirmed lock was seen locked, an
 //! unconfirmed one was seen by nobody, a contradicted one was seen to be something else.
 
-use super::{
-    Texts,
-    state::Face,
-};
+use super::{Texts, state::Face};
 use doorward_wire::{
     attempt::{ActionWord, Actor, ActorKind, Attempt, AttemptState, Reason},
     door::{DoorKind, Evidence},
@@ -32,7 +29,7 @@ impl Texts {
     /// The verdict.
     pub(crate) const fn verdict(&self, state: AttemptState) -> Face {
         match state {
-            AttemptState::Pending => Face { word: "Waiting", icon: "spin", tone: "busy" },
+            AttemptState::Pending => Face { word: "Waiting", icon: "clock", tone: "busy" },
             AttemptState::Confirmed => Face { word: "Confirmed", icon: "check", tone: "ok" },
             AttemptState::Unconfirmed => Face { word: "Unconfirmed", icon: "question", tone: "warn" },
             AttemptState::Contradicted => Face { word: "Contradicted", icon: "alert", tone: "bad" },
@@ -44,7 +41,11 @@ impl Texts {
     /// What was asked, and by whom.
     pub(crate) fn asked(&self, action: ActionWord, actor: &Actor, me: &str) -> String {
         let what = self.action(action).2;
-        if actor.kind == ActorKind::Person && actor.id == me { format!("{what} by you") } else { format!("{what} by {}", self.actor(actor)) }
+        if actor.kind == ActorKind::Person && actor.id == me {
+            format!("{what} by you")
+        } else {
+            format!("{what} by {}", self.actor(actor))
+        }
     }
 
     /// Who did it.
@@ -53,12 +54,9 @@ impl Texts {
             return match actor.kind {
                 ActorKind::Token => format!("{name} (token)"),
                 ActorKind::Pass => format!("{name} (pass)"),
-                ActorKind::Person
-                | ActorKind::Admin
-                | ActorKind::Local
-                | ActorKind::Mqtt
-                | ActorKind::Device
-                | ActorKind::System => name.clone(),
+                ActorKind::Person | ActorKind::Admin | ActorKind::Local | ActorKind::Mqtt | ActorKind::Device | ActorKind::System => {
+                    name.clone()
+                }
             };
         }
         match actor.kind {
@@ -75,7 +73,7 @@ impl Texts {
 
     /// The first step: on its way, or sent.
     pub(crate) fn sent(&self, vendor: &str, sent: bool) -> String {
-        if sent { format!("Sent to {vendor}") } else { format!("Sending to {vendor}…") }
+        if sent { "Sent".into() } else { format!("Sending to {vendor}…") }
     }
 
     /// The vendor took it, which says nothing about the door.
@@ -105,15 +103,15 @@ impl Texts {
             AttemptState::Pending => String::new(),
             AttemptState::Confirmed if last.is_some() => seen("Confirmed"),
             AttemptState::Confirmed => "Confirmed".into(),
-            AttemptState::Unconfirmed => "Unconfirmed: nobody saw what the door did".into(),
-            AttemptState::Contradicted => seen("Contradicted: still seen"),
-            AttemptState::Refused => "Refused: nothing was done".into(),
-            AttemptState::Failed => "Failed".into(),
+            AttemptState::Unconfirmed => "Nobody saw what the door did".into(),
+            AttemptState::Contradicted => seen("Still seen"),
+            AttemptState::Refused => "Nothing was done".into(),
+            AttemptState::Failed => String::new(),
         }
     }
 
     /// What a person can do about an end that is not good.
-    pub(crate) const fn advice(&self, attempt: &Attempt) -> Option<&'static str> {
+    pub(crate) const fn advice(&self, attempt: &Attempt, tells: bool) -> Option<&'static str> {
         match (attempt.state, attempt.reason) {
             (AttemptState::Pending | AttemptState::Confirmed, _) => None,
             (AttemptState::Contradicted, Some(Reason::Jammed)) | (_, Some(Reason::Jammed)) => {
@@ -121,6 +119,7 @@ impl Texts {
             }
             (AttemptState::Contradicted, _) => Some("Do not rely on the lock’s app. Look at the door, then try again."),
             (AttemptState::Unconfirmed, Some(Reason::Superseded)) => None,
+            (AttemptState::Unconfirmed, _) if !tells => Some("This door cannot tell. Look at it if it matters."),
             (AttemptState::Unconfirmed, _) => Some("Look at the door before you rely on it. Ask for its state in a moment."),
             (_, Some(Reason::NeedsSignIn)) => Some("Sign the account in again, under Accounts."),
             (_, Some(Reason::Offline)) => Some("Check the lock’s connection and yours, then try again. Nothing was done."),
@@ -140,11 +139,11 @@ impl Texts {
         let what = self.action(attempt.action).2;
         match attempt.state {
             AttemptState::Pending => format!("{door}: {}", self.action(attempt.action).1),
-            AttemptState::Confirmed
-            | AttemptState::Unconfirmed
-            | AttemptState::Contradicted
-            | AttemptState::Refused
-            | AttemptState::Failed => format!("{door}: {what} – {}", self.outcome(attempt)),
+            AttemptState::Confirmed => format!("{door}: {what}. {}.", self.outcome(attempt)),
+            AttemptState::Unconfirmed | AttemptState::Contradicted | AttemptState::Refused | AttemptState::Failed => {
+                let verdict = self.verdict(attempt.state).word;
+                format!("{door}: {what} {}. {}", verdict.to_lowercase(), attempt.detail.clone().unwrap_or_else(|| self.outcome(attempt)))
+            }
         }
     }
 }

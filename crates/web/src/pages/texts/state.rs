@@ -190,7 +190,12 @@ impl Texts {
 
     /// When a code opens.
     pub(crate) fn schedule(&self, schedule: &CodeSchedule) -> String {
-        let moment = |text: &Option<String>| text.as_deref().map(|text| text.replace('T', " "));
+        let moment = |text: &Option<String>| {
+            let text = text.as_deref()?;
+            Some(
+                text.parse::<jiff::civil::DateTime>().map_or_else(|_| text.to_owned(), |time| time.strftime("%-d %b %Y %H:%M").to_string()),
+            )
+        };
         let mut parts = match (moment(&schedule.from), moment(&schedule.until)) {
             (Some(from), Some(until)) => vec![format!("{from} to {until}")],
             (Some(from), None) => vec![format!("from {from}")],

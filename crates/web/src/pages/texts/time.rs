@@ -54,7 +54,9 @@ mod tests {
     #[test]
     fn an_age_is_said_in_the_largest_fitting_unit() {
         let now = Time::from_micros(1_800_000_000_000_000);
-        for (seconds, words) in [(0, "just now"), (12, "12 s ago"), (130, "2 min ago"), (7_300, "2 h ago"), (86_400, "24 h ago"), (6 * 86_400, "6 days ago")] {
+        for (seconds, words) in
+            [(0, "just now"), (12, "12 s ago"), (130, "2 min ago"), (7_300, "2 h ago"), (86_400, "24 h ago"), (6 * 86_400, "6 days ago")]
+        {
             assert_eq!(EN.relative(now.minus(Duration::from_secs(seconds)), now), words);
         }
         assert_eq!(EN.relative(now.plus(Duration::from_secs(6 * 86_400 + 60)), now), "in 6 days");

@@ -74,7 +74,9 @@ impl House {
         let service = serve::private_router(&web).into_make_service_with_connect_info::<serve::Peer>();
         tokio::spawn(async move { axum::serve(listener, service).await });
         let house = Self { web, clock, account, address, folder, _stopper: stopper };
-        house.until(|house| house.web.house().board().doors().len() == 4).await;
+        while house.web.house().store().doors().await.unwrap().len() < 4 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
         house.until(|house| house.web.house().board().standing(&house.account).is_some_and(|standing| !standing.leases.is_empty())).await;
         house
     }
@@ -90,6 +92,15 @@ impl House {
         panic!("it never came");
     }
 
+    /// Sends a request, and lets time pass once it has come as far as this move of a lock.
+    pub(crate) async fn answered_later(&self, ask: Ask, after: &str) -> Answer {
+        let sent = tokio::spawn(ask.send());
+        while !self.moves().await.iter().any(|done| done == after) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        self.while_time_passes(sent).await.unwrap()
+    }
+
     /// Lets time pass while `work` is waited for.
     pub(crate) async fn while_time_passes<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = Box::pin(work);
@@ -99,11 +110,6 @@ impl House {
                 () = tokio::time::sleep(Duration::from_millis(5)) => self.clock.advance(Duration::from_millis(500)),
             }
         }
-    }
-
-    /// The time in the house.
-    pub(crate) fn clock_now(&self) -> Time {
-        self.clock.now().utc
     }
 
     /// A token with these scopes.

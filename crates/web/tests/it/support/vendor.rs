@@ -3,8 +3,8 @@
 use doorward_core::{
     Secret,
     driver::{
-        About, Action, BoxFuture, Ctx, Done, Driver, Entry, Fault, Field, FieldKind, Found, How, Lease, Mistake, Report, Settings, Sight, Step,
-        Target,
+        About, Action, BoxFuture, Credential, Ctx, Done, Driver, Entry, Fault, Field, FieldKind, Found, How, Lease, Mistake, Report,
+        Settings, Sight, Step, Target,
     },
 };
 use doorward_wire::door::{Capability, DoorKind, DoorState};
@@ -28,8 +28,7 @@ const FIELDS: &[Field] = &[
     field("auto_refresh_enabled", FieldKind::Switch, "true"),
     field("refresh_buffer_minutes", FieldKind::Number, "5"),
 ];
-const STEPS: &[Step] =
-    &[Step { name: "start", label: "Sign in", help: "" }, Step { name: "exchange", label: "Finish", help: "" }];
+const STEPS: &[Step] = &[Step { name: "start", label: "Sign in", help: "" }, Step { name: "exchange", label: "Finish", help: "" }];
 
 const fn field(name: &'static str, kind: FieldKind, default: &'static str) -> Field {
     Field { name, label: name, help: "", kind, default, required: false }
@@ -126,9 +125,10 @@ impl Vendor {
             Action::Setup { step, input } if step == "start" => {
                 Ok(output(json!({ "authorize_url": "https://oauth.example/authorize?state=1", "input": input.reveal().clone() })))
             }
-            Action::Setup { .. } => {
-                Ok(output(json!({ "access_token": "a", "refresh_token": "r", "token_type": "Bearer", "expires_in": 604_800, "signed_in": true })))
-            }
+            Action::Setup { .. } => Ok(output(
+                json!({ "access_token": "a", "refresh_token": "r", "token_type": "Bearer", "expires_in": 604_800, "signed_in": true }),
+            )),
+            Action::Credential(Credential::Delete { .. }) => Ok(Done::default()),
             Action::Credential(_) => Ok(output(json!([{ "id": "1", "name": "Guest", "kind": "normal", "state": "set" }]))),
             Action::Call(name) if name == "devices" => {
                 let devices = LOCKS.map(|(id, name)| json!({ "id": id, "name": name, "category": "smartlock" }));
