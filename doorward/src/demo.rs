@@ -56,7 +56,7 @@ async fn link(house: &doorward_engine::Handle, sim: &utec::Sim, access_key: Stri
         settings.values.insert(key.into(), json!(value));
     }
     // Nobody listens there: the browser shows an error, and its address is what is pasted, as with the real cloud.
-    settings.values.insert("redirect_url".into(), json!("http://127.0.0.1:9/callback"));
+    settings.values.insert("redirect_url".into(), json!("http://127.0.0.1:8899/callback"));
     settings.values.insert("status_poll_seconds".into(), json!(5));
     settings.secrets.insert("secret_key".into(), Secret::new(secret_key));
     let actor = Actor { kind: ActorKind::System, id: "demo".into(), name: None };

@@ -1,3 +1,4 @@
 //! Real peers: PostgreSQL, Chromium.
 
+mod chromium;
 mod postgresql;

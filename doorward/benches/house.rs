@@ -1,0 +1,325 @@
+//! Figures of the whole house against their limits, in one run: start, memory, commands, leases, size.
+//!
+//! `make bench` prints them and writes docs/performance.md. Nothing here fails: a figure is looked at, not asserted.
+
+#![allow(missing_docs, reason = "a program of its own")]
+
+use doorward_core::{
+    Secret,
+    driver::{About, Action, Ctx, Done, Driver, Entry, Fault, Found, How, Lease, Mistake, Report, Settings, Sight, Target},
+};
+use doorward_engine::{Clock, House, SystemClock};
+use doorward_store::{MasterKey, OpenOptions, Store};
+use doorward_web::{Web, WebConfig, logbook::Logbook, serve::Peer};
+use doorward_wire::{
+    attempt::{Actor, ActorKind},
+    door::{Capability, DoorKind, DoorState},
+};
+use serde_json::{Value, json};
+use std::{
+    fmt::Write as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_doorward");
+const LEASES: usize = 100_000;
+const ACCOUNTS: usize = 1_000;
+
+/// One figure.
+struct Figure {
+    what: &'static str,
+    measured: String,
+    limit: String,
+    ratio: f64,
+}
+
+fn main() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let figures = runtime
+        .block_on(async { vec![start().await, idle_memory().await, command().await, lease_memory().await, lease_cpu().await, size()] });
+    let mut table = String::from("| figure | measured | limit | measured ÷ limit |\n|---|---|---|---|\n");
+    for Figure { what, measured, limit, ratio } in &figures {
+        let _ = writeln!(table, "| {what} | {measured} | {limit} | {ratio:.2} |");
+    }
+    println!("{table}");
+    if let Some(path) = std::env::args().nth(1).filter(|path| Path::new(path).extension().is_some_and(|end| end == "md")) {
+        std::fs::write(path, page(&table)).unwrap();
+    }
+}
+
+fn page(table: &str) -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo").lines().find_map(|line| line.strip_prefix("model name\t: ").map(str::to_owned)).unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let load = read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" ");
+    let date = SystemClock::new().now().utc.to_string();
+    format!(
+        "# Performance\n\n`make bench` measures this page anew: the release build (thin LTO, stripped), everything in one run on one machine.\n\
+         Absolute figures belong to that machine and moment; the ratios say whether a limit is kept.\n\n{table}\n\
+         Measured on {date}: {cpu}, {cores} cores, load {load} (1, 5, 15 minutes).\n\n\
+         ## How each is measured\n\n\
+         * **Start to first answer**: from the start of the process to the first 200 of `/health`, median of 15, with a data folder that exists.\n\
+         * **Idle memory**: `RssAnon` of `doorward serve` with one account and three doors, nobody signed in, after ten seconds.\n\
+         * **Command**: `POST /doors/{{id}}/actions?wait=5s` on a kept-alive connection until the attempt has ended, with a driver that\n  \
+           answers at once; median of 300. Its limit is twice the time of two bare durable commits of the same SQLite file (median of\n  \
+           600, taken in turn with the commands) plus 0.5 ms.\n\
+         * **Leases**: {LEASES} leases of {ACCOUNTS} accounts in a running house: growth of `RssAnon`, and processor time in ten idle\n  \
+           seconds (its limit is what the system's clock can tell apart, 10 ms).\n\
+         * **Binary**: the size of the file.\n"
+    )
+}
+
+async fn start() -> Figure {
+    let data = tempfile::tempdir().unwrap();
+    let mut times = Vec::new();
+    for round in 0..16 {
+        let began = Instant::now();
+        let port = free_port();
+        let mut child = serve(data.path(), port);
+        until_it_answers(port).await;
+        // The first start makes the database.
+        if round > 0 {
+            times.push(began.elapsed());
+        }
+        end(&mut child);
+    }
+    let median = median(&mut times);
+    Figure { what: "Start to first answer", measured: ms(median), limit: "150 ms".into(), ratio: median.as_secs_f64() / 0.150 }
+}
+
+async fn idle_memory() -> Figure {
+    let data = tempfile::tempdir().unwrap();
+    let config = doorward_sim::utec::Config::default();
+    let (access, secret) = (config.client_id.clone(), config.client_secret.clone());
+    let sim = doorward_sim::utec::start(config).await.unwrap();
+    let port = free_port();
+    let mut child = serve(data.path(), port);
+    until_it_answers(port).await;
+    let client = reqwest::Client::builder().no_proxy().unix_socket(data.path().join("doorward.sock")).build().unwrap();
+    let post = async |path: &str, body: Value| -> Value {
+        client.post(format!("http://localhost/api/v1{path}")).json(&body).send().await.unwrap().json().await.unwrap()
+    };
+    let settings = json!({ "base_url": sim.base_url(), "oauth_base_url": sim.base_url(), "access_key": access, "secret_key": secret,
+        "redirect_url": "http://127.0.0.1:9/callback" });
+    post("/accounts", json!({ "kind": "utec", "name": "U-tec", "settings": settings })).await;
+    let started = post("/accounts/u_tec/steps", json!({ "step": "start", "input": {} })).await;
+    let redirected = sim.allow(started["output"]["authorize_url"].as_str().unwrap()).unwrap();
+    post("/accounts/u_tec/steps", json!({ "step": "exchange", "input": { "callback_url": redirected } })).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let kib = rss_anon(child.id());
+    end(&mut child);
+    Figure {
+        what: "Idle memory, three doors",
+        measured: format!("{:.1} MiB", kib / 1024.0),
+        limit: "25 MiB".into(),
+        ratio: kib / 1024.0 / 25.0,
+    }
+}
+
+async fn command() -> Figure {
+    let bench = Bench::start(1, 0).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
+    let web = Web::new(bench.house.clone(), WebConfig::default(), Logbook::default(), metrics);
+    let router = doorward_web::serve::private_router(&web).into_make_service_with_connect_info::<Peer>();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let store = bench.house.store();
+    let scopes = ["doors:act".parse().unwrap()];
+    let (_, token) = store.add_token(None, "bench", &scopes, None, bench.house.now().utc).await.map(|made| (made.0, made.1)).unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let door = bench.house.board().doors()[0].id.clone();
+    let url = format!("http://{address}/api/v1/doors/{door}/actions?wait=5s");
+    let (mut commands, mut commits) = (Vec::new(), Vec::new());
+    for round in 0..310 {
+        let began = Instant::now();
+        let action = if round % 2 == 0 { "unlock" } else { "lock" };
+        let answer = client.post(&url).bearer_auth(token.reveal()).json(&json!({ "action": action })).send().await.unwrap();
+        let attempt: Value = answer.json().await.unwrap();
+        assert_eq!(attempt["state"], "confirmed", "{attempt}");
+        let command = began.elapsed();
+        for _ in 0..2 {
+            let began = Instant::now();
+            store.set_setting("bench", &json!(round)).await.unwrap();
+            if round >= 10 {
+                commits.push(began.elapsed());
+            }
+        }
+        if round >= 10 {
+            commands.push(command);
+        }
+    }
+    let (command, commit) = (median(&mut commands), median(&mut commits));
+    let limit = commit * 4 + Duration::from_micros(500);
+    Figure {
+        what: "Command, from HTTP request to driver and back",
+        measured: ms(command),
+        limit: format!("{} (a bare commit: {})", ms(limit), ms(commit)),
+        ratio: command.as_secs_f64() / limit.as_secs_f64(),
+    }
+}
+
+async fn lease_memory() -> Figure {
+    let before = rss_anon(std::process::id());
+    let bench = Bench::start(ACCOUNTS, LEASES / ACCOUNTS).await;
+    let grown = (rss_anon(std::process::id()) - before) / 1024.0;
+    let held: usize = bench.house.board().standings().iter().map(|standing| standing.leases.len()).sum();
+    assert_eq!(held, LEASES);
+    Figure { what: "100,000 leases, memory", measured: format!("{grown:.0} MiB"), limit: "100 MiB".into(), ratio: grown / 100.0 }
+}
+
+async fn lease_cpu() -> Figure {
+    let _bench = Bench::start(ACCOUNTS, LEASES / ACCOUNTS).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = cpu_ticks();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let spent = (cpu_ticks() - before) * 10;
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of ten seconds")]
+    Figure {
+        what: "100,000 leases, processor time in 10 s",
+        measured: format!("{spent} ms"),
+        limit: "10 ms".into(),
+        ratio: spent as f64 / 10.0,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a file of some megabytes")]
+fn size() -> Figure {
+    let mib = std::fs::metadata(BINARY).unwrap().len() as f64 / 1024.0 / 1024.0;
+    Figure { what: "Release binary", measured: format!("{mib:.1} MiB"), limit: "25 MiB".into(), ratio: mib / 25.0 }
+}
+
+/// A house of instant drivers.
+struct Bench {
+    house: doorward_engine::Handle,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn start(accounts: usize, leases: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let key = MasterKey::load_or_create(&folder.path().join("master.key")).unwrap();
+        let url = format!("sqlite:{}", folder.path().join("doorward.db").display());
+        let store = Store::open(&OpenOptions::new(url, key, clock.now().utc)).await.unwrap();
+        let (house, _) = House { store, clock, drivers: INSTANT }.start().await.unwrap();
+        let actor = Actor { kind: ActorKind::System, id: "bench".into(), name: None };
+        for number in 0..accounts {
+            let mut settings = Settings::default();
+            settings.values.insert("leases".into(), json!(leases));
+            house.add_account("instant", &format!("account {number}"), settings, &actor).await.unwrap();
+        }
+        let all = |house: &doorward_engine::Handle| {
+            let held: usize = house.board().standings().iter().map(|standing| standing.leases.len()).sum();
+            held == accounts * leases && house.board().doors().len() == accounts
+        };
+        while !all(&house) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Self { house, _folder: folder }
+    }
+}
+
+static INSTANT: &[Entry] = &[Entry { kind: "instant", about, build }];
+
+/// Answers at once, with what the door then stands at.
+struct Instantly {
+    about: About,
+    leases: u64,
+}
+
+fn about() -> About {
+    About {
+        kind: "instant",
+        title: "Instant",
+        summary: "Answers at once.",
+        fields: &[],
+        steps: &[],
+        verify: Vec::new(),
+        stale_after: Duration::from_hours(24),
+    }
+}
+
+fn build(settings: &Settings) -> Result<Arc<dyn Driver>, Vec<Mistake>> {
+    let leases = settings.values.get("leases").and_then(Value::as_u64).unwrap_or_default();
+    Ok(Arc::new(Instantly { about: about(), leases }))
+}
+
+impl Driver for Instantly {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn act<'a>(&'a self, _: &'a dyn Ctx, _: &'a Target, action: Action) -> doorward_core::driver::BoxFuture<'a, Result<Done, Fault>> {
+        let state = if matches!(action, Action::Lock(_)) { DoorState::Locked } else { DoorState::Unlocked };
+        let sight = Sight { state: Some(state), ..Sight::new(How::Answer) };
+        Box::pin(async move { Ok(Done { sight: Some(sight), ..Done::default() }) })
+    }
+
+    fn watch<'a>(&'a self, ctx: &'a dyn Ctx, stop: doorward_core::driver::BoxFuture<'a, ()>) -> doorward_core::driver::BoxFuture<'a, ()> {
+        let not_after = Some(ctx.now().utc.plus(Duration::from_hours(24 * 7)));
+        for number in 0..self.leases {
+            let margin = Some(Duration::from_mins(5));
+            ctx.report(Report::Lease(Lease { id: format!("lease {number}"), kind: "oauth_token", not_after, margin, fresh: false }));
+        }
+        let capabilities = vec![Capability::Lock, Capability::Unlock];
+        ctx.report(Report::Found(vec![Found {
+            external: "1".into(),
+            name: "Door".into(),
+            kind: DoorKind::Bolt,
+            capabilities,
+            raw: Value::Null,
+        }]));
+        stop
+    }
+}
+
+fn serve(data: &Path, port: u16) -> Child {
+    let mut command = Command::new(BINARY);
+    command.arg("--data").arg(data).arg("serve").env("DOORWARD_HTTP__LISTEN", format!("127.0.0.1:{port}"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+async fn until_it_answers(port: u16) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://127.0.0.1:{port}/health");
+    while !client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+fn end(child: &mut Child) {
+    let _ = rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::TERM);
+    let _ = child.wait();
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Kibibytes of memory that belong to this process alone.
+fn rss_anon(process: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+}
+
+/// Processor time of this process, in hundredths of a second.
+fn cpu_ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let after = stat.rsplit(')').next().unwrap();
+    after.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.2} ms", time.as_secs_f64() * 1000.0)
+}
