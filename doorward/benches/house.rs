@@ -3,11 +3,10 @@
 //! `make bench` prints them and writes docs/performance.md. Nothing here fails: a figure is looked at, not asserted.
 
 #![allow(missing_docs, reason = "a program of its own")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that cannot be taken is no figure")]
+#![allow(clippy::disallowed_methods, reason = "what is measured here is real time")]
 
-use doorward_core::{
-    Secret,
-    driver::{About, Action, Ctx, Done, Driver, Entry, Fault, Found, How, Lease, Mistake, Report, Settings, Sight, Target},
-};
+use doorward_core::driver::{About, Action, Ctx, Done, Driver, Entry, Fault, Found, How, Lease, Mistake, Report, Settings, Sight, Target};
 use doorward_engine::{Clock, House, SystemClock};
 use doorward_store::{MasterKey, OpenOptions, Store};
 use doorward_web::{Web, WebConfig, logbook::Logbook, serve::Peer};
@@ -100,15 +99,15 @@ async fn idle_memory() -> Figure {
     let mut child = serve(data.path(), port);
     until_it_answers(port).await;
     let client = reqwest::Client::builder().no_proxy().unix_socket(data.path().join("doorward.sock")).build().unwrap();
-    let post = async |path: &str, body: Value| -> Value {
+    let send = async |path: &str, body: Value| -> Value {
         client.post(format!("http://localhost/api/v1{path}")).json(&body).send().await.unwrap().json().await.unwrap()
     };
     let settings = json!({ "base_url": sim.base_url(), "oauth_base_url": sim.base_url(), "access_key": access, "secret_key": secret,
         "redirect_url": "http://127.0.0.1:9/callback" });
-    post("/accounts", json!({ "kind": "utec", "name": "U-tec", "settings": settings })).await;
-    let started = post("/accounts/u_tec/steps", json!({ "step": "start", "input": {} })).await;
+    send("/accounts", json!({ "kind": "utec", "name": "U-tec", "settings": settings })).await;
+    let started = send("/accounts/u_tec/steps", json!({ "step": "start", "input": {} })).await;
     let redirected = sim.allow(started["output"]["authorize_url"].as_str().unwrap()).unwrap();
-    post("/accounts/u_tec/steps", json!({ "step": "exchange", "input": { "callback_url": redirected } })).await;
+    send("/accounts/u_tec/steps", json!({ "step": "exchange", "input": { "callback_url": redirected } })).await;
     tokio::time::sleep(Duration::from_secs(10)).await;
     let kib = rss_anon(child.id());
     end(&mut child);
@@ -244,6 +243,7 @@ fn about() -> About {
     }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "the table wants it so")]
 fn build(settings: &Settings) -> Result<Arc<dyn Driver>, Vec<Mistake>> {
     let leases = settings.values.get("leases").and_then(Value::as_u64).unwrap_or_default();
     Ok(Arc::new(Instantly { about: about(), leases }))

@@ -9,7 +9,7 @@ use doorward_wire::Problem;
 use reqwest::{Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -73,13 +73,12 @@ impl Client {
         let problem: Option<Problem> = serde_json::from_slice(&bytes).ok();
         let message = problem.as_ref().map_or_else(|| format!("doorward answered {status}"), |problem| problem.detail.clone());
         let exit = match status {
-            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Exit::Refused,
             StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY
                 if problem.as_ref().is_none_or(|problem| problem.attempt.is_none()) =>
             {
                 Exit::Usage
             }
-            StatusCode::UNPROCESSABLE_ENTITY => Exit::Refused,
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED | StatusCode::UNPROCESSABLE_ENTITY => Exit::Refused,
             StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Exit::Unreachable,
             _ => Exit::Failed,
         };
@@ -108,7 +107,7 @@ pub(crate) fn segment(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
             path.push(char::from(byte));
         } else {
-            path.push_str(&format!("%{byte:02X}"));
+            let _ = write!(path, "%{byte:02X}");
         }
         path
     })

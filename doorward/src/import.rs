@@ -83,6 +83,7 @@ async fn add(store: &Store, clock: &Arc<dyn Clock>, utec: &Entry, settings: door
     Ok(account.id)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(error: doorward_store::StoreError) -> Failure {
     Failure::failed(error.to_string())
 }

@@ -337,10 +337,13 @@ async fn a_token_is_kept_before_it_is_used(fixture: &dyn Fixture) -> Result<(), 
     let stage = fixture.fresh().await;
     fixture.turn(Weather::Expired).await;
     stage.bench.break_store(true);
-    let fault = still(fixture, open(&stage)).await?.err().ok_or("a token that could not be kept was used")?;
-    ensure(fault.family == Family::Offline, || format!("{:?} ({fault})", fault.family))?;
+    // The second try finds whatever the first one left in memory.
+    for _ in 0..2 {
+        let fault = still(fixture, open(&stage)).await?.err().ok_or("a token that could not be kept was used")?;
+        ensure(fault.family == Family::Offline, || format!("{:?} ({fault})", fault.family))?;
+    }
     let counts = fixture.counts();
-    ensure(counts.opened == 0 && counts.open_requests <= 1, || format!("{counts:?}"))?;
+    ensure(counts.opened == 0 && counts.open_requests <= 2, || format!("{counts:?}"))?;
     // Once the disk is well again, the renewal is not lost.
     stage.bench.break_store(false);
     still(fixture, stage.driver.act(&*stage.bench, &stage.door, Action::Refresh)).await?.map_err(|fault| format!("afterwards: {fault}"))?;

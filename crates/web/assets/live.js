@@ -155,7 +155,18 @@
   if (doc.body.dataset.live && state) {
     connect();
     addEventListener("online", connect);
-    doc.addEventListener("visibilitychange", () => { if (!doc.hidden && source.readyState === 2) connect(); });
+    // Browsers allow few connections to one place, so pages that nobody looks at give theirs back.
+    doc.addEventListener("visibilitychange", () => {
+      if (!doc.hidden) return connect();
+      clearTimeout(timer);
+      source.close();
+    });
+  }
+  // What was done is said once, not again when the page is reloaded.
+  const here = new URL(location.href);
+  if (here.searchParams.has("done")) {
+    here.searchParams.delete("done");
+    history.replaceState(null, "", here);
   }
   tick(doc);
   setInterval(() => tick(doc), 10000);

@@ -46,7 +46,7 @@ pub async fn guard(State(web): State<Web>, mut request: Request, next: Next) -> 
     }
     let html = !request.uri().path().starts_with("/api/");
     let mut response = next.run(request).await;
-    harden(response.headers_mut(), html);
+    harden(response.headers_mut(), html, sealed);
     response
 }
 
@@ -105,7 +105,7 @@ fn is_ours(web: &Web, host: &str) -> bool {
         || public.as_ref().and_then(Uri::host).is_some_and(|own| own.eq_ignore_ascii_case(bare))
 }
 
-fn harden(headers: &mut HeaderMap, html: bool) {
+fn harden(headers: &mut HeaderMap, html: bool, sealed: bool) {
     let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                   manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
     let fixed = [
@@ -115,11 +115,14 @@ fn harden(headers: &mut HeaderMap, html: bool) {
         // a foreign one.
         (header::REFERRER_POLICY, "same-origin"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"),
     ];
     for (name, value) in fixed {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if sealed {
+        // Browsers ignore it elsewhere, and complain.
+        headers.entry("cross-origin-opener-policy").or_insert(HeaderValue::from_static("same-origin"));
     }
     if html {
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

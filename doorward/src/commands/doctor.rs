@@ -38,7 +38,7 @@ pub(crate) async fn run(global: &Global, live: bool) -> Outcome {
     match client.get::<Value>("/doctor").await {
         Ok(answer) => checks.extend(serde_json::from_value::<Vec<Check>>(answer["items"].clone()).unwrap_or_default()),
         Err(failure) => {
-            checks.push(Check { name: "running".into(), ok: false, detail: failure.lines[0].clone(), hint: failure.lines[1..].join(" ") })
+            checks.push(Check { name: "running".into(), ok: false, detail: failure.lines[0].clone(), hint: failure.lines[1..].join(" ") });
         }
     }
     let sick = checks.iter().filter(|check| !check.ok).count();

@@ -25,7 +25,10 @@ struct Items<T> {
 pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
     match verb {
         Verb::List => list(client, json).await,
-        Verb::Show { door } => show(&find(client, &door).await?, json),
+        Verb::Show { door } => {
+            show(&find(client, &door).await?, json);
+            Ok(Exit::Done)
+        }
         Verb::Open(act) => one(client, json, "open", &act).await,
         Verb::Unlock(act) => one(client, json, "unlock", &act).await,
         Verb::Refresh(act) => one(client, json, "refresh", &act).await,
@@ -91,10 +94,9 @@ fn evidence(door: &Door) -> String {
     door.evidence.first().map_or_else(|| "none".into(), |evidence| format!("{} {}", evidence.kind, evidence.at))
 }
 
-fn show(door: &Door, json: bool) -> Outcome {
+fn show(door: &Door, json: bool) {
     if json {
-        output::json(door);
-        return Ok(Exit::Done);
+        return output::json(door);
     }
     let can: Vec<&str> = door.capabilities.iter().map(|can| can.as_str()).collect();
     output::line(&format!("{} ({})", door.name, door.id));
@@ -119,7 +121,6 @@ fn show(door: &Door, json: bool) -> Outcome {
     if let Some(attempt) = &door.attempt {
         output::line(&format!("  attempt   {}", output::attempt(attempt)));
     }
-    Ok(Exit::Done)
 }
 
 async fn one(client: &Client, json: bool, action: &str, act: &Act) -> Outcome {
@@ -155,8 +156,11 @@ fn tell(attempts: &[Attempt], json: bool) -> Exit {
         let line = output::attempt(attempt);
         match attempt.state {
             AttemptState::Unconfirmed => eprintln!("warning: {line}"),
-            _ if !json => output::line(&line),
-            _ => {}
+            AttemptState::Pending | AttemptState::Confirmed | AttemptState::Contradicted | AttemptState::Refused | AttemptState::Failed => {
+                if !json {
+                    output::line(&line);
+                }
+            }
         }
         let this = match attempt.state {
             AttemptState::Confirmed | AttemptState::Unconfirmed => Exit::Done,

@@ -9,6 +9,7 @@ use doorward_wire::event::Event;
 use futures_util::StreamExt;
 use reqwest::Method;
 use serde::Deserialize;
+use std::fmt::Write as _;
 
 /// What to show.
 pub(crate) struct Wish {
@@ -87,17 +88,17 @@ fn tell(event: &Event, json: bool) {
     let mut line = format!("{:>6}  {}  {:<22}", event.id, event.time, event.kind);
     let what = event.door.as_ref().map(ToString::to_string).or_else(|| event.account.clone());
     if let Some(what) = what {
-        line += &format!("  {what}");
+        let _ = write!(line, "  {what}");
     }
     if let Some(actor) = &event.actor {
-        line += &format!("  by {} {}", actor.kind, actor.name.as_deref().unwrap_or(&actor.id));
+        let _ = write!(line, "  by {} {}", actor.kind, actor.name.as_deref().unwrap_or(&actor.id));
     }
     if let Some(reason) = event.reason {
-        line += &format!("  {reason}");
+        let _ = write!(line, "  {reason}");
     }
     for key in ["action", "state", "detail"] {
         if let Some(value) = event.data[key].as_str() {
-            line += &format!("  {value}");
+            let _ = write!(line, "  {value}");
         }
     }
     output::line(line.trim_end());

@@ -17,7 +17,7 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
             if json {
                 output::json(&person);
             } else {
-                output::line(&format!("{name} is added. Send them a link: doorward person link {:?}", name));
+                output::line(&format!("{name} is added. Send them a link: doorward person link {name:?}"));
             }
         }
         Verb::List => {

@@ -101,7 +101,9 @@ pub(super) fn sample(drivers: &[Entry]) -> String {
             let _ = writeln!(text, "## {}", field.help);
             let value = match field.kind {
                 FieldKind::Number | FieldKind::Switch if !field.default.is_empty() => field.default.to_owned(),
-                _ => format!("{:?}", field.default),
+                FieldKind::Text | FieldKind::Secret | FieldKind::Url | FieldKind::Number | FieldKind::Switch => {
+                    format!("{:?}", field.default)
+                }
             };
             let _ = writeln!(text, "# {} = {value}", field.name);
         }

@@ -69,10 +69,7 @@ impl<'a> Keys<'a> {
             Some(toml::Value::Array(items)) => items
                 .iter()
                 .enumerate()
-                .filter_map(|(index, item)| match item {
-                    toml::Value::Table(table) => Some((format!("{name}[{index}]"), table.clone())),
-                    _ => None,
-                })
+                .filter_map(|(index, item)| item.as_table().map(|table| (format!("{name}[{index}]"), table.clone())))
                 .collect(),
             Some(_) => {
                 self.mistake(name, format!("write it as [[{name}]], once for each"));
@@ -94,20 +91,17 @@ impl<'a> Keys<'a> {
                 continue;
             }
             let is_section = self.sections.iter().any(|(name, _)| name == section);
-            match value {
-                toml::Value::Table(table) if is_section => {
-                    for name in table.keys() {
-                        let path = format!("{section}.{name}");
-                        if !paths.contains(&path) && !path.strip_suffix("_file").is_some_and(|path| paths.iter().any(|known| known == path))
-                        {
-                            self.unknown(path, &paths);
-                        }
+            if let Some(table) = value.as_table().filter(|_| is_section) {
+                for name in table.keys() {
+                    let path = format!("{section}.{name}");
+                    let twin = path.strip_suffix("_file").is_some_and(|path| paths.iter().any(|known| known == path));
+                    if !paths.contains(&path) && !twin {
+                        self.unknown(path, &paths);
                     }
                 }
-                _ => {
-                    let sections: Vec<String> = self.sections.iter().map(|(name, _)| (*name).into()).collect();
-                    self.unknown(section.clone(), &sections);
-                }
+            } else {
+                let sections: Vec<String> = self.sections.iter().map(|(name, _)| (*name).into()).collect();
+                self.unknown(section.clone(), &sections);
             }
         }
         let names: Vec<String> = paths.iter().map(|path| environment_name(path)).collect();
@@ -214,25 +208,24 @@ impl Section<'_, '_> {
             return Some((value.clone(), "environment"));
         }
         if let Some(file) = self.keys.sources.environment.get(&format!("{environment}_FILE")) {
-            return self.from_file(path, file).map(|value| (value, "environment"));
+            return self.in_file(path, file).map(|value| (value, "environment"));
         }
         let section = self.keys.sources.file.get(self.name).and_then(toml::Value::as_table);
         if let Some(value) = section.and_then(|section| section.get(name)) {
-            return match text(value, kind) {
-                Some(text) => Some((text, "file")),
-                None => {
-                    self.keys.mistake(path, format!("must be {}", kind.describe()));
-                    None
-                }
+            return if let Some(text) = text(value, kind) {
+                Some((text, "file"))
+            } else {
+                self.keys.mistake(path, format!("must be {}", kind.describe()));
+                None
             };
         }
         if let Some(file) = section.and_then(|section| section.get(&format!("{name}_file"))).and_then(toml::Value::as_str) {
-            return self.from_file(path, &file.to_owned()).map(|value| (value, "file"));
+            return self.in_file(path, file).map(|value| (value, "file"));
         }
         self.keys.sources.database.get(path).map(|value| (value.clone(), "database"))
     }
 
-    fn from_file(&mut self, path: &str, file: &str) -> Option<String> {
+    fn in_file(&mut self, path: &str, file: &str) -> Option<String> {
         match std::fs::read_to_string(file) {
             Ok(text) => Some(text.trim_end().to_owned()),
             Err(error) => {

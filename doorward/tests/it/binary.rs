@@ -67,9 +67,7 @@ impl Binary {
             }
         });
         let binary = Self { child, data: data.to_owned(), log };
-        if is_started.recv_timeout(PATIENCE).is_err() {
-            panic!("it did not start: {}", binary.log());
-        }
+        assert!(is_started.recv_timeout(PATIENCE).is_ok(), "it did not start: {}", binary.log());
         binary
     }
 

@@ -41,6 +41,11 @@ pub(crate) fn provider() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
+/// The account of a test house.
+pub(crate) fn account() -> AccountId {
+    "u_tec".parse().unwrap()
+}
+
 pub(crate) fn actor() -> Actor {
     Actor { kind: ActorKind::Person, id: "anna".into(), name: None }
 }
@@ -97,12 +102,8 @@ impl TestHouse {
         MasterKey::load(&self.folder.path().join("master.key")).unwrap()
     }
 
-    pub(crate) fn account(&self) -> AccountId {
-        "u_tec".parse().unwrap()
-    }
-
     pub(crate) fn standing(&self) -> AccountState {
-        self.handle.board().standing(&self.account()).unwrap().state
+        self.handle.board().standing(&account()).unwrap().state
     }
 
     pub(crate) fn door(&self, id: &str) -> Door {

@@ -86,7 +86,7 @@ pub(crate) async fn a_backup_while_writing_restores_whole(house: &House) {
     writer.await.unwrap();
     let quiet = backup(&store).await;
 
-    let other = house.another();
+    let other = house.another().await;
     let restored = restore_into(&other, &file).await.unwrap();
     assert_eq!((restored.house, restored.made), (store.house_id(), at(500)));
     assert_eq!(restored.extra, [("doorward.toml".to_owned(), b"[http]\n".to_vec())]);
@@ -96,7 +96,7 @@ pub(crate) async fn a_backup_while_writing_restores_whole(house: &House) {
     let intents = during.open_intents(&[home()]).await.unwrap().len();
     assert_eq!(i64::try_from(intents).unwrap(), report.to - before + 1, "each intent with its event");
 
-    let third = house.another();
+    let third = house.another().await;
     restore_into(&third, &quiet).await.unwrap();
     let restored = open_restored(&third).await;
     assert_same(&store, &restored).await;
@@ -115,7 +115,7 @@ pub(crate) async fn a_wrong_passphrase_restores_nothing(house: &House) {
     let file = backup(&store).await;
     assert!(!crate::house::contains(&file, b"hunter2"));
     assert!(!crate::house::contains(&file, b"master_key"));
-    let other = house.another();
+    let other = house.another().await;
     let key = other.folder.join("master.key");
     let error = restore(file.as_slice(), &Secret::from("four words of yours"), &other.secret_url(), &key).await.unwrap_err();
     assert!(matches!(error, BackupError::WrongPassphrase), "{error:?}");
@@ -150,7 +150,7 @@ pub(crate) async fn a_backup_that_was_cut_or_changed_restores_nothing(house: &Ho
         ("flipped", flipped),
         ("longer", longer),
     ];
-    let other = house.another();
+    let other = house.another().await;
     for (name, case) in cases {
         let error = restore_into(&other, &case).await.unwrap_err();
         assert!(matches!(error, BackupError::Damaged(_)), "{name}: {error:?}");
@@ -168,19 +168,19 @@ pub(crate) async fn a_backup_is_restored_into_an_empty_place_only(house: &House)
     full(&store).await;
     let file = backup(&store).await;
 
-    let lived_in = house.another();
+    let lived_in = house.another().await;
     lived_in.furnished().await.close().await;
     let error = restore_into(&lived_in, &file).await.unwrap_err();
     assert!(matches!(error, BackupError::NotEmpty(_)), "{error:?}");
     assert!(error.to_string().contains("Move it away") && !error.to_string().contains("correct-horse"), "{error}");
     lived_in.open().await.close().await;
 
-    let other_key = house.another();
+    let other_key = house.another().await;
     MasterKey::load_or_create(&other_key.folder.join("master.key")).unwrap();
     let error = restore_into(&other_key, &file).await.unwrap_err();
     assert!(matches!(error, BackupError::Key(KeyError::Taken(_))), "{error:?}");
 
-    let nowhere = house.another();
+    let nowhere = house.another().await;
     let error =
         restore(file.as_slice(), &passphrase(), &nowhere.secret_url(), &nowhere.folder.join("missing/master.key")).await.unwrap_err();
     assert!(matches!(error, BackupError::Key(KeyError::Io { .. })), "{error:?}");
@@ -196,7 +196,7 @@ pub(crate) async fn a_restored_house_asks_everybody_to_sign_in_again(house: &Hou
     let ada = store.people().await.unwrap().remove(0);
     let link = store.add_link(&ada.id, at(9000)).await.unwrap();
     let file = backup(&store).await;
-    let other = house.another();
+    let other = house.another().await;
     restore_into(&other, &file).await.unwrap();
     let restored = open_restored(&other).await;
     assert!(store.session(b"session", at(600)).await.unwrap().is_some());

@@ -42,13 +42,17 @@ impl House {
         Self { url: format!("sqlite:{}", folder.join("doorward.db").display()), key: MasterKey::from_bytes([7; 32]), folder, server: None }
     }
 
-    pub(crate) fn postgresql(server: &Arc<Postgres>) -> Self {
-        Self { folder: folder(), url: server.database(), key: MasterKey::from_bytes([7; 32]), server: Some(server.clone()) }
+    pub(crate) async fn postgresql(server: &Arc<Postgres>) -> Self {
+        let url = aside(server, Postgres::database).await;
+        Self { folder: folder(), url, key: MasterKey::from_bytes([7; 32]), server: Some(server.clone()) }
     }
 
     /// Another empty house on the same kind of database.
-    pub(crate) fn another(&self) -> Self {
-        self.server.as_ref().map_or_else(Self::sqlite, Self::postgresql)
+    pub(crate) async fn another(&self) -> Self {
+        match &self.server {
+            Some(server) => Self::postgresql(server).await,
+            None => Self::sqlite(),
+        }
     }
 
     pub(crate) fn secret_url(&self) -> Secret<String> {
@@ -77,8 +81,10 @@ impl House {
     /// Runs a statement past the store, as somebody with access to the database could. Gives the first column of each row.
     pub(crate) async fn sql(&self, statement: &str) -> Vec<String> {
         if let Some(server) = &self.server {
-            let database = self.url.rsplit('/').next().expect("a database");
-            return server.sql(database, statement).lines().map(Into::into).collect();
+            let database = self.url.rsplit('/').next().expect("a database").to_owned();
+            let statement = statement.to_owned();
+            let answer = aside(server, move |server| server.sql(&database, &statement)).await;
+            return answer.lines().map(Into::into).collect();
         }
         let path = self.url.trim_start_matches("sqlite:");
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).foreign_keys(false);
@@ -107,6 +113,12 @@ impl House {
         assert!(!bytes.is_empty());
         bytes
     }
+}
+
+/// Runs what waits for another program beside the stories, which have deadlines of their own.
+async fn aside<T: Send + 'static>(server: &Arc<Postgres>, work: impl FnOnce(&Postgres) -> T + Send + 'static) -> T {
+    let server = server.clone();
+    tokio::task::spawn_blocking(move || work(&server)).await.expect("it works")
 }
 
 impl Drop for House {

@@ -38,7 +38,7 @@ macro_rules! stories {
             tokio::join!($(async {
                 $(
                     eprintln!("{}", stringify!($module::$story));
-                    Box::pin($module::$story(&House::postgresql(&server))).await;
+                    Box::pin($module::$story(&House::postgresql(&server).await)).await;
                 )+
             }),+);
         }

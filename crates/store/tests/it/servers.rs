@@ -30,14 +30,14 @@ async fn move_house(from: &House, to: &House) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_moves_a_house_between_the_databases() {
     let server = Arc::new(Postgres::start());
-    move_house(&House::sqlite(), &House::postgresql(&server)).await;
-    move_house(&House::postgresql(&server), &House::sqlite()).await;
+    move_house(&House::sqlite(), &House::postgresql(&server).await).await;
+    move_house(&House::postgresql(&server).await, &House::sqlite()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_refuses_or_goes_away_is_told_clearly() {
     let server = Arc::new(Postgres::start());
-    let house = House::postgresql(&server);
+    let house = House::postgresql(&server).await;
     let says = |error: OpenError| {
         let text = format!("{error} {error:?}");
         assert!(!text.contains(PASSWORD) && !text.contains("hunter2"), "{text}");

@@ -30,8 +30,8 @@ pub(crate) struct FieldView {
     pub(crate) placeholder: &'static str,
     pub(crate) value: String,
     pub(crate) required: bool,
-    pub(crate) switch: bool,
-    pub(crate) on: bool,
+    /// On or off, for a switch.
+    pub(crate) switch: Option<bool>,
     /// A secret that is there and not shown.
     pub(crate) set: bool,
     pub(crate) error: Option<String>,
@@ -112,10 +112,9 @@ fn field_view(field: &Field, filled: &Filled<'_>, mistakes: &[Mistake]) -> Field
             FieldKind::Number => "number",
         },
         placeholder: if set { "••••••••" } else { field.default },
-        on: field.kind == FieldKind::Switch && value == "true",
+        switch: (field.kind == FieldKind::Switch).then_some(value == "true"),
         value: if secret { String::new() } else { value },
         required: field.required,
-        switch: field.kind == FieldKind::Switch,
         set: set && secret,
         error: mistakes.iter().find(|mistake| mistake.key == field.name).map(|mistake| mistake.hint.clone()),
     }

@@ -8,11 +8,14 @@ use super::{
     texts::{Texts, state::Tone},
     visitor::{Errand, Visitor},
 };
-use crate::{ApiError, Web, api};
+use crate::{
+    ApiError, Web,
+    api::{self, params::At},
+};
 use askama::Template;
 use axum::{
     Form, Router,
-    extract::{Path, Query, State},
+    extract::{Query, State},
     http::StatusCode,
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
@@ -179,7 +182,7 @@ struct Extra {
     form: Option<(Fields, Wrong)>,
 }
 
-async fn show(State(web): State<Web>, visitor: Visitor, Path(id): Path<AccountId>, Query(said): Query<Said>) -> Result<Response, Oops> {
+async fn show(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId>, Query(said): Query<Said>) -> Result<Response, Oops> {
     page(&web, &visitor, &id, Extra { done: said.done, ..Extra::default() }).await
 }
 
@@ -250,7 +253,7 @@ async fn renew(
     State(web): State<Web>,
     visitor: Visitor,
     errand: Errand,
-    Path(id): Path<AccountId>,
+    At(id): At<AccountId>,
     Form(form): Form<RenewForm>,
 ) -> Result<Response, Oops> {
     visitor.caller.check_csrf(&form.csrf)?;
@@ -269,7 +272,7 @@ async fn renew(
     Ok(Html(fragment(&card) + &fragment(&FlashArea { flash: Some(flash) })).into_response())
 }
 
-async fn change(State(web): State<Web>, visitor: Visitor, Path(id): Path<AccountId>, Form(form): Form<Fields>) -> Result<Response, Oops> {
+async fn change(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId>, Form(form): Form<Fields>) -> Result<Response, Oops> {
     visitor.caller.check_csrf(text(&form, "csrf"))?;
     let row = api::stored(&web, &id).await?;
     let about = web.house().about(&row.kind).ok_or(ApiError::NotFound("driver of this kind"))?;
@@ -290,7 +293,7 @@ struct Csrf {
 }
 
 /// The vendor's page is good for minutes and holds keys, so it is shown in the answer and kept nowhere.
-async fn start(State(web): State<Web>, visitor: Visitor, Path(id): Path<AccountId>, Form(form): Form<Csrf>) -> Result<Response, Oops> {
+async fn start(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId>, Form(form): Form<Csrf>) -> Result<Response, Oops> {
     visitor.caller.check_csrf(&form.csrf)?;
     let extra = match api::take_step(&web, &id, "start", json!({})).await {
         Ok(output) => match output["authorize_url"].as_str().filter(|url| url.starts_with("https://") || url.starts_with("http://")) {
@@ -308,7 +311,7 @@ struct Pasted {
     pasted: String,
 }
 
-async fn finish(State(web): State<Web>, visitor: Visitor, Path(id): Path<AccountId>, Form(form): Form<Pasted>) -> Result<Response, Oops> {
+async fn finish(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId>, Form(form): Form<Pasted>) -> Result<Response, Oops> {
     visitor.caller.check_csrf(&form.csrf)?;
     match api::take_step(&web, &id, "exchange", json!({ "callback_url": form.pasted.trim() })).await {
         Ok(_) => Ok(Redirect::to(&format!("/accounts/{id}?done=account_signed_in")).into_response()),
@@ -331,7 +334,7 @@ pub(super) struct ConfirmPage {
     pub(super) label: &'static str,
 }
 
-async fn confirm(State(web): State<Web>, visitor: Visitor, Path(id): Path<AccountId>) -> Result<Response, Oops> {
+async fn confirm(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId>) -> Result<Response, Oops> {
     let row = api::stored(&web, &id).await?;
     let scene = Scene::load(&web, &visitor).await;
     let t = scene.t;
@@ -348,7 +351,7 @@ async fn confirm(State(web): State<Web>, visitor: Visitor, Path(id): Path<Accoun
     }))
 }
 
-async fn remove(State(web): State<Web>, visitor: Visitor, Path(id): Path<AccountId>, Form(form): Form<Csrf>) -> Result<Redirect, Oops> {
+async fn remove(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId>, Form(form): Form<Csrf>) -> Result<Redirect, Oops> {
     visitor.caller.check_csrf(&form.csrf)?;
     web.house().remove_account(&id, &visitor.caller.actor).await?;
     Ok(Redirect::to("/accounts?done=account_removed"))

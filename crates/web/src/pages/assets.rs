@@ -24,8 +24,10 @@ pub(crate) static MANIFEST: Asset =
     Asset::new("/assets/manifest.webmanifest", "application/manifest+json", include_str!("../../assets/manifest.webmanifest"));
 
 pub(super) fn router() -> Router<Web> {
-    [&STYLE, &LIVE, &ICON, &MANIFEST].into_iter().fold(Router::new(), |router, asset| {
-        router.route(asset.path, get(move |RawQuery(query): RawQuery| async move { asset.answer(query.as_deref()) }))
+    // Browsers look for /favicon.ico where a page names no icon, such as an error of the API.
+    let places = [&STYLE, &LIVE, &ICON, &MANIFEST].map(|asset| (asset.path, asset)).into_iter().chain([("/favicon.ico", &ICON)]);
+    places.fold(Router::new(), |router, (path, asset)| {
+        router.route(path, get(move |RawQuery(query): RawQuery| async move { asset.answer(query.as_deref()) }))
     })
 }
 

@@ -8,11 +8,11 @@ use super::{
     texts::Texts,
     visitor::{Errand, Visitor},
 };
-use crate::{ApiError, Web};
+use crate::{ApiError, Web, api::params::At};
 use askama::Template;
 use axum::{
     Form, Router,
-    extract::{Path, Query, State},
+    extract::{Query, State},
     http::StatusCode,
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
@@ -113,7 +113,7 @@ async fn show(
     State(web): State<Web>,
     visitor: Visitor,
     errand: Errand,
-    Path(id): Path<DoorId>,
+    At(id): At<DoorId>,
     Query(said): Query<Said>,
 ) -> Result<Response, Oops> {
     if errand.live.is_some() {
@@ -196,7 +196,7 @@ fn wish_view(scene: &Scene, wish: Option<Wish>) -> WishView {
 async fn add(
     State(web): State<Web>,
     visitor: Visitor,
-    Path(id): Path<DoorId>,
+    At(id): At<DoorId>,
     Form(form): Form<HashMap<String, String>>,
 ) -> Result<Response, Oops> {
     visitor.caller.check_csrf(form.get("csrf").map_or("", String::as_str))?;
@@ -240,7 +240,7 @@ struct DeleteForm {
     code: String,
 }
 
-async fn delete(State(web): State<Web>, visitor: Visitor, Path(id): Path<DoorId>, Form(form): Form<DeleteForm>) -> Result<Redirect, Oops> {
+async fn delete(State(web): State<Web>, visitor: Visitor, At(id): At<DoorId>, Form(form): Form<DeleteForm>) -> Result<Redirect, Oops> {
     visitor.caller.check_csrf(&form.csrf)?;
     web.house().codes(&id, &visitor.caller.actor, Credential::Delete { id: form.code }).await?;
     Ok(Redirect::to(&format!("/doors/{id}/codes?done=code_deleted")))

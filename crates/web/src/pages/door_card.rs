@@ -173,11 +173,12 @@ fn actions(door: &Door, large: bool) -> Vec<ActionWord> {
 
 fn button(scene: &Scene, door: &Door, action: ActionWord) -> Button {
     let (label, busy, _) = scene.t.action(action);
-    let pending = door.attempt.as_ref().is_some_and(|attempt| !attempt.state.is_final() && attempt.action == action);
+    let running = door.attempt.as_ref().filter(|attempt| !attempt.state.is_final() && attempt.action == action);
     // Locking is what sets a mind at rest; a way in is never the loudest thing on the page.
     let style = if action == ActionWord::Lock && matches!(door.state, DoorState::Unlocked | DoorState::Open) { "primary" } else { "" };
     Button {
-        id: scene.fresh(),
+        // Pressing it again while it is done asks after the same attempt, and not for another.
+        id: running.map_or_else(|| scene.fresh(), |attempt| attempt.id.to_string()),
         word: action.as_str(),
         label,
         busy,
@@ -189,7 +190,7 @@ fn button(scene: &Scene, door: &Door, action: ActionWord) -> Button {
         },
         style,
         aria: scene.t.action_at(action, &door.name),
-        pending,
+        pending: running.is_some(),
     }
 }
 
@@ -275,7 +276,7 @@ pub(crate) struct SeenLine {
 #[template(path = "_facts.html")]
 pub(crate) struct Facts {
     t: &'static Texts,
-    facts: Vec<Fact>,
+    lines: Vec<Fact>,
     seen: Vec<SeenLine>,
 }
 
@@ -324,7 +325,7 @@ impl Facts {
             text: t.seen(evidence.kind, evidence.state, &vendor),
             time: scene.time(evidence.at, Some(&door.site)),
         });
-        Self { t, facts, seen: seen.collect() }
+        Self { t, lines: facts, seen: seen.collect() }
     }
 }
 

@@ -9,11 +9,11 @@ use super::{
     texts::Texts,
     visitor::{Errand, Visitor, encode},
 };
-use crate::{ApiError, Web};
+use crate::{ApiError, Web, api::params::At};
 use askama::Template;
 use axum::{
     Form, Router,
-    extract::{Path, Query, State},
+    extract::{Query, State},
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
 };
@@ -116,7 +116,7 @@ struct Show {
 async fn show(
     State(web): State<Web>,
     visitor: Visitor,
-    Path(id): Path<DoorId>,
+    At(id): At<DoorId>,
     Query(Show { attempt, done }): Query<Show>,
 ) -> Result<Response, Oops> {
     let shown = match attempt {
@@ -151,7 +151,7 @@ async fn act(
     State(web): State<Web>,
     visitor: Visitor,
     errand: Errand,
-    Path(id): Path<DoorId>,
+    At(id): At<DoorId>,
     Form(form): Form<ActionForm>,
 ) -> Result<Response, Oops> {
     visitor.caller.check_csrf(&form.csrf)?;

@@ -6,7 +6,10 @@ use super::{
     texts::{Texts, event::Names, state::Tone},
 };
 use askama::Template;
-use doorward_wire::event::{Event, EventKind};
+use doorward_wire::{
+    attempt::AttemptId,
+    event::{Event, EventKind},
+};
 
 /// One event in a list, under the heading of its day where it is the first.
 #[derive(Template)]
@@ -33,25 +36,42 @@ struct EventView {
     day: Option<String>,
 }
 
-/// Whether an event only repeats what its neighbour says better.
-fn is_echo(event: &Event) -> bool {
-    match event.kind {
-        EventKind::AttemptRequested => true,
-        // Locked, unlocked and opened tell it when somebody saw it; unconfirmed and the like have events of their own.
-        EventKind::AttemptFinished => event.data["state"] != "confirmed" || event.data["corrected"] == true,
-        _ => false,
+/// Leaves out what only repeats what a neighbour says better, so that one command is one line.
+#[derive(Debug, Default)]
+pub(crate) struct Echoes {
+    /// The newest attempt that a door's own event told of.
+    told: Option<AttemptId>,
+}
+
+impl Echoes {
+    /// Whether an event says something new. To be asked in the order of events.
+    pub(crate) fn lets_pass(&mut self, event: &Event) -> bool {
+        if matches!(event.kind, EventKind::DoorLocked | EventKind::DoorUnlocked | EventKind::DoorOpened) {
+            self.told = event.attempt.or(self.told);
+        }
+        if event.kind == EventKind::AttemptFinished {
+            // Unconfirmed and the like have events of their own; what was confirmed has one if it changed the door.
+            return event.data["state"] == "confirmed" && (event.attempt.is_none() || event.attempt != self.told);
+        }
+        event.kind != EventKind::AttemptRequested
+    }
+
+    fn out_of(events: &[Event]) -> Vec<&Event> {
+        let mut echoes = Self::default();
+        events.iter().filter(|event| echoes.lets_pass(event)).collect()
     }
 }
 
 /// Newest first, without headings and without echoes.
 pub(crate) fn brief(scene: &Scene, events: &[Event], most: usize) -> Vec<EventItem> {
-    events.iter().rev().filter(|event| !is_echo(event)).take(most).map(|event| item(scene, event, None, true)).collect()
+    Echoes::out_of(events).into_iter().rev().take(most).map(|event| item(scene, event, None, true)).collect()
 }
 
-/// Newest first, each day under its heading.
-pub(crate) fn by_day(scene: &Scene, events: &[Event]) -> Vec<EventItem> {
+/// Newest first, each day under its heading; with every record, or without echoes.
+pub(crate) fn by_day(scene: &Scene, events: &[Event], every: bool) -> Vec<EventItem> {
     let mut before = None;
-    let listed = events.iter().rev().map(|event| {
+    let events = if every { events.iter().collect() } else { Echoes::out_of(events) };
+    let listed = events.into_iter().rev().map(|event| {
         let day = day(scene, event);
         let first = before.as_ref() != Some(&day);
         before = Some(day);
@@ -61,12 +81,9 @@ pub(crate) fn by_day(scene: &Scene, events: &[Event]) -> Vec<EventItem> {
 }
 
 /// A new event as a fragment, with its heading in case its day is new too.
-pub(crate) fn arrived(scene: &Scene, event: &Event, brief: bool) -> Option<String> {
-    if brief && is_echo(event) {
-        return None;
-    }
+pub(crate) fn arrived(scene: &Scene, event: &Event, brief: bool) -> String {
     let day = (!brief).then(|| day(scene, event));
-    Some(fragment(&item(scene, event, day, brief)))
+    fragment(&item(scene, event, day, brief))
 }
 
 fn day(scene: &Scene, event: &Event) -> jiff::civil::Date {

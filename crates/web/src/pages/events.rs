@@ -90,7 +90,7 @@ async fn list(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
         older: events.first().filter(|_| more).map(|event| format!("/events?{filter}&before={}", event.id)),
         newest: wanted.before.map(|_| format!("/events?{filter}")),
         last: latest,
-        events: event_list::by_day(&scene, &events),
+        events: event_list::by_day(&scene, &events, kind.is_some()),
     }))
 }
 

@@ -6,7 +6,8 @@
 use super::{
     account_card::AccountCard,
     door_card::{DoorCard, Facts},
-    doors, event_list,
+    doors,
+    event_list::{self, Echoes},
     scene::Scene,
     shell::Oops,
     visitor::Visitor,
@@ -88,14 +89,15 @@ async fn live(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
     let view: View = wanted.view.parse()?;
     let permit = OPEN.try_acquire().map_err(|_| ApiError::RateLimited(10))?;
     let mut notices = web.house().subscribe();
-    let mut reader = Reader { scene: Scene::load(&web, &visitor).await, view, last: wanted.after.unwrap_or(i64::MAX) };
+    let mut reader =
+        Reader { scene: Scene::load(&web, &visitor).await, view, last: wanted.after.unwrap_or(i64::MAX), echoes: Echoes::default() };
     let stream = async_stream::stream! {
         let _permit = permit;
         let clock = web.house().clock().clone();
         let mut look_at = clock.now().mono.plus(CHECK);
         let mut silent = 0;
         for part in reader.everything().await {
-            yield part.message();
+            yield Ok::<_, Infallible>(part.message());
         }
         loop {
             let parts = tokio::select! {
@@ -106,7 +108,7 @@ async fn live(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
                 },
                 () = clock.sleep_until(look_at) => {
                     if !visitor.stands(&web).await {
-                        yield Part::Reload.message();
+                        yield Ok(Part::Reload.message());
                         return;
                     }
                     look_at = clock.now().mono.plus(CHECK);
@@ -120,7 +122,7 @@ async fn live(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
             };
             for part in parts {
                 silent = 0;
-                yield part.message();
+                yield Ok(part.message());
             }
         }
     };
@@ -136,12 +138,12 @@ enum Part {
 }
 
 impl Part {
-    fn message(self) -> Result<Message, Infallible> {
-        Ok(match self {
+    fn message(self) -> Message {
+        match self {
             // A carriage return ends a line of the stream.
             Self::Patch(html) => Message::default().event("patch").data(html.replace('\r', "")),
             Self::Reload => Message::default().event("bye").data("reload"),
-        })
+        }
     }
 }
 
@@ -150,6 +152,7 @@ struct Reader {
     view: View,
     /// The last event that the page has.
     last: i64,
+    echoes: Echoes,
 }
 
 impl Reader {
@@ -253,9 +256,9 @@ impl Reader {
         if !wanted || event.id <= self.last && self.last != i64::MAX {
             return None;
         }
-        let html = event_list::arrived(&self.scene, event, brief);
         self.last = event.id;
-        html.map(Part::Patch)
+        let passes = self.echoes.lets_pass(event) || kind.is_some();
+        passes.then(|| Part::Patch(event_list::arrived(&self.scene, event, brief)))
     }
 
     /// Events that came between the page and the stream, or that a slow reader missed.

@@ -3,6 +3,9 @@
 //! Labels are fields of [`Texts`], of which [`EN`] is the only one so far; sentences that are put together are its
 //! methods, in [`state`], [`attempt`], [`event`] and [`time`]. A translation is another value and a `match` in those.
 
+#![expect(clippy::unused_self, reason = "which language speaks is for a translation to look at")]
+#![expect(clippy::match_same_arms, reason = "lists of words are read from their left side")]
+
 pub(crate) mod attempt;
 pub(crate) mod event;
 pub(crate) mod kind;
@@ -146,7 +149,7 @@ texts! {
 
     // Events
     events = "Events",
-    events_text = "Everything that happened, in its order. The list grows by itself.",
+    events_text = "Newest first. A command and its outcome are one line; choose a kind to see every record of it.",
     all_events = "All events",
     no_events = "Nothing here yet",
     no_events_text = "What happens at doors and accounts is listed here as it happens.",
@@ -189,6 +192,7 @@ texts! {
     add_token = "Make token",
     token_name_help = "What will use it, so that you know it again.",
     token_scopes = "What it may do",
+    token_doors = "Only some doors",
     token_ends = "Ends",
     token_no_scope = "Choose at least one thing that the token may do.",
     token = "Token",

@@ -77,20 +77,13 @@ pub(super) struct ScopeChoice {
 
 impl ScopeChoice {
     pub(super) fn all(scene: &Scene) -> Vec<Self> {
-        let mut choices = Vec::new();
-        for scope in &OFFERED {
-            choices.push(Self { value: scope.to_string(), help: scene.t.scope(scope).into() });
-            if *scope == Scope::DoorsAct(None) {
-                let doors = scene.web.house().board().doors();
-                choices.extend(
-                    doors
-                        .into_iter()
-                        .take(DOORS)
-                        .map(|door| Self { value: Scope::DoorsAct(Some(door.id)).to_string(), help: scene.t.scope_door(&door.name) }),
-                );
-            }
-        }
-        choices
+        OFFERED.iter().map(|scope| Self { value: scope.to_string(), help: scene.t.scope(scope).into() }).collect()
+    }
+
+    /// The doors, for a token that is for some of them alone.
+    pub(super) fn doors(scene: &Scene) -> Vec<Self> {
+        let doors = scene.web.house().board().doors().into_iter().take(DOORS);
+        doors.map(|door| Self { value: Scope::DoorsAct(Some(door.id)).to_string(), help: scene.t.scope_door(&door.name) }).collect()
     }
 }
 

@@ -7,5 +7,6 @@ mod doors;
 mod local;
 mod management;
 mod openapi;
+mod pages;
 mod streams;
 mod support;

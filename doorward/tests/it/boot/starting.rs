@@ -1,7 +1,7 @@
 //! What ends a start, and how it is said.
 
 use crate::binary::{Binary, command, json, run};
-use std::{net::TcpListener, path::Path, process::Output};
+use std::{net::TcpListener, os::unix::fs::PermissionsExt, path::Path, process::Output};
 use tempfile::tempdir;
 
 fn serve(data: &Path, environment: &[(&str, &str)]) -> Output {
@@ -20,7 +20,6 @@ fn it_starts_answers_and_stops_when_told_to() {
     assert!(run(data.path(), &["doctor", "--live"]).status.success());
     let link = std::fs::read_to_string(data.path().join("first-start.txt")).unwrap();
     assert!(link.contains("/link/"), "not a terminal: the first sign-in link is in a file");
-    use std::os::unix::fs::PermissionsExt;
     for (file, mode) in [("first-start.txt", 0o600), ("master.key", 0o600), ("doorward.sock", 0o600), ("", 0o700)] {
         let path = data.path().join(file);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode, "{}", path.display());

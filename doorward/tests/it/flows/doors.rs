@@ -40,7 +40,7 @@ async fn a_liar_is_contradicted() {
     let house = TestHouse::start().await;
     let attempt = house.submit("garden_gate_lock", ActionWord::Unlock).await;
     let ended = || house.attempt(&attempt).state.is_final();
-    house.pass_until("the attempt ends", Duration::from_secs(1), Duration::from_secs(60), ended).await;
+    house.pass_until("the attempt ends", Duration::from_secs(1), Duration::from_mins(1), ended).await;
     let ended = house.attempt(&attempt);
     assert_eq!((ended.state, ended.reason), (AttemptState::Contradicted, Some(Reason::Contradicted)));
     assert_eq!(house.door("garden_gate_lock").state, DoorState::Locked);
@@ -89,7 +89,7 @@ async fn rule_1_two_callers_with_one_id_open_once() {
     let (first, second) = within(async { tokio::join!(house.handle.submit(command.clone()), house.handle.submit(command.clone())) }).await;
     assert_eq!(first.unwrap().id, second.unwrap().id);
     let done = || house.handle.board().attempt(command.id).is_some_and(|attempt| attempt.state.is_final());
-    house.pass_until("the attempt ends", Duration::from_secs(1), Duration::from_secs(60), done).await;
+    house.pass_until("the attempt ends", Duration::from_secs(1), Duration::from_mins(1), done).await;
     assert_eq!(house.sim.counters().command, 1);
     assert_eq!(house.sim.lock(FRONT).times_opened, 1);
     house.stop().await;

@@ -96,9 +96,8 @@ impl Browser {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
-            panic!("{css} never said “{words}”; the page shows:\n{}", self.text().await);
-        }
+        let said = tokio::time::timeout(PATIENCE, wait).await.is_ok();
+        assert!(said, "{css} never said “{words}”; the page shows:\n{}", self.text().await);
     }
 
     async fn text(&self) -> String {

@@ -150,14 +150,14 @@ async fn an_ended_token_is_not_sent() {
 
 #[tokio::test]
 async fn a_token_that_is_not_on_disk_is_not_used_and_not_lost() {
-    let house = House::signed_in(|number, body| match (number, body.get("form").is_some()) {
-        (0, _) => reply(401, &json!({})),
-        (_, true) => reply(200, &vectors()["oauth_answers"]["standard"]),
-        (_, false) => fine(0, body),
+    let house = House::signed_in(|_, body| {
+        if body.get("form").is_some() { reply(200, &vectors()["oauth_answers"]["standard"]) } else { reply(401, &json!({})) }
     })
     .await;
     house.bench.break_store(true);
-    assert_eq!(house.unlock().await.unwrap_err().family, Family::Offline);
+    for _ in 0..3 {
+        assert_eq!(house.unlock().await.unwrap_err().family, Family::Offline);
+    }
     assert!(house.cloud.requests().iter().all(|request| request.headers.get("authorization").is_none_or(|value| value == "Bearer AT")));
     house.bench.break_store(false);
     house.act(&Target::Account, renew()).await.unwrap();
@@ -188,6 +188,30 @@ async fn whoever_waits_for_a_renewal_shares_its_end_good_or_bad() {
         }
         assert_eq!(house.cloud.renewals(), 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_401_that_comes_after_the_renewal_is_no_reason_for_another() {
+    let house = House::signed_in(|number, body| {
+        let slow = body["payload"]["devices"][0]["id"] == "slow";
+        match (body.get("form").is_some(), number < 2) {
+            (true, _) => reply(200, &vectors()["oauth_answers"]["standard"]),
+            (false, true) => {
+                if slow {
+                    // Late enough that the other one has renewed and is done.
+                    std::thread::sleep(Duration::from_millis(300));
+                }
+                reply(401, &json!({}))
+            }
+            (false, false) => fine(0, body),
+        }
+    })
+    .await;
+    let slow = door("slow");
+    let (first, second) = tokio::join!(house.act(&slow, Action::Unlock(house.once())), house.unlock());
+    first.unwrap();
+    second.unwrap();
+    assert_eq!((house.cloud.renewals(), house.cloud.bodies().len()), (1, 4));
 }
 
 #[tokio::test]

@@ -114,9 +114,7 @@ impl Texts {
     pub(crate) const fn advice(&self, attempt: &Attempt, tells: bool) -> Option<&'static str> {
         match (attempt.state, attempt.reason) {
             (AttemptState::Pending | AttemptState::Confirmed, _) => None,
-            (AttemptState::Contradicted, Some(Reason::Jammed)) | (_, Some(Reason::Jammed)) => {
-                Some("Go to the door. See whether it is quite shut and the bolt is free, then try again.")
-            }
+            (_, Some(Reason::Jammed)) => Some("Go to the door. See whether it is quite shut and the bolt is free, then try again."),
             (AttemptState::Contradicted, _) => Some("Do not rely on the lock’s app. Look at the door, then try again."),
             (AttemptState::Unconfirmed, Some(Reason::Superseded)) => None,
             (AttemptState::Unconfirmed, _) if !tells => Some("This door cannot tell. Look at it if it matters."),

@@ -28,13 +28,14 @@ impl Texts {
                 by(&format!("asked to {what} {door}"), &format!("{door} was asked to {what}"))
             }
             EventKind::AttemptFinished => self.finished(event, door),
-            EventKind::DoorOpened => by(&format!("opened {door}"), &format!("{door} was opened")),
-            EventKind::DoorLocked => by(&format!("locked {door}"), &format!("{door} was locked")),
-            EventKind::DoorUnlocked => by(&format!("unlocked {door}"), &format!("{door} was unlocked")),
-            EventKind::DoorUnconfirmed => format!("Nobody saw whether {door} {}", done(action(event))),
-            EventKind::DoorContradicted => format!("{door} did not {}", self.action(action(event)).0.to_lowercase()),
-            EventKind::DoorRefused => format!("{} {door} was refused", self.action(action(event)).2),
-            EventKind::DoorFailed => format!("{} {door} failed", self.action(action(event)).2),
+            // With an attempt it was seen that the door did what it was asked.
+            EventKind::DoorOpened => by(&format!("opened {door} – confirmed"), &format!("{door} was opened")),
+            EventKind::DoorLocked => by(&format!("locked {door} – confirmed"), &format!("{door} was locked")),
+            EventKind::DoorUnlocked => by(&format!("unlocked {door} – confirmed"), &format!("{door} was unlocked")),
+            EventKind::DoorUnconfirmed => self.ended(event, door, AttemptState::Unconfirmed),
+            EventKind::DoorContradicted => self.ended(event, door, AttemptState::Contradicted),
+            EventKind::DoorRefused => self.ended(event, door, AttemptState::Refused),
+            EventKind::DoorFailed => self.ended(event, door, AttemptState::Failed),
             EventKind::DoorRing => format!("Somebody rang at {door}"),
             EventKind::DoorJammed => format!("{door} is jammed"),
             EventKind::DoorBattery if event.data["low"] == true => {
@@ -91,22 +92,30 @@ impl Texts {
     }
 
     fn finished(&self, event: &Event, door: &str) -> String {
+        let state = event.data["state"].as_str().and_then(|state| state.parse().ok()).unwrap_or(AttemptState::Pending);
+        let corrected = if event.data["corrected"] == true { " after all" } else { "" };
+        self.ended(event, door, state) + corrected
+    }
+
+    /// `Unlock Front door by Anna – unconfirmed`.
+    fn ended(&self, event: &Event, door: &str, state: AttemptState) -> String {
         let what = self.action(action(event)).2;
         let who = event.actor.as_ref().map_or_else(String::new, |actor| format!(" by {}", self.actor(actor)));
-        let state = event.data["state"].as_str().and_then(|state| state.parse::<AttemptState>().ok());
-        let word = state.map_or("ended", |state| self.verdict(state).word);
-        let corrected = if event.data["corrected"] == true { " after all" } else { "" };
-        format!("{what} {door}{who}: {}{corrected}", word.to_lowercase())
+        format!("{what} {door}{who} – {}", self.verdict(state).word.to_lowercase())
     }
 
     /// What else is to be said about it.
     pub(crate) fn event_note(&self, event: &Event) -> String {
-        let told = match event.kind {
-            EventKind::RequestsRefused => event.data["source"].as_str(),
-            EventKind::Started => event.data["version"].as_str(),
-            EventKind::AttemptFinished | EventKind::AttemptRequested => None,
-            _ => event.data["detail"].as_str().or_else(|| event.data["name"].as_str().filter(|_| event.kind == EventKind::DoorCodes)),
+        let key = if event.kind == EventKind::RequestsRefused {
+            "source"
+        } else if event.kind == EventKind::Started {
+            "version"
+        } else if event.kind == EventKind::DoorCodes {
+            "name"
+        } else {
+            "detail"
         };
+        let told = event.data[key].as_str();
         let reason = event.reason.filter(|_| told.is_none()).map(|reason| self.reason(reason));
         let list = match (&event.data["changed"], &event.data["scopes"]) {
             (Value::Array(list), _) | (_, Value::Array(list)) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
@@ -189,15 +198,6 @@ impl Texts {
 
 fn action(event: &Event) -> ActionWord {
     event.data["action"].as_str().and_then(|action| action.parse().ok()).unwrap_or(ActionWord::Refresh)
-}
-
-const fn done(action: ActionWord) -> &'static str {
-    match action {
-        ActionWord::Open => "opened",
-        ActionWord::Lock => "locked",
-        ActionWord::Unlock => "unlocked",
-        ActionWord::Refresh => "answered",
-    }
 }
 
 fn person(event: &Event) -> &'static str {

@@ -9,7 +9,7 @@ impl Texts {
     }
 
     pub(crate) fn sessions(&self, sessions: i64) -> String {
-        if sessions == 1 { "Signed in in this browser only.".into() } else { format!("Signed in in {sessions} browsers.") }
+        if sessions <= 1 { "No other browser is signed in.".into() } else { format!("{sessions} browsers are signed in.") }
     }
 
     pub(crate) fn person_note(&self, me: bool, password: bool, added: &str) -> String {
@@ -55,7 +55,7 @@ impl Texts {
     pub(crate) const fn scope(&self, scope: &Scope) -> &'static str {
         match scope {
             Scope::DoorsRead => "See doors and ask for their state.",
-            Scope::DoorsAct(_) => "Also open, lock and unlock every door.",
+            Scope::DoorsAct(_) => "See every door and open, lock and unlock it.",
             Scope::EventsRead => "Read what happened.",
             Scope::Accounts => "Manage vendor accounts and codes at locks.",
             Scope::People => "Manage people and tokens.",
@@ -67,7 +67,7 @@ impl Texts {
     }
 
     pub(crate) fn scope_door(&self, door: &str) -> String {
-        format!("See {door} and open, lock and unlock it, no other door.")
+        format!("See {door} and open, lock and unlock it.")
     }
 
     /// Where a setting comes from.

@@ -1,0 +1,332 @@
+//! Pages as a browser uses them: with cookies and forms, and without a script.
+
+use crate::support::{Answer, Ask, House};
+use doorward_web::WebConfig;
+use std::{sync::Arc, time::Duration};
+
+const PAGES: [&str; 8] =
+    ["/doors", "/doors/front", "/doors/front/codes", "/accounts", "/accounts/new", "/accounts/home", "/events", "/settings"];
+const FORM: &str = "application/x-www-form-urlencoded";
+
+impl House {
+    async fn look(&self, path: &str) -> Answer {
+        self.ask("GET", path).header("Cookie", "doorward=the-session").send().await
+    }
+
+    fn form(&self, path: &str, fields: &str) -> Ask {
+        self.ask("POST", path).header("Cookie", "doorward=the-session").text(FORM, format!("csrf=the-csrf-token&{fields}"))
+    }
+
+    async fn link(&self, name: &str) -> String {
+        let (store, now) = (self.web.house().store(), self.web.house().now().utc);
+        let person = store.add_person(name, "administrator", now).await.unwrap();
+        let secret = store.add_link(&person.id, now.plus(Duration::from_mins(15))).await.unwrap();
+        format!("/link/{}", secret.reveal())
+    }
+}
+
+#[track_caller]
+fn led_to(answer: &Answer) -> &str {
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    answer.header("location").unwrap()
+}
+
+fn session(answer: &Answer) -> String {
+    answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_sees_a_page_without_signing_in() {
+    let house = House::new().await;
+    for page in PAGES.into_iter().chain(["/settings/logs"]) {
+        let answer = house.ask("GET", page).send().await;
+        let next = if page == "/doors" { "/sign-in".to_owned() } else { format!("/sign-in?next={page}") };
+        assert_eq!(led_to(&answer), next);
+        assert!(!answer.text().contains("Front"));
+    }
+    let token = house.token(&["admin"]).await;
+    assert_eq!(led_to(&house.ask("GET", "/doors").token(&token).send().await), "/sign-in", "a token is for programs");
+    assert_eq!(house.ask("GET", "/live?view=doors").send().await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_hold_no_inline_code_and_are_not_kept() {
+    let house = House::new().await;
+    house.session().await;
+    for page in PAGES.into_iter().chain(["/settings/logs", "/sign-in", "/link/x"]) {
+        let answer = house.look(page).await;
+        if page == "/sign-in" {
+            assert_eq!(led_to(&answer), "/doors", "who is signed in need not sign in");
+            continue;
+        }
+        assert_eq!(answer.status, 200, "{page}: {}", answer.text());
+        let text = answer.text();
+        assert!(text.starts_with("<!doctype html>") && text.contains("<html lang=\"en\">"), "{page}");
+        for inline in [" style=", "<style", "<script>", " onclick", " onload", "javascript:"] {
+            assert!(!text.contains(inline), "{page} holds {inline}");
+        }
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{page}");
+        assert_eq!(answer.header("referrer-policy"), Some("same-origin"), "or forms come with `Origin: null`");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_signs_in_once_and_looking_at_it_does_not_use_it_up() {
+    let house = House::new().await;
+    let link = house.link("Grace").await;
+    for _ in 0..3 {
+        let preview = house.ask("GET", &link).send().await;
+        assert_eq!((preview.status, preview.header("set-cookie")), (200, None));
+    }
+    let weak = house.ask("POST", &link).text(FORM, "password=short").send().await;
+    assert_eq!(weak.status, 422, "a weak password does not cost the link");
+
+    let entered = house.ask("POST", &link).text(FORM, "password=tram+lemon+quartz").send().await;
+    assert_eq!(led_to(&entered), "/doors");
+    let cookie = entered.header("set-cookie").unwrap();
+    assert!(cookie.contains("; HttpOnly; SameSite=Strict") && cookie.contains("; Path=/;") && !cookie.contains("Secure"), "{cookie}");
+    assert_eq!(house.ask("GET", "/doors").header("Cookie", session(&entered)).send().await.status, 200);
+
+    let again = house.ask("POST", &link).text(FORM, "password=").send().await;
+    assert_eq!((again.status, again.header("set-cookie")), (410, None));
+    let password =
+        house.ask("POST", "/sign-in").text(FORM, "name=grace&password=tram+lemon+quartz&next=/events?kind=door.locked").send().await;
+    assert_eq!(led_to(&password), "/events?kind=door.locked");
+    let away = house.ask("POST", "/sign-in").text(FORM, "name=Grace&password=tram+lemon+quartz&next=//evil.example").send().await;
+    assert_eq!(led_to(&away), "/doors");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_name_and_a_wrong_password_get_the_same_answer() {
+    let house = House::new().await;
+    let link = house.link("Grace").await;
+    house.ask("POST", &link).text(FORM, "password=tram+lemon+quartz").send().await;
+    let answer = |name: &'static str| {
+        let ask = house.ask("POST", "/sign-in").text(FORM, format!("name={name}&password=something+else"));
+        async move { ask.send().await }
+    };
+    let (known, unknown) = (answer("Grace").await, answer("Edsel").await);
+    assert_eq!((known.status, unknown.status), (422, 422));
+    assert_eq!(known.text().replace("Grace", "*"), unknown.text().replace("Edsel", "*"));
+    for _ in 0..7 {
+        answer("Grace").await;
+    }
+    let many = answer("Grace").await;
+    assert_eq!(many.status, 429);
+    assert!(many.text().contains("Too many tries"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_not_taken_where_others_can_read_it() {
+    let far = |house: &House| house.ask("POST", "/sign-in").header("X-Forwarded-For", "192.0.2.7").text(FORM, "name=a&password=b");
+    let strict = far(&House::new().await).send().await;
+    assert_eq!(strict.status, 403);
+    assert!(strict.text().contains("not encrypted") && !strict.text().contains("type=\"password\""));
+    let house = House::with(WebConfig { allow_plain: true, ..WebConfig::default() }).await;
+    assert_eq!(far(&house).send().await.status, 422, "asked, and not right");
+    let proxied = House::with(WebConfig { proxies: vec!["127.0.0.1".parse().unwrap()], ..WebConfig::default() }).await;
+    let link = proxied.link("Grace").await;
+    let sealed = |ask: Ask| ask.header("X-Forwarded-For", "192.0.2.7").header("X-Forwarded-Proto", "https");
+    let entered = sealed(proxied.ask("POST", &link).text(FORM, "password=")).send().await;
+    assert!(entered.header("set-cookie").unwrap().ends_with("; Secure"), "over TLS the cookie stays there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_without_its_token_changes_nothing() {
+    let house = House::new().await;
+    house.session().await;
+    let id = uuid::Uuid::from_u128(1);
+    let forms = [
+        ("/doors/front/actions", format!("action=unlock&id={id}")),
+        ("/doors/front/codes/delete", "code=1".into()),
+        ("/accounts/home/remove", String::new()),
+        ("/accounts/home/settings", "_name=x&access_key=y".into()),
+        ("/settings/people", "name=Mallory".into()),
+        ("/settings/tokens", "name=x&admin=on".into()),
+        ("/settings/sessions", String::new()),
+        ("/sign-out", String::new()),
+    ];
+    for (path, fields) in forms {
+        for csrf in ["", "wrong"] {
+            let ask = house.ask("POST", path).header("Cookie", "doorward=the-session").text(FORM, format!("csrf={csrf}&{fields}"));
+            let answer = ask.send().await;
+            assert_eq!(answer.status, 403, "{path}: {}", answer.text());
+            assert!(answer.text().starts_with("<!doctype html>"), "errors of pages are pages");
+        }
+    }
+    assert_eq!(house.moves().await, Vec::<String>::new());
+    assert_eq!(house.look("/doors").await.status, 200, "the session stands");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_is_sent_twice_asks_the_door_once() {
+    let house = House::new().await;
+    house.session().await;
+    let id = uuid::Uuid::from_u128(2);
+    let fields = format!("action=unlock&id={id}");
+    let first = house.form("/doors/front/actions", &fields).send().await;
+    let to = led_to(&first).to_owned();
+    assert_eq!(to, format!("/doors/front?attempt={id}#attempt"));
+    assert_eq!(led_to(&house.form("/doors/front/actions", &fields).send().await), to);
+    house.until(|house| house.web.house().board().attempt(id).is_some_and(|attempt| attempt.state.is_final())).await;
+    assert_eq!(house.moves().await, ["front unlock"]);
+    let page = house.look(to.trim_end_matches("#attempt")).await;
+    for words in ["Confirmed unlocked (answered by the lock)", "Accepted by Vendor", "Unlock by you", "id=\"attempt\""] {
+        assert!(page.text().contains(words), "{words}");
+    }
+    assert!(!page.text().contains("http-equiv=\"refresh\""), "nothing is waited for any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_without_a_script_looks_again_while_a_door_moves() {
+    let house = House::new().await;
+    house.session().await;
+    let id = uuid::Uuid::from_u128(3);
+    led_to(&house.form("/doors/gate/actions", &format!("action=unlock&id={id}")).send().await);
+    for page in ["/doors", "/doors/gate"] {
+        let text = house.look(page).await;
+        assert!(text.text().contains("<noscript><meta http-equiv=\"refresh\" content=\"2\"></noscript>"), "{page}");
+        assert!(text.text().contains("Unlocking…"), "{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_is_told_to_whoever_asked() {
+    let house = House::new().await;
+    house.session().await;
+    let id = uuid::Uuid::from_u128(4);
+    let fields = format!("action=open&id={id}");
+    let fragment = house.form("/doors/front/actions", &fields).header("X-Live", "doors").send().await;
+    assert_eq!(fragment.status, 200);
+    assert!(fragment.text().trim_start().starts_with("<article") && fragment.text().contains("Refused"));
+    let to = led_to(&house.form("/doors/front/actions", &fields).send().await).to_owned();
+    assert!(house.look(to.trim_end_matches("#attempt")).await.text().contains("This door cannot open."));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_tells_what_changes_and_ends_with_its_session() {
+    let house = Arc::new(House::new().await);
+    house.session().await;
+    let stream = house.ask("GET", "/live?view=door:front&after=0").header("Cookie", "doorward=the-session");
+    let reading = tokio::spawn(stream.send());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let id = uuid::Uuid::from_u128(5);
+    led_to(&house.form("/doors/front/actions", &format!("action=unlock&id={id}")).send().await);
+    house.until(|house| house.web.house().board().attempt(id).is_some_and(|attempt| attempt.state.is_final())).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(led_to(&house.form("/sign-out", "").send().await), "/sign-in?done=signed_out");
+    house.clock.advance(Duration::from_millis(1100));
+    let told = tokio::time::timeout(Duration::from_secs(5), reading).await.expect("the stream ends").unwrap();
+    let text = told.text();
+    assert_eq!(told.header("content-type"), Some("text/event-stream"));
+    for words in ["event: patch", "id=\"door-front\"", "Ada unlocked front – confirmed", "id=\"facts\"", "event: bye"] {
+        assert!(text.contains(words), "{words}");
+    }
+    assert_eq!(led_to(&house.look("/doors").await), "/sign-in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_cannot_become_code() {
+    let house = House::new().await;
+    house.session().await;
+    let name = "%3Cscript%3Ealert(1)%3C/script%3E";
+    let added = house.form("/accounts/new", &format!("_kind=utec&_name={name}&access_key=a&secret_key=s3cret")).send().await;
+    let account = led_to(&added).split('?').next().unwrap().to_owned();
+    for page in ["/accounts", &account, "/events", "/doors"] {
+        let text = house.look(page).await;
+        assert!(!text.text().contains("<script>") && !text.text().contains("s3cret"), "{page}");
+    }
+    assert!(house.look(&account).await.text().contains("&#60;script&#62;alert(1)"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_with_a_mistake_come_back_with_what_was_typed() {
+    let house = House::new().await;
+    house.session().await;
+    let answer = house.form("/accounts/new", "_kind=utec&_name=Shop&access_key=&base_url=https://typed.example").send().await;
+    // The scripted vendor takes an empty key; what it refuses is a key that is not there, which a form cannot leave out.
+    assert_eq!(answer.status, 303);
+    let wrong = house.form("/accounts/new", "_kind=utec&_name=+&access_key=a&base_url=https://typed.example").send().await;
+    assert_eq!(wrong.status, 422);
+    assert!(wrong.text().contains("A name has 1 to 60 characters") && wrong.text().contains("https://typed.example"));
+    assert_eq!(house.form("/accounts/new", "_kind=nothing&_name=x").send().await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_an_account_in_keeps_the_vendors_address_nowhere() {
+    let house = House::new().await;
+    house.session().await;
+    let account = format!("/accounts/{}", house.account);
+    let started = house.form(&format!("{account}/sign-in"), "").send().await;
+    assert!(started.text().contains("href=\"https://oauth.example/authorize?state=1\""));
+    assert!(!house.look(&account).await.text().contains("oauth.example"));
+    let finished = house.form(&format!("{account}/sign-in/finish"), "pasted=https://x.example/?code=1").send().await;
+    assert_eq!(led_to(&finished), format!("{account}?done=account_signed_in"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_shown_once() {
+    let house = House::new().await;
+    house.session().await;
+    let none = house.form("/settings/tokens", "name=HA").send().await;
+    assert_eq!(none.status, 422, "a token that may do nothing is a mistake");
+    let made = house.form("/settings/tokens", "name=HA&doors%3Aread=on&days=30").send().await;
+    let secret = made.text().split("value=\"dw_").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert_eq!(house.ask("GET", "/api/v1/doors").token(&format!("dw_{secret}")).send().await.status, 200);
+    let settings = house.look("/settings").await;
+    assert!(settings.text().contains("doors:read") && !settings.text().contains(&secret));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_password_puts_every_other_browser_out() {
+    let house = House::new().await;
+    house.session().await;
+    let changed = house.form("/settings/password", "new=tram+lemon+quartz").send().await;
+    assert_eq!(led_to(&changed), "/settings?done=password#you");
+    assert_eq!(led_to(&house.look("/doors").await), "/sign-in", "the old session has ended");
+    let mine = session(&changed);
+    let settings = house.ask("GET", "/settings").header("Cookie", &mine).send().await;
+    assert!(settings.text().contains("Password now"), "from now on the old one is asked for");
+    let csrf = settings.text().split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let form = format!("csrf={csrf}&now=wrong&new=another+good+one");
+    let wrong = house.ask("POST", "/settings/password").header("Cookie", &mine).text(FORM, form).send().await;
+    assert_eq!(wrong.status, 422);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_address_is_a_page_and_under_api_a_problem() {
+    let house = House::new().await;
+    let page = house.ask("GET", "/nowhere").send().await;
+    assert_eq!(page.status, 404);
+    assert!(page.text().contains("There is no such page"));
+    house.session().await;
+    assert!(house.look("/doors/nowhere").await.text().contains("aria-label=\"Main\""), "the way back is there");
+    assert_eq!(house.look("/doors/nowhere").await.status, 404);
+    assert_eq!(house.look("/doors/Not%20An%20Id").await.status, 404);
+    house.ask("GET", "/api/v1/nowhere").send().await.problem(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_from_another_site_ends_signed_in() {
+    let house = House::new().await;
+    let hop = house.ask("GET", "/doors/front").header("Sec-Fetch-Site", "cross-site").send().await;
+    assert_eq!(hop.status, 200, "the strict cookie comes along when our own page leads on");
+    assert!(hop.text().contains("content=\"0;url=/doors/front\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn assets_are_kept_under_the_name_of_their_content() {
+    let house = House::new().await;
+    let page = house.ask("GET", "/sign-in").send().await;
+    let style = page
+        .text()
+        .split("href=\"")
+        .find_map(|rest| rest.starts_with("/assets/style.css").then(|| rest.split('"').next()))
+        .flatten()
+        .unwrap();
+    let kept = house.ask("GET", style).send().await;
+    assert_eq!(kept.header("cache-control"), Some("public, max-age=31536000, immutable"));
+    assert_eq!(kept.header("content-type"), Some("text/css; charset=utf-8"));
+    let old = house.ask("GET", "/assets/style.css?v=0").send().await;
+    assert_eq!((old.status, old.header("cache-control")), (200, Some("no-cache")));
+}
