@@ -50,8 +50,24 @@ impl Binary {
 
     pub(crate) fn start_with(data: &Path, environment: &[(&str, &str)]) -> Self {
         let mut command = command(data);
-        command.arg("serve").envs(environment.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the binary starts");
+        command.arg("serve").envs(environment.iter().copied());
+        Self::spawn(command, data.to_owned())
+    }
+
+    /// Starts it with a data folder on a volume of its own, of this many MiB, which only it sees. The folder is then
+    /// reached through its process.
+    pub(crate) fn start_on_small_volume(data: &Path, mebibytes: u32) -> Self {
+        let script = format!("mount -t tmpfs -o size={mebibytes}m tmpfs \"$1\" && exec \"$0\" --data \"$1\" serve");
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", &script, env!("CARGO_BIN_EXE_doorward")]).arg(data);
+        command.env("DOORWARD_HTTP__LISTEN", "127.0.0.1:0").stdin(Stdio::null());
+        let mut binary = Self::spawn(command, data.to_owned());
+        binary.data = PathBuf::from(format!("/proc/{}/root", binary.child.id())).join(data.strip_prefix("/").unwrap());
+        binary
+    }
+
+    fn spawn(mut command: Command, data: PathBuf) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let log = Arc::new(Mutex::new(String::new()));
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (started, is_started) = std::sync::mpsc::channel();
@@ -66,9 +82,14 @@ impl Binary {
                 log.push('\n');
             }
         });
-        let binary = Self { child, data: data.to_owned(), log };
+        let binary = Self { child, data, log };
         assert!(is_started.recv_timeout(PATIENCE).is_ok(), "it did not start: {}", binary.log());
         binary
+    }
+
+    /// Its data folder, as it is seen from here.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
     }
 
     pub(crate) fn log(&self) -> String {

@@ -1,4 +1,5 @@
 //! The real binary: start, stop, exit codes, and `kill -9` at the worst moment.
 
+mod full;
 mod killed;
 mod starting;

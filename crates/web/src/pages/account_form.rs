@@ -116,7 +116,7 @@ fn field_view(field: &Field, filled: &Filled<'_>, mistakes: &[Mistake]) -> Field
         value: if secret { String::new() } else { value },
         required: field.required,
         set: set && secret,
-        error: mistakes.iter().find(|mistake| mistake.key == field.name).map(|mistake| mistake.hint.clone()),
+        error: mistakes.iter().find(|mistake| mistake.key == field.name).map(|mistake| super::texts::EN.sentence(&mistake.hint)),
     }
 }
 

@@ -17,18 +17,11 @@ struct Scene {
 impl Scene {
     /// A cloud, and a house that is signed in to it and stopped again.
     async fn start(rotation: Rotation) -> Self {
-        let config = Config { rotation, ..Config::default() };
-        let (access, secret) = (config.client_id.clone(), config.client_secret.clone());
-        let sim = doorward_sim::utec::start(config).await.unwrap();
+        let sim = doorward_sim::utec::start(Config { rotation, ..Config::default() }).await.unwrap();
         let data = tempdir().unwrap();
         let binary = Binary::start(data.path());
-        let settings = json!({ "base_url": sim.base_url(), "oauth_base_url": sim.base_url(), "access_key": access,
-            "secret_key": secret, "redirect_url": "http://127.0.0.1:9/callback" });
-        let (status, answer) =
-            binary.client().post("/accounts", json!({ "kind": "utec", "name": "U-tec", "settings": settings })).await.unwrap();
-        assert!(status < 300, "{answer}");
+        link(&binary.client(), &sim).await;
         let scene = Self { data, sim };
-        scene.sign_in(&binary.client()).await;
         until("the doors are known", async || binary.client().get("/doors").await["items"].as_array().unwrap().len() == 3).await;
         binary.kill();
         scene
@@ -36,14 +29,6 @@ impl Scene {
 
     fn path(&self) -> &Path {
         self.data.path()
-    }
-
-    async fn sign_in(&self, client: &Client) {
-        let (_, started) = client.post("/accounts/u_tec/steps", json!({ "step": "start", "input": {} })).await.unwrap();
-        let redirected = self.sim.allow(started["output"]["authorize_url"].as_str().unwrap()).unwrap();
-        let step = json!({ "step": "exchange", "input": { "callback_url": redirected } });
-        let (status, answer) = client.post("/accounts/u_tec/steps", step).await.unwrap();
-        assert!(status < 300, "{answer}");
     }
 
     /// Starts a house, lets it refresh its token, and kills it when `when` says so.
@@ -69,14 +54,32 @@ impl Scene {
         assert_eq!(health["needs_sign_in"], state == "needs_sign_in", "health says it too");
         let refused = self.sim.counters().token_refused - before;
         if state == "needs_sign_in" {
-            self.sign_in(&client).await;
+            sign_in(&client, &self.sim).await;
         }
         (state, refused)
     }
 }
 
+/// Adds an account of a simulated cloud, and signs it in.
+pub(super) async fn link(client: &Client, sim: &Sim) {
+    let config = Config::default();
+    let settings = json!({ "base_url": sim.base_url(), "oauth_base_url": sim.base_url(), "access_key": config.client_id,
+        "secret_key": config.client_secret, "redirect_url": "http://127.0.0.1:9/callback" });
+    let (status, answer) = client.post("/accounts", json!({ "kind": "utec", "name": "U-tec", "settings": settings })).await.unwrap();
+    assert!(status < 300, "{answer}");
+    sign_in(client, sim).await;
+}
+
+async fn sign_in(client: &Client, sim: &Sim) {
+    let (_, started) = client.post("/accounts/u_tec/steps", json!({ "step": "start", "input": {} })).await.unwrap();
+    let redirected = sim.allow(started["output"]["authorize_url"].as_str().unwrap()).unwrap();
+    let step = json!({ "step": "exchange", "input": { "callback_url": redirected } });
+    let (status, answer) = client.post("/accounts/u_tec/steps", step).await.unwrap();
+    assert!(status < 300, "{answer}");
+}
+
 /// Waits for something that the other process does. There is nothing to listen to, so it looks every few milliseconds.
-async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+pub(super) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !so().await {
             pause(3).await;
@@ -89,15 +92,10 @@ async fn pause(milliseconds: u64) {
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }
 
-async fn refresh_story(rotation: Rotation) -> (Scene, bool) {
-    let strict = rotation == Rotation::Strict;
-    (Scene::start(rotation).await, strict)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_before_the_vendor_rotated_the_account_is_never_lost() {
     for rotation in [Rotation::Grace, Rotation::Strict] {
-        let (scene, _) = refresh_story(rotation).await;
+        let scene = Scene::start(rotation).await;
         scene.sim.set_faults(Faults { pause_before_rotation_ms: Some(Fault::with(10_000).times(1)), ..Faults::default() });
         let arrived = scene.sim.counters().token;
         scene.killed_while_refreshing(async || until("it asked", async || scene.sim.counters().token > arrived).await).await;
@@ -110,7 +108,7 @@ async fn killed_before_the_vendor_rotated_the_account_is_never_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_between_the_vendors_rotation_and_our_save() {
     for rotation in [Rotation::Grace, Rotation::Strict] {
-        let (scene, strict) = refresh_story(rotation).await;
+        let (scene, strict) = (Scene::start(rotation).await, rotation == Rotation::Strict);
         scene.sim.set_faults(Faults { pause_after_rotation_ms: Some(Fault::with(10_000).times(1)), ..Faults::default() });
         let rotated = scene.sim.counters().token_ok;
         scene.killed_while_refreshing(async || until("it rotated", async || scene.sim.counters().token_ok > rotated).await).await;
@@ -127,7 +125,7 @@ async fn killed_between_the_vendors_rotation_and_our_save() {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment_of_a_refresh() {
     for rotation in [Rotation::Grace, Rotation::Strict] {
-        let (scene, strict) = refresh_story(rotation).await;
+        let (scene, strict) = (Scene::start(rotation).await, rotation == Rotation::Strict);
         for round in 0..ROUNDS {
             let rotated = scene.sim.counters().token_ok;
             // The steps between request and save take a few milliseconds: this walks over them.

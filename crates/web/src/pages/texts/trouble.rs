@@ -11,6 +11,11 @@ impl Texts {
         } else {
             error.to_string()
         };
+        self.sentence(&text)
+    }
+
+    /// A text with a capital at its beginning and a stop at its end.
+    pub(crate) fn sentence(&self, text: &str) -> String {
         let mut chars = text.chars();
         let mut out: String = chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect());
         if !out.ends_with(['.', '!', '?', '…']) {
