@@ -105,7 +105,9 @@ pub trait Fixture: Send + Sync {
 }
 
 /// Pauses in which a vendor on the same machine has surely received what was sent.
-const ARRIVAL: u32 = 50;
+const ARRIVAL: u32 = 250;
+/// Pauses in which its answer has surely come, unless it never comes.
+const ANSWER: u32 = 10;
 /// Pauses after which a thing that should end is called endless.
 const PATIENCE: u32 = 1000;
 /// What passes with each pause once time has to pass.
@@ -387,11 +389,18 @@ async fn still<T>(fixture: &dyn Fixture, work: impl Future<Output = T>) -> Resul
     ended.ok_or_else(|| "it never ended".into())
 }
 
-/// Waits for `work`, and lets time pass once it had time enough without.
+/// Waits for `work`, and lets time pass once its request has arrived and is not answered.
 async fn passing<T>(fixture: &dyn Fixture, bench: &Bench, work: impl Future<Output = T>) -> Result<T, String> {
     let mut work = pin!(work);
-    if let Some(ended) = steps(fixture, work.as_mut(), ARRIVAL, || {}).await {
-        return Ok(ended);
+    let mut left = ARRIVAL;
+    while left > 0 {
+        if let Some(ended) = steps(fixture, work.as_mut(), 1, || {}).await {
+            return Ok(ended);
+        }
+        left -= 1;
+        if fixture.counts().open_requests > 0 {
+            left = left.min(ANSWER);
+        }
     }
     passing_for(fixture, bench, work, PATIENCE).await.ok_or_else(|| "it never ended".into())
 }

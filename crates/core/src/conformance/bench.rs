@@ -7,9 +7,9 @@ use crate::{
 use doorward_wire::Time;
 use std::{
     collections::BTreeMap,
-    future::poll_fn,
+    pin::Pin,
     sync::{Mutex, MutexGuard, PoisonError},
-    task::{Poll, Waker},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -22,7 +22,8 @@ struct Inside {
     broken: bool,
     kept: BTreeMap<String, Secret<Vec<u8>>>,
     reports: Vec<Report>,
-    sleepers: Vec<(Mono, Waker)>,
+    sleepers: Vec<Sleeper>,
+    sleeps: u64,
 }
 
 impl Bench {
@@ -30,23 +31,34 @@ impl Bench {
     pub fn new(utc: Time) -> Self {
         // Any beginning of the monotonic clock is as good as another; nothing is a special case.
         let now = Now { utc, mono: Mono(Duration::from_secs(1000)) };
-        Self(Mutex::new(Inside { now, dice: 1, broken: false, kept: BTreeMap::new(), reports: Vec::new(), sleepers: Vec::new() }))
+        Self(Mutex::new(Inside {
+            now,
+            dice: 1,
+            broken: false,
+            kept: BTreeMap::new(),
+            reports: Vec::new(),
+            sleepers: Vec::new(),
+            sleeps: 0,
+        }))
     }
 
     /// Lets time pass. Whoever sleeps until then wakes.
     pub fn advance(&self, span: Duration) {
-        let due = {
+        let due: Vec<Sleeper> = {
             let mut inside = lock(&self.0);
             inside.now = inside.now.plus(span);
             let mono = inside.now.mono;
-            let (due, rest) = inside.sleepers.drain(..).partition(|(until, _)| *until <= mono);
-            inside.sleepers = rest;
-            due
+            inside.sleepers.extract_if(.., |sleeper| sleeper.until <= mono).collect()
         };
-        let due: Vec<(Mono, Waker)> = due;
-        for (_, waker) in due {
-            waker.wake();
+        for sleeper in due {
+            sleeper.waker.wake();
         }
+    }
+
+    /// When the next sleeper wakes; `None` while nobody sleeps. A test that lets time pass for somebody who sleeps
+    /// looks here first whether he does.
+    pub fn next_wake(&self) -> Option<Mono> {
+        lock(&self.0).sleepers.iter().map(|sleeper| sleeper.until).min()
     }
 
     /// Sets the wall clock, as people and time servers do.
@@ -81,17 +93,9 @@ impl Ctx for Bench {
     }
 
     fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
-        let until = self.now().mono.plus(span);
-        Box::pin(poll_fn(move |cx| {
-            let mut inside = lock(&self.0);
-            if inside.now.mono >= until {
-                return Poll::Ready(());
-            }
-            if !inside.sleepers.iter().any(|(at, waker)| *at == until && waker.will_wake(cx.waker())) {
-                inside.sleepers.push((until, cx.waker().clone()));
-            }
-            Poll::Pending
-        }))
+        let mut inside = lock(&self.0);
+        inside.sleeps += 1;
+        Box::pin(Sleep { bench: self, id: inside.sleeps, until: inside.now.mono.plus(span) })
     }
 
     fn fill(&self, bytes: &mut [u8]) {
@@ -121,6 +125,39 @@ impl Ctx for Bench {
 
     fn report(&self, report: Report) {
         lock(&self.0).reports.push(report);
+    }
+}
+
+struct Sleeper {
+    id: u64,
+    until: Mono,
+    waker: Waker,
+}
+
+/// A sleep. One that is given up is forgotten.
+struct Sleep<'a> {
+    bench: &'a Bench,
+    id: u64,
+    until: Mono,
+}
+
+impl Future for Sleep<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inside = lock(&self.bench.0);
+        if inside.now.mono >= self.until {
+            return Poll::Ready(());
+        }
+        inside.sleepers.retain(|sleeper| sleeper.id != self.id);
+        inside.sleepers.push(Sleeper { id: self.id, until: self.until, waker: cx.waker().clone() });
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep<'_> {
+    fn drop(&mut self) {
+        lock(&self.bench.0).sleepers.retain(|sleeper| sleeper.id != self.id);
     }
 }
 

@@ -73,7 +73,7 @@ async fn list(State(web): State<Web>, visitor: Visitor, Query(said): Query<Said>
     html(&DoorsPage {
         shell: Shell::new(&scene, scene.t.doors, Section::Doors)
             .live("doors")
-            .refreshes(doors.iter().any(door_card::is_moving))
+            .refreshes(doors.iter().any(door_card::is_moving), "/doors")
             .done(said.done.as_deref()),
         t: scene.t,
         summary: summary(&scene, &doors),
@@ -127,9 +127,10 @@ async fn show(
     let door = web.house().board().door(&id).ok_or(ApiError::NotFound("door with this id"))?;
     let scene = Scene::load(&web, &visitor).await;
     let events = web.house().store().events(&EventQuery { door: Some(id.clone()), limit: 4 * RECENT, ..EventQuery::default() }).await?;
+    let again = attempt.map_or_else(|| format!("/doors/{id}"), |attempt| format!("/doors/{id}?attempt={attempt}"));
     let moving = door_card::is_moving(&door) || shown.as_ref().is_some_and(|attempt| !attempt.state.is_final());
     Ok(html(&DoorPage {
-        shell: Shell::new(&scene, &door.name, Section::Doors).live(format!("door:{id}")).refreshes(moving).done(done.as_deref()),
+        shell: Shell::new(&scene, &door.name, Section::Doors).live(format!("door:{id}")).refreshes(moving, again).done(done.as_deref()),
         t: scene.t,
         card: DoorCard::new(&scene, &door, true, shown.as_ref()),
         facts: Facts::new(&scene, &door),

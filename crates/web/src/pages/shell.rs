@@ -37,7 +37,7 @@ pub(crate) struct Shell {
     pub(crate) banners: String,
     pub(crate) flash: Option<Flash>,
     pub(crate) live: Option<String>,
-    pub(crate) refreshes: bool,
+    pub(crate) refreshes: Option<String>,
 }
 
 /// A place in the navigation.
@@ -78,7 +78,7 @@ impl Shell {
             banners: scene.banners(),
             flash: None,
             live: None,
-            refreshes: false,
+            refreshes: None,
         }
     }
 
@@ -93,7 +93,7 @@ impl Shell {
             banners: String::new(),
             flash: None,
             live: None,
-            refreshes: false,
+            refreshes: None,
         }
     }
 
@@ -103,9 +103,10 @@ impl Shell {
         self
     }
 
-    /// The same page, coming back by itself where there is no script.
-    pub(crate) const fn refreshes(mut self, refreshes: bool) -> Self {
-        self.refreshes = refreshes;
+    /// The same page, loaded again by itself where there is no script. The address is named without a fragment: going
+    /// from `#attempt` to `#attempt` loads nothing.
+    pub(crate) fn refreshes(mut self, refreshes: bool, address: impl Into<String>) -> Self {
+        self.refreshes = refreshes.then(|| address.into());
         self
     }
 

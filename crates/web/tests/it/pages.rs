@@ -189,7 +189,7 @@ async fn a_page_without_a_script_looks_again_while_a_door_moves() {
     led_to(&house.form("/doors/gate/actions", &format!("action=unlock&id={id}")).send().await);
     for page in ["/doors", "/doors/gate"] {
         let text = house.look(page).await;
-        assert!(text.text().contains("<noscript><meta http-equiv=\"refresh\" content=\"2\"></noscript>"), "{page}");
+        assert!(text.text().contains("<noscript><meta http-equiv=\"refresh\" content=\"2;url=/doors"), "{page}");
         assert!(text.text().contains("Unlocking…"), "{page}");
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::{
     house::{BACK, FRONT, House, breathe, door, fine, vectors},
-    recorder::{Reply, reply},
+    recorder::{Reply, held, reply},
 };
 use doorward_core::driver::{Action, Ctx, Family, How, Target};
 use doorward_wire::{attempt::Reason, door::DoorState};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Notify;
 
 /// The body with its message id, which must be a UUID of version 4, replaced by the word of the vectors.
 fn plain(mut body: Value) -> Value {
@@ -120,9 +121,7 @@ async fn an_unlock_whose_outcome_nobody_knows_is_not_sent_again() {
 async fn an_answer_that_never_comes_ends_after_twenty_seconds() {
     let house = House::signed_in(|_, _| Reply::Silence).await;
     let mut unlock = Box::pin(house.unlock());
-    while house.cloud.requests().is_empty() {
-        tokio::select! { biased; _ = &mut unlock => panic!("too early"), () = breathe() => {} }
-    }
+    house.asked(1, &mut unlock).await;
     house.bench.advance(Duration::from_secs(19));
     tokio::select! { biased; _ = &mut unlock => panic!("too early"), () = breathe() => {} }
     house.bench.advance(Duration::from_secs(1));
@@ -181,10 +180,7 @@ async fn a_lock_command_waits_as_long_as_it_is_asked_to_and_comes_again() {
     )
     .await;
     let mut lock = Box::pin(house.lock());
-    while house.cloud.requests().is_empty() {
-        tokio::select! { biased; _ = &mut lock => panic!("too early"), () = breathe() => {} }
-    }
-    breathe().await;
+    house.sleeps(Duration::from_secs(3), Duration::from_secs(3), &mut lock).await;
     house.bench.advance(Duration::from_millis(2900));
     tokio::select! { biased; _ = &mut lock => panic!("too early"), () = breathe() => {} }
     assert_eq!(house.cloud.requests().len(), 1);
@@ -197,10 +193,7 @@ async fn a_lock_command_waits_as_long_as_it_is_asked_to_and_comes_again() {
 async fn a_lock_command_that_may_have_arrived_is_not_called_stale() {
     let house = House::signed_in(|_, _| reply(503, &json!({}))).await;
     let mut lock = Box::pin(house.lock());
-    while house.cloud.requests().is_empty() {
-        tokio::select! { biased; _ = &mut lock => panic!("too early"), () = breathe() => {} }
-    }
-    breathe().await;
+    house.sleeps(Duration::ZERO, Duration::from_secs(1), &mut lock).await;
     house.bench.advance(Duration::from_secs(11));
     let fault = lock.await.unwrap_err();
     assert_eq!((fault.family, fault.reason), (Family::Timeout, Some(Reason::OutcomeUnknown)), "{fault}");
@@ -219,34 +212,36 @@ async fn a_query_comes_again_after_an_outage_and_stops_in_time() {
     let house = House::signed_in(|_, _| reply(503, &json!({}))).await;
     let begun = house.bench.now().mono;
     let mut look = Box::pin(house.driver.act(&*house.bench, &Target::Account, Action::Discover));
+    // Waits before repeats are short, the limit of a request is not.
+    let short = Duration::from_secs(10);
     let fault = loop {
-        tokio::select! {
-            biased;
-            outcome = &mut look => break outcome.unwrap_err(),
-            () = breathe() => house.bench.advance(Duration::from_millis(500)),
+        tokio::select! { biased; outcome = &mut look => break outcome.unwrap_err(), () = breathe() => {} }
+        let now = house.bench.now().mono;
+        if let Some(wake) = house.bench.next_wake().filter(|wake| wake.since(now) <= short) {
+            house.bench.advance(wake.since(now));
         }
     };
     assert_eq!((fault.family, fault.status), (Family::Offline, Some(503)));
     let requests = house.cloud.requests().len();
-    assert!((3..=5).contains(&requests), "{requests}");
+    assert_eq!(requests, 5, "four repeats");
     assert!(house.bench.now().mono.since(begun) < Duration::from_secs(31));
 }
 
 #[tokio::test]
 async fn a_command_that_became_stale_during_the_renewal_is_not_sent_again() {
-    let house = House::signed_in(|_, body| {
+    let gate = Arc::new(Notify::new());
+    let closed = Arc::clone(&gate);
+    let house = House::signed_in(move |_, body| {
         if body.get("form").is_none() {
             return reply(401, &json!({}));
         }
-        std::thread::sleep(Duration::from_millis(200));
-        reply(200, &vectors()["oauth_answers"]["standard"])
+        held(&closed, reply(200, &vectors()["oauth_answers"]["standard"]))
     })
     .await;
     let mut unlock = Box::pin(house.unlock());
-    while house.cloud.renewals() == 0 {
-        tokio::select! { biased; _ = &mut unlock => panic!("too early"), () = breathe() => {} }
-    }
+    house.asked(2, &mut unlock).await;
     house.bench.advance(Duration::from_secs(11));
+    gate.notify_one();
     let fault = unlock.await.unwrap_err();
     assert_eq!((fault.family, fault.reason), (Family::Refused, Some(Reason::StaleCommand)));
     assert_eq!(house.cloud.bodies().len(), 1);

@@ -95,6 +95,24 @@ impl House {
         self.act(&door(FRONT), Action::Lock(self.once())).await
     }
 
+    /// Waits until `work` sleeps for some of the time from `least` to `most`; it must not end before.
+    pub(crate) async fn sleeps(&self, least: Duration, most: Duration, work: &mut (impl Future + Unpin)) {
+        loop {
+            tokio::select! { biased; _ = &mut *work => panic!("it ended too early"), () = breathe() => {} }
+            let now = self.bench.now().mono;
+            if self.bench.next_wake().is_some_and(|wake| (now.plus(least)..=now.plus(most)).contains(&wake)) {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the cloud was asked so many times; `work` must not end before.
+    pub(crate) async fn asked(&self, times: usize, work: &mut (impl Future + Unpin)) {
+        while self.cloud.requests().len() < times {
+            tokio::select! { biased; _ = &mut *work => panic!("it ended too early"), () = breathe() => {} }
+        }
+    }
+
     /// What was reported, by a word each.
     pub(crate) fn words(&self) -> Vec<String> {
         self.bench.reports().iter().map(word).collect()

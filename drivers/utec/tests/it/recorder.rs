@@ -8,6 +8,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Notify,
     task::JoinHandle,
 };
 
@@ -41,6 +42,13 @@ pub(crate) enum Reply {
     Half(u16),
     HangUp,
     Silence,
+    /// Not before somebody says so.
+    Held(Arc<Notify>, Box<Reply>),
+}
+
+/// An answer that waits to be let go.
+pub(crate) fn held(gate: &Arc<Notify>, answer: Reply) -> Reply {
+    Reply::Held(Arc::clone(gate), Box::new(answer))
 }
 
 pub(crate) fn reply(status: u16, body: &Value) -> Reply {
@@ -105,13 +113,18 @@ async fn converse(mut stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, answers
         seen.push(request);
         seen.len() - 1
     };
-    let (status, headers, body, announced) = match answers(number, &body) {
+    let mut answer = answers(number, &body);
+    while let Reply::Held(gate, then) = answer {
+        gate.notified().await;
+        answer = *then;
+    }
+    let (status, headers, body, announced) = match answer {
         Reply::Answer(status, headers, body) => {
             let length = body.len();
             (status, headers, body, length)
         }
         Reply::Half(status) => (status, String::new(), b"{\"payload\":".to_vec(), 500),
-        Reply::HangUp => return,
+        Reply::HangUp | Reply::Held(..) => return,
         Reply::Silence => return std::future::pending().await,
     };
     let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {announced}\r\nconnection: close\r\n{headers}\r\n");

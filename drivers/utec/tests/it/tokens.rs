@@ -2,11 +2,12 @@
 
 use crate::{
     house::{FRONT, House, breathe, door, fine, vectors},
-    recorder::{Reply, reply},
+    recorder::{Reply, held, reply},
 };
 use doorward_core::driver::{Action, Ctx, Family, Report, Target};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Notify;
 
 fn renew() -> Action {
     Action::Renew("oauth".into())
@@ -168,59 +169,61 @@ async fn a_token_that_is_not_on_disk_is_not_used_and_not_lost() {
 #[tokio::test]
 async fn whoever_waits_for_a_renewal_shares_its_end_good_or_bad() {
     for good in [true, false] {
-        let house = Arc::new(
-            House::signed_in(move |_, body| {
-                if body.get("form").is_none() {
-                    return fine(0, body);
-                }
-                // Late enough that all of them wait.
-                std::thread::sleep(Duration::from_millis(100));
-                if good { reply(200, &vectors()["oauth_answers"]["standard"]) } else { reply(503, &json!({})) }
+        let gate = Arc::new(Notify::new());
+        let closed = Arc::clone(&gate);
+        let house = House::signed_in(move |_, body| {
+            if body.get("form").is_none() {
+                return fine(0, body);
+            }
+            held(&closed, if good { reply(200, &vectors()["oauth_answers"]["standard"]) } else { reply(503, &json!({})) })
+        })
+        .await;
+        let house = Arc::new(house);
+        let renewals: Vec<_> = (0..5)
+            .map(|_| {
+                let house = Arc::clone(&house);
+                tokio::spawn(async move { house.act(&Target::Account, renew()).await })
             })
-            .await,
-        );
-        let renewals = (0..5).map(|_| {
-            let house = Arc::clone(&house);
-            tokio::spawn(async move { house.act(&Target::Account, renew()).await })
-        });
-        for renewal in renewals.collect::<Vec<_>>() {
+            .collect();
+        while house.cloud.renewals() == 0 {
+            breathe().await;
+        }
+        gate.notify_one();
+        for renewal in renewals {
             assert_eq!(renewal.await.unwrap().is_ok(), good);
         }
         assert_eq!(house.cloud.renewals(), 1);
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+#[tokio::test]
 async fn a_401_that_comes_after_the_renewal_is_no_reason_for_another() {
-    let house = House::signed_in(|number, body| {
+    let gate = Arc::new(Notify::new());
+    let closed = Arc::clone(&gate);
+    let house = House::signed_in(move |number, body| {
         let slow = body["payload"]["devices"][0]["id"] == "slow";
         match (body.get("form").is_some(), number < 2) {
             (true, _) => reply(200, &vectors()["oauth_answers"]["standard"]),
-            (false, true) => {
-                if slow {
-                    // Late enough that the other one has renewed and is done.
-                    std::thread::sleep(Duration::from_millis(300));
-                }
-                reply(401, &json!({}))
-            }
+            (false, true) if slow => held(&closed, reply(401, &json!({}))),
+            (false, true) => reply(401, &json!({})),
             (false, false) => fine(0, body),
         }
     })
     .await;
     let slow = door("slow");
-    let (first, second) = tokio::join!(house.act(&slow, Action::Unlock(house.once())), house.unlock());
-    first.unwrap();
-    second.unwrap();
+    let mut late = Box::pin(house.act(&slow, Action::Unlock(house.once())));
+    house.asked(1, &mut late).await;
+    house.unlock().await.unwrap();
+    gate.notify_one();
+    late.await.unwrap();
     assert_eq!((house.cloud.renewals(), house.cloud.bodies().len()), (1, 4));
 }
 
 #[tokio::test]
 async fn a_door_does_not_wait_for_a_renewal_while_its_token_lives() {
     let house = House::signed_in(|_, body| if body.get("form").is_some() { Reply::Silence } else { fine(0, body) }).await;
-    let mut renewal = Box::pin(house.driver.act(&*house.bench, &Target::Account, renew()));
-    while house.cloud.renewals() == 0 {
-        tokio::select! { biased; _ = &mut renewal => panic!("too early"), () = breathe() => {} }
-    }
+    let mut renewal = Box::pin(house.act(&Target::Account, renew()));
+    house.asked(1, &mut renewal).await;
     house.unlock().await.unwrap();
 }
 
@@ -236,12 +239,13 @@ async fn a_life_that_the_vendor_leaves_out_is_an_hour() {
 
 #[tokio::test]
 async fn a_watch_that_is_stopped_in_a_renewal_brings_it_to_its_end() {
-    let house = House::signed_in(|_, body| {
+    let gate = Arc::new(Notify::new());
+    let closed = Arc::clone(&gate);
+    let house = House::signed_in(move |_, body| {
         if body.get("form").is_none() {
             return fine(0, body);
         }
-        std::thread::sleep(Duration::from_millis(200));
-        reply(200, &vectors()["oauth_answers"]["standard"])
+        held(&closed, reply(200, &vectors()["oauth_answers"]["standard"]))
     })
     .await;
     house.bench.advance(Duration::from_hours(167));
@@ -252,6 +256,8 @@ async fn a_watch_that_is_stopped_in_a_renewal_brings_it_to_its_end() {
             breathe().await;
         }
         stop.send(()).unwrap();
+        breathe().await;
+        gate.notify_one();
     });
     assert_eq!(kept(&house)["access_token"], "AT2");
 }
