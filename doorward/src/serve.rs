@@ -52,6 +52,7 @@ pub(crate) struct Running {
     pub(crate) http: Option<SocketAddr>,
     pub(crate) public_url: Option<String>,
     data: Data,
+    web: Web,
     stopper: Stopper,
     listeners: JoinSet<()>,
     stop: watch::Sender<bool>,
@@ -92,7 +93,7 @@ pub(crate) async fn start(folder: std::path::PathBuf, mut sources: Sources, debu
     let (stop, listeners) = serve(&web, http, public, admin);
     started(&handle).await;
     tokio::spawn(housekeeping(handle.clone(), config.store.keep_events, stop.subscribe()));
-    Ok(Running { handle, http: address, public_url: config.http.public_url, data, stopper, listeners, stop })
+    Ok(Running { handle, http: address, public_url: config.http.public_url, data, web, stopper, listeners, stop })
 }
 
 /// Reads the configuration again, now with what was set on the settings page.
@@ -237,6 +238,7 @@ impl Running {
     /// Stops listening, lets what is under way end, writes what is to be written.
     pub(crate) async fn stop(mut self) {
         tracing::info!("stopping");
+        self.web.stop();
         let _ = self.stop.send(true);
         let farewell = async { while self.listeners.join_next().await.is_some() {} };
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {

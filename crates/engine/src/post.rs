@@ -37,14 +37,13 @@ impl Post {
         let at = self.clock.now().mono;
         // A task of its own, so that a panic in a driver is an answer and not the end of the program.
         let task = tokio::spawn(async move { driver_act(driver, ctx, target, action).await });
-        let abort = task.abort_handle();
         tokio::select! {
             result = task => result.unwrap_or_else(|error| {
                 tracing::error!(%account, %error, "the driver panicked");
                 Err(Fault::timeout("doorward made a mistake while it talked to the lock. Look at the door.", "the driver panicked"))
             }),
             () = self.clock.sleep_until(at.plus(PATIENCE)) => {
-                abort.abort();
+                // It is left to its end: a renewal that is cut off after the vendor rotated its token loses the account.
                 Err(Fault::timeout("The lock did not answer. Look at the door.", "the driver did not come back within a minute"))
             }
         }

@@ -74,11 +74,25 @@ const ROWS_AT_ONCE: usize = 16;
 
 type Sql = Cow<'static, str>;
 
+/// Begins a transaction that will write on SQLite's one writing connection.
+///
+/// When the disk is full SQLite itself rolls back, and sqlx goes on counting a transaction that is no more: such a
+/// connection begins nothing again, so it is closed and the next one is taken.
+async fn begin(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+    match writer.begin_with("BEGIN IMMEDIATE").await {
+        Err(sqlx::Error::InvalidSavePointStatement) => {
+            writer.acquire().await?.close().await?;
+            writer.begin_with("BEGIN IMMEDIATE").await
+        }
+        begun => begun,
+    }
+}
+
 impl Db {
     /// Begins a transaction that will write. On SQLite it has the write lock from here on.
     pub(crate) async fn write(&self) -> Result<Tx, StoreError> {
         Ok(match self {
-            Self::Lite(lite) => Tx::Lite(lite.writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Lite(lite) => Tx::Lite(begin(&lite.writer).await?),
             Self::Pg(pool) => Tx::Pg(pool.begin().await?),
         })
     }

@@ -58,7 +58,7 @@ impl Store {
         Ok(lost)
     }
 
-    /// The epoch with which this instance owns an account; 0 for one that it does not own, which no attempt to be claimed has.
+    /// The epoch with which this instance owns an account; `None` for one that it does not own, and so may not claim at.
     pub(crate) fn epoch(&self, account: &AccountId) -> Option<i64> {
         self.inner.epochs.read().unwrap_or_else(PoisonError::into_inner).get(account).copied()
     }

@@ -48,13 +48,24 @@ struct Inner {
     logbook: Logbook,
     sign_in: SignIn,
     trust_ended: AtomicBool,
+    stopping: AtomicBool,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
 }
 
 impl Web {
     /// Puts the parts together.
     pub fn new(house: Handle, config: WebConfig, logbook: Logbook, metrics: metrics_exporter_prometheus::PrometheusHandle) -> Self {
-        Self { inner: Arc::new(Inner { house, config, logbook, sign_in: SignIn::new(), trust_ended: AtomicBool::new(false), metrics }) }
+        Self {
+            inner: Arc::new(Inner {
+                house,
+                config,
+                logbook,
+                sign_in: SignIn::new(),
+                trust_ended: AtomicBool::new(false),
+                stopping: AtomicBool::new(false),
+                metrics,
+            }),
+        }
     }
 
     /// The house.
@@ -96,6 +107,15 @@ impl Web {
         if !self.inner.trust_ended.swap(true, Ordering::Relaxed) && !self.inner.config.trusted.is_empty() {
             tracing::warn!("a forwarding header came from a trusted address that is not in http.proxies: trust ends until restart");
         }
+    }
+
+    /// Ends streams within a second: they would keep a program from stopping for as long as somebody looks.
+    pub fn stop(&self) {
+        self.inner.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.inner.stopping.load(Ordering::Relaxed)
     }
 
     /// Whether trust has ended.

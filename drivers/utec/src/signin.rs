@@ -97,8 +97,8 @@ impl Utec {
     /// Turns the code that the browser brought back into tokens.
     pub(crate) async fn exchange(&self, ctx: &dyn Ctx, input: &Secret<String>) -> Result<Done, Fault> {
         let input: Exchange = parse(input)?;
-        let pasted =
-            input.callback_url.or(input.code).ok_or_else(|| bad("Paste the code, or the whole address at which the browser ended."))?;
+        let given = [input.callback_url, input.code].into_iter().flatten().find(|text| !text.reveal().trim().is_empty());
+        let pasted = given.ok_or_else(|| bad("Paste the code, or the whole address at which the browser ended."))?;
         let callback = callback(pasted.reveal())?;
         let pending = self.pending(ctx).await?;
         if let Some(state) = &callback.state

@@ -103,25 +103,3 @@ async fn a_nearly_full_disk_keeps_room_for_intents_and_outcomes() {
     assert_eq!(store.space().dropped, 2);
     assert!(store.audit_verify().await.unwrap().ok);
 }
-
-/// Prints how long one durable intent takes: `cargo nextest run -p doorward-store --run-ignored all --no-capture commit`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement, not a test"]
-#[expect(clippy::disallowed_methods, reason = "it measures")]
-async fn commit_of_an_intent() {
-    let house = House::sqlite();
-    let store = house.furnished().await;
-    let mut spans = Vec::new();
-    for _ in 0..300 {
-        let record = [intent(&attempt(uuid()), true)];
-        let start = std::time::Instant::now();
-        store.write(&record, at(1)).await.unwrap();
-        spans.push(start.elapsed());
-    }
-    spans.sort();
-    println!("intent with claim and event: median {:?}, 95 % {:?}, worst {:?}", spans[150], spans[285], spans[299]);
-    let records: Vec<_> = (0..100).map(|_| intent(&attempt(uuid()), true)).collect();
-    let start = std::time::Instant::now();
-    store.write(&records, at(1)).await.unwrap();
-    println!("100 intents in one commit: {:?}", start.elapsed());
-}

@@ -90,7 +90,7 @@ impl Reader {
                     behind = page.len() == PAGE as usize;
                     for event in page {
                         self.cursor = event.id;
-                        if !self.still().await {
+                        if self.web.is_stopping() || !self.still().await {
                             return;
                         }
                         if let Some(message) = self.message(&event) {

@@ -107,6 +107,9 @@ async fn live(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
                     Err(RecvError::Closed) => return,
                 },
                 () = clock.sleep_until(look_at) => {
+                    if web.is_stopping() {
+                        return;
+                    }
                     if !visitor.stands(&web).await {
                         yield Ok(Part::Reload.message());
                         return;

@@ -4,7 +4,7 @@ use crate::{
     house::{FRONT, House, breathe, fine, vectors},
     recorder::{Reply, reply},
 };
-use doorward_core::driver::Report;
+use doorward_core::driver::{Ctx, Report};
 use serde_json::{Value, json};
 use std::{
     sync::{
