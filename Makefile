@@ -26,7 +26,7 @@ check: ## formatting, lints, documentation, licences, generated files
 	cargo fmt --all --check
 	shellcheck .ci/run packaging/check $$(grep -lE '^#!.*bash' scripts/*)
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps --document-private-items --locked
 	cargo fetch --locked
 	cargo deny --locked --offline check --hide-inclusion-graph licenses bans sources
 	scripts/contracts --check

@@ -36,7 +36,7 @@ pub(crate) struct Global {
 pub(crate) enum Verb {
     /// Run
     Serve {
-        /// The configuration file; <data>/doorward.toml when absent
+        /// The configuration file; doorward.toml in the data folder when absent
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
@@ -190,6 +190,26 @@ pub(crate) enum Door {
     },
     /// Ask the door for its state
     Refresh(Act),
+    /// Change how a door is set up
+    Set {
+        /// Id or unique name
+        door: String,
+        /// A new name
+        #[arg(long)]
+        name: Option<String>,
+        /// The id of its site
+        #[arg(long)]
+        site: Option<String>,
+        /// Lock again so many minutes after it was seen unlocked, or “off”; without --auto-lock-at that one is off
+        #[arg(long, value_name = "MINUTES")]
+        auto_lock_after: Option<String>,
+        /// Lock every day at this time of its site, such as 22:00, or “off”; without --auto-lock-after that one is off
+        #[arg(long, value_name = "TIME")]
+        auto_lock_at: Option<String>,
+        /// Opens by the admin socket even when nothing can be written down: a way out
+        #[arg(long)]
+        fail_open: Option<bool>,
+    },
     /// Remove a door that is gone; its events stay
     Remove {
         /// Id or unique name
@@ -380,7 +400,7 @@ pub(crate) enum Token {
     Create {
         /// What it is for
         name: String,
-        /// What it may do: doors:read, doors:act, doors:act:<door>, events:read, accounts, people, devices, config, metrics, admin
+        /// What it may do: doors:read, doors:act, doors:act:DOOR, events:read, accounts, people, devices, config, metrics, admin
         #[arg(long, required = true)]
         scope: Vec<String>,
         /// When it ends (RFC 3339)

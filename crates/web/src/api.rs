@@ -24,6 +24,7 @@ mod system;
 mod tokens;
 
 pub(crate) use accounts::{renew, stored, take_step, view};
+pub(crate) use doors::{AutoLockBody, DoorBody, checked as checked_door};
 pub use openapi::openapi_json;
 
 use crate::{ApiError, Web};

@@ -1,7 +1,7 @@
 //! Pages: rendered here, useful without JavaScript, live with it.
 //!
 //! * [`scene`] is what every page knows: the visitor, names, time zones. [`shell`] is what every page looks like.
-//! * One file for each subject: [`doors`], [`codes`], [`accounts`], [`events`], [`settings`], [`logs`], [`entry`].
+//! * One file for each subject: [`doors`], [`door_form`], [`codes`], [`accounts`], [`events`], [`settings`], [`logs`], [`entry`].
 //! * [`live`] sends the same fragments again when something changes; `assets/live.js` puts them in their place.
 //! * [`texts`] holds every word.
 //!
@@ -19,6 +19,7 @@ mod accounts;
 pub(crate) mod assets;
 mod codes;
 mod door_card;
+mod door_form;
 mod doors;
 mod entry;
 mod event_list;
@@ -44,6 +45,7 @@ pub fn router(web: &Web) -> Router<Web> {
     Router::new()
         .merge(doors::router())
         .merge(codes::router())
+        .merge(door_form::router())
         .merge(accounts::router())
         .merge(events::router())
         .merge(settings::router())

@@ -191,3 +191,15 @@ pub struct Attempt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished: Option<Time>,
 }
+
+impl Attempt {
+    /// Adds what was seen. Of the same thing seen again and again the first and the last time are kept, so that an
+    /// attempt stays short however often its door is looked at.
+    pub fn add(&mut self, evidence: Evidence) {
+        let same = |seen: &Evidence| (seen.kind, seen.state) == (evidence.kind, evidence.state);
+        match self.evidence.as_mut_slice() {
+            [.., before, last] if same(before) && same(last) => *last = evidence,
+            _ => self.evidence.push(evidence),
+        }
+    }
+}

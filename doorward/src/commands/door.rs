@@ -34,6 +34,23 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
         Verb::Refresh(act) => one(client, json, "refresh", &act).await,
         Verb::Lock { door: Some(door), wait, .. } => one(client, json, "lock", &Act { door, wait, not_after: None }).await,
         Verb::Lock { door: None, wait, .. } => lock_all(client, json, wait).await,
+        Verb::Set { door, name, site, auto_lock_after, auto_lock_at, fail_open } => {
+            let door = find(client, &door).await?;
+            let mut body = json!({});
+            for (key, value) in
+                [("name", name.map(Value::from)), ("site", site.map(Value::from)), ("fail_open", fail_open.map(Value::from))]
+            {
+                if let Some(value) = value {
+                    body[key] = value;
+                }
+            }
+            if let Some(auto_lock) = auto_lock(auto_lock_after.as_deref(), auto_lock_at.as_deref())? {
+                body["auto_lock"] = auto_lock;
+            }
+            let changed: Door = client.send(Method::PATCH, &format!("/doors/{}", door.id), Some(body)).await?;
+            show(&changed, json);
+            Ok(Exit::Done)
+        }
         Verb::Remove { door } => {
             let door = find(client, &door).await?;
             client.send::<Value>(Method::DELETE, &format!("/doors/{}", door.id), None).await?;
@@ -42,6 +59,22 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
         }
         Verb::Code(verb) => code(client, json, verb).await,
     }
+}
+
+/// What is asked of `auto_lock`: both parts together, since they are set together.
+fn auto_lock(after: Option<&str>, at: Option<&str>) -> Result<Option<Value>, Failure> {
+    if after.is_none() && at.is_none() {
+        return Ok(None);
+    }
+    let mut wish = json!({});
+    if let Some(minutes) = after.filter(|after| *after != "off") {
+        let minutes: u32 = minutes.parse().map_err(|_| Failure::usage("--auto-lock-after takes a number of minutes, or off"))?;
+        wish["after"] = json!(minutes);
+    }
+    if let Some(at) = at.filter(|at| *at != "off") {
+        wish["at"] = json!(at);
+    }
+    Ok(Some(wish))
 }
 
 /// A door by its id or unique name.

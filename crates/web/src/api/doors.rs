@@ -57,35 +57,35 @@ async fn show(caller: Caller, State(web): State<Web>, At(id): At<DoorId>) -> Api
 /// What changes at a door; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct DoorBody {
+pub(crate) struct DoorBody {
     /// The name that people give it, 1 to 80 characters.
     #[serde(default)]
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     /// The site that it belongs to.
     #[serde(default)]
-    site: Option<String>,
+    pub(crate) site: Option<String>,
     /// How long a door without evidence is waited for, in milliseconds.
     #[serde(default)]
-    confirm_within: Option<u64>,
+    pub(crate) confirm_within: Option<u64>,
     /// When it locks itself again; `{}` for never.
     #[serde(default)]
-    auto_lock: Option<AutoLockBody>,
+    pub(crate) auto_lock: Option<AutoLockBody>,
     /// Opens even when the audit cannot be written: a way out.
     #[serde(default)]
-    fail_open: Option<bool>,
+    pub(crate) fail_open: Option<bool>,
 }
 
 /// When a door locks itself again.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct AutoLockBody {
+pub(crate) struct AutoLockBody {
     /// Minutes after it was seen unlocked.
     #[serde(default)]
-    after: Option<u32>,
+    pub(crate) after: Option<u32>,
     /// A time of day in the site's time zone, `22:00`.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    at: Option<jiff::civil::Time>,
+    pub(crate) at: Option<jiff::civil::Time>,
 }
 
 /// Changes how a door is set up.
@@ -100,7 +100,8 @@ async fn edit(caller: Caller, State(web): State<Web>, At(id): At<DoorId>, Json(b
     Ok(Json(shown))
 }
 
-async fn checked(web: &Web, door: &Door, body: DoorBody) -> ApiResult<DoorEdit> {
+/// Holds wishes for a door against what is possible.
+pub(crate) async fn checked(web: &Web, door: &Door, body: DoorBody) -> ApiResult<DoorEdit> {
     let name = body.name.as_deref().map(checked_name).transpose()?;
     if let Some(site) = &body.site
         && web.house().store().sites().await?.iter().all(|known| known.id != *site)

@@ -2,7 +2,7 @@
 //!
 //! Its clients send no credentials. Whoever is in a network of `http.trusted` is let in to the routes that take a
 //! [`Guest`], with rights at the doors of the one account that this API speaks for. Credentials count first: wrong ones
-//! are refused although the network is trusted. Everything else takes a [`Caller`](crate::caller::Caller).
+//! are refused although the network is trusted. Everything else takes a [`Caller`].
 
 use super::error::Refusal;
 use crate::{

@@ -268,7 +268,7 @@ impl Doors {
         cell.answered = Some(now.mono);
         match result {
             Ok(done) => {
-                attempt.view.evidence.push(Evidence { kind: EvidenceKind::Accepted, state: None, at: now.utc });
+                attempt.view.add(Evidence { kind: EvidenceKind::Accepted, state: None, at: now.utc });
                 attempt.phase = Phase::Verifying { answered: now.mono, last: None };
                 if let Some(raw) = done.raw {
                     cell.raw = Some(raw);

@@ -118,7 +118,7 @@ impl Doors {
         if let Phase::Verifying { last, .. } = &mut attempt.phase {
             if agreement != Agreement::Neither {
                 *last = Some(agreement);
-                attempt.view.evidence.push(evidence);
+                attempt.view.add(evidence);
             }
             if agreement == Agreement::Agrees {
                 self.end(newest, AttemptState::Confirmed, None, now, outbox);
@@ -129,12 +129,12 @@ impl Doors {
         let Some((_, ended)) = correctable else { return };
         match (ended, agreement, how) {
             (AttemptState::Confirmed, Agreement::Opposite(seen), How::Pushed | How::Contact) if !auto_lock_due => {
-                attempt.view.evidence.push(evidence);
+                attempt.view.add(evidence);
                 let detail = format!("The door was seen to do it, and {seen} again right afterwards.");
                 self.end(newest, AttemptState::Contradicted, Some((Reason::Contradicted, detail)), now, outbox);
             }
             (AttemptState::Unconfirmed, Agreement::Agrees, How::Answer) => {
-                attempt.view.evidence.push(evidence);
+                attempt.view.add(evidence);
                 self.end(newest, AttemptState::Confirmed, None, now, outbox);
             }
             _ => {}
