@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_reported_at_once_with_its_path() {
+    fn rule_8_every_mistake_is_reported_at_once_with_its_path() {
         let wrong = r#"
             typo = 1
             [http]
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_beats_the_file() {
+    fn rule_8_the_environment_beats_the_file() {
         let config = read("[http]\nlisten = '127.0.0.1:1'", &[("DOORWARD_HTTP__LISTEN", "127.0.0.1:2")]).unwrap();
         assert_eq!(config.http.listen, Some(([127, 0, 0, 1], 2).into()));
         let (_, value, origin) = config.shown.iter().find(|(path, ..)| path == "http.listen").unwrap();

@@ -40,7 +40,10 @@ pub(crate) async fn run(global: &Global, config: Option<&Path>) -> Outcome {
     // Before anything says that it runs: a supervisor may stop it right away.
     let stop = told_to_stop()?;
     let house = start(folder, sources, global.debug).await?;
-    house.announce().await?;
+    if let Err(failure) = house.announce().await {
+        // It runs; that the database went away meanwhile is no reason to stop.
+        tracing::error!("the first sign-in link could not be made: {}", failure.lines.join(" "));
+    }
     stop.await;
     house.stop().await;
     Ok(Exit::Done)

@@ -25,7 +25,7 @@ use doorward_wire::{
 };
 use serde_json::json;
 use std::{net::IpAddr, sync::Arc, time::Duration};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// A cheap, cloneable way into the house.
 #[derive(Clone)]
@@ -65,6 +65,11 @@ impl Handle {
     /// Everything that is told from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Notice>> {
         self.fan.subscribe()
+    }
+
+    /// How many driver calls have not come back yet.
+    pub fn under_way(&self) -> watch::Receiver<usize> {
+        self.post.under_way.subscribe()
     }
 
     /// The drivers that this program has.
@@ -145,7 +150,8 @@ impl Handle {
         };
         let data = match &what {
             Credential::List => None,
-            Credential::Add(wish) => Some(json!({ "change": "add", "name": wish.name })),
+            // The name is a person's, and what is chained cannot be erased.
+            Credential::Add(_) => Some(json!({ "change": "add" })),
             Credential::Update { id, .. } => Some(json!({ "change": "update", "code": id })),
             Credential::Delete { id } => Some(json!({ "change": "delete", "code": id })),
         };

@@ -7,7 +7,7 @@ use doorward_core::{
 };
 use doorward_wire::account::AccountId;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// A driver that has not come back by then is given up: what it did is unknown.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -17,6 +17,8 @@ pub(crate) struct Post {
     pub(crate) drivers: Arc<Drivers>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) inputs: mpsc::UnboundedSender<Message>,
+    /// Driver calls that have not come back.
+    pub(crate) under_way: watch::Sender<usize>,
 }
 
 impl Post {
@@ -36,7 +38,12 @@ impl Post {
         };
         let at = self.clock.now().mono;
         // A task of its own, so that a panic in a driver is an answer and not the end of the program.
-        let task = tokio::spawn(async move { driver_act(driver, ctx, target, action).await });
+        let under_way = UnderWay::new(&self.under_way);
+        let task = tokio::spawn(async move {
+            let result = driver_act(driver, ctx, target, action).await;
+            drop(under_way);
+            result
+        });
         tokio::select! {
             result = task => result.unwrap_or_else(|error| {
                 tracing::error!(%account, %error, "the driver panicked");
@@ -47,6 +54,22 @@ impl Post {
                 Err(Fault::timeout("The lock did not answer. Look at the door.", "the driver did not come back within a minute"))
             }
         }
+    }
+}
+
+/// Counts a driver call for as long as it runs, however it ends.
+struct UnderWay(watch::Sender<usize>);
+
+impl UnderWay {
+    fn new(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 

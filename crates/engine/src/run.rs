@@ -22,7 +22,7 @@ use doorward_wire::{
 };
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
@@ -67,6 +67,7 @@ pub enum StartError {
 /// Stops the house. Dropping it stops nothing.
 pub struct Stopper {
     drivers: Arc<Drivers>,
+    under_way: watch::Sender<usize>,
     jobs: mpsc::UnboundedSender<Job>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
@@ -81,7 +82,8 @@ impl House {
         let (jobs, written) = mpsc::unbounded_channel();
         let fan = Fan::new();
         let drivers = Arc::new(Drivers::new(drivers, store.clone(), Arc::clone(&clock), inputs.clone()));
-        let post = Post { drivers: Arc::clone(&drivers), clock: Arc::clone(&clock), inputs: inputs.clone() };
+        let under_way = watch::Sender::new(0);
+        let post = Post { drivers: Arc::clone(&drivers), clock: Arc::clone(&clock), inputs: inputs.clone(), under_way: under_way.clone() };
 
         let instance = clock.uuid();
         let boot = boot(&store, instance, &clock, &drivers).await?;
@@ -101,7 +103,7 @@ impl House {
         room.drain();
         let (stop, told) = oneshot::channel();
         let running = tokio::spawn(room.run(messages, told));
-        let stopper = Stopper { drivers: Arc::clone(&drivers), jobs: jobs.clone(), stop, running, scribe };
+        let stopper = Stopper { drivers: Arc::clone(&drivers), under_way, jobs: jobs.clone(), stop, running, scribe };
         let handle = Handle { board: Arc::clone(&fan.board), clock, drivers, fan, inputs, jobs, post, store, instance };
         Ok((handle, stopper))
     }
@@ -128,6 +130,9 @@ impl Stopper {
     /// Stops watching, lets what is on its way come to its end, writes what is to be written.
     pub async fn stop(self) {
         self.drivers.stop_all().await;
+        // A sign-in or a renewal that a person asked for is let to its end too: its token may just have been rotated.
+        let mut under_way = self.under_way.subscribe();
+        let _ = tokio::time::timeout(LAST_CALL, under_way.wait_for(|count| *count == 0)).await;
         let _ = self.stop.send(());
         let _ = self.running.await;
         let _ = self.jobs.send(Job::End);

@@ -193,6 +193,11 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// Whether the other one asks the same of the same door.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.door == other.door && self.action == other.action
+    }
+
     /// Adds what was seen. Of the same thing seen again and again the first and the last time are kept, so that an
     /// attempt stays short however often its door is looked at.
     pub fn add(&mut self, evidence: Evidence) {

@@ -157,8 +157,13 @@ impl TestHouse {
         self.clock.advance(span);
     }
 
-    /// Waits until nothing is said for a moment.
+    /// Waits until driver calls came back and nothing is said for a moment.
     pub(crate) async fn settle(&self) {
+        let mut under_way = self.handle.under_way();
+        // A step of the clock wakes the loop, which calls the driver: give both a moment to begin.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        // A call that waits for the clock of the house comes back only when that is pushed again.
+        let _ = tokio::time::timeout(Duration::from_secs(2), under_way.wait_for(|count| *count == 0)).await;
         let mut notices = self.handle.subscribe();
         while tokio::time::timeout(Duration::from_millis(25), notices.recv()).await.is_ok() {}
     }

@@ -275,6 +275,22 @@ fn rule_1_only_the_claim_may_act() {
 }
 
 #[test]
+fn rule_10_a_command_that_another_copy_wrote_is_claimed_before_it_is_sent() {
+    for (ours, sent) in [(true, 1), (false, 0)] {
+        let mut house = House::new();
+        let id = house.command(1, ActionWord::Unlock);
+        let Some(Output::Record { ticket, record: Record::Intent { attempt, .. } }) = house.out.pop_front() else { panic!("no intent") };
+        let what = WrittenAs::Known(Box::new(attempt));
+        house.put(Input::Stored { ticket, result: Ok(Written { events: Vec::new(), what }) });
+        assert_eq!(house.openings(), 0, "not before it is claimed");
+        house.store = if ours { StoreMood::Writes } else { StoreMood::NotOurs };
+        house.write();
+        assert_eq!(house.openings(), sent);
+        assert_eq!(house.last(id).state, AttemptState::Pending);
+    }
+}
+
+#[test]
 fn rule_1_a_late_command_opens_nothing() {
     let mut house = House::new();
     let past = house.now.utc.minus(SECOND);

@@ -62,7 +62,7 @@ async fn unlock(base: &str, setting: Option<(&str, String)>) -> Result<(), Fault
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_gets_nothing() {
+async fn rule_6_a_certificate_that_nobody_vouches_for_gets_nothing() {
     let cloud = cloud().await;
     for setting in [None, Some(("pin_sha256", "00".repeat(32)))] {
         let fault = unlock(&cloud.base, setting).await.unwrap_err();
@@ -71,7 +71,7 @@ async fn a_certificate_that_nobody_vouches_for_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_pin_of_the_certificate_or_of_its_key_is_enough() {
+async fn rule_6_a_pin_of_the_certificate_or_of_its_key_is_enough() {
     let cloud = cloud().await;
     for der in [&cloud.der, &cloud.key] {
         let pin = Sha256::digest(der);
@@ -84,7 +84,7 @@ async fn a_pin_of_the_certificate_or_of_its_key_is_enough() {
 }
 
 #[tokio::test]
-async fn an_authority_of_the_account_is_trusted_besides_the_public_ones() {
+async fn rule_6_an_authority_of_the_account_is_trusted_besides_the_public_ones() {
     let cloud = cloud().await;
     let file = std::env::temp_dir().join(format!("doorward-utec-ca-{}.pem", std::process::id()));
     std::fs::write(&file, &cloud.pem).unwrap();

@@ -148,8 +148,16 @@ impl Doors {
     pub(in crate::keeper) fn intent_stored(&mut self, id: AttemptId, stored: Stored, now: Now, outbox: &mut Outbox) {
         let Some(attempt) = self.attempts.get_mut(&id) else { return };
         match stored {
+            // Another copy of doorward wrote this very command and may not own the account: whoever claims it acts.
+            Ok(WrittenAs::Known(known)) if !known.state.is_final() && attempt.view.same_as(&known) => {
+                attempt.view = *known;
+                attempt.phase = Phase::Waiting;
+                let door = attempt.view.door.clone();
+                outbox.reply(id, At::Accepted, Ok(attempt.view.clone()));
+                self.next(&door, now, outbox);
+            }
             Ok(WrittenAs::Known(known)) => {
-                let same = known.door == attempt.view.door && known.action == attempt.view.action;
+                let same = attempt.view.same_as(&known);
                 let door = attempt.view.door.clone();
                 let answer = if same { Ok(*known) } else { Err(CommandError::Conflict) };
                 self.attempts.remove(&id);
