@@ -12,15 +12,13 @@ mod simulate;
 use crate::{
     cli::{Audit, Cli, Config as ConfigVerb, Global, Verb},
     client::Client,
-    config::{self, Config},
-    data,
+    config::{Config, read_config},
     drivers::TABLE,
-    failure::{Exit, Failure, Outcome, mistakes},
+    failure::{Exit, Outcome},
     output, serve,
 };
 use clap::CommandFactory;
 use serde_json::Value;
-use std::path::Path;
 
 pub(crate) async fn run(cli: Cli) -> Outcome {
     let Cli { global, verb } = cli;
@@ -108,11 +106,4 @@ fn show_config(global: &Global, verb: ConfigVerb) -> Outcome {
         ConfigVerb::Openapi => output::line(doorward_web::api::openapi_json().trim_end()),
     }
     Ok(Exit::Done)
-}
-
-/// Reads file and environment, or fails with every mistake.
-pub(crate) fn read_config(global: &Global, file: Option<&Path>) -> Result<Config, Failure> {
-    let folder = data::folder(global.data.as_deref());
-    let sources = config::sources(file, &folder.join("doorward.toml")).map_err(|error| Failure::usage(format!("{error:#}")))?;
-    Config::read(&sources, TABLE).map_err(|found| mistakes(&found, &sources.file_name))
 }

@@ -19,6 +19,12 @@ pub(crate) use keys::{Keys, Sources};
 pub(crate) use log::LogFormat;
 pub(crate) use sites::SiteConfig;
 
+use crate::{
+    cli::Global,
+    data,
+    drivers::TABLE,
+    failure::{Failure, mistakes},
+};
 use anyhow::Context;
 use doorward_core::driver::{Entry, Mistake};
 use std::{collections::BTreeMap, net::SocketAddr, path::Path};
@@ -108,6 +114,13 @@ pub(crate) fn sources(file: Option<&Path>, fallback: &Path) -> anyhow::Result<So
     }
     sources.environment.extend(std::env::vars().filter(|(name, _)| name.starts_with("DOORWARD_")));
     Ok(sources)
+}
+
+/// Reads file and environment, or fails with every mistake.
+pub(crate) fn read_config(global: &Global, file: Option<&Path>) -> Result<Config, Failure> {
+    let folder = data::folder(global.data.as_deref());
+    let sources = sources(file, &folder.join("doorward.toml")).map_err(|error| Failure::usage(format!("{error:#}")))?;
+    Config::read(&sources, TABLE).map_err(|found| mistakes(&found, &sources.file_name))
 }
 
 /// `NAME=value` lines; `#` comments; quotes around a value are taken off.

@@ -2,7 +2,7 @@
 
 use crate::{
     cli::Global,
-    commands::read_config,
+    config::read_config,
     data::{self, Data},
     drivers::TABLE,
     failure::{Exit, Failure, Outcome},

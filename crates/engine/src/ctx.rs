@@ -1,6 +1,6 @@
 //! What a driver may use of the house.
 
-use crate::{clock::Clock, run::Message};
+use crate::{clock::Clock, message::Message};
 use doorward_core::{
     Now, Secret,
     driver::{BoxFuture, Ctx, KeepError, Report},

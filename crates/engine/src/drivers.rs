@@ -1,6 +1,6 @@
 //! The drivers that run: one for each account, with its watch.
 
-use crate::{clock::Clock, ctx::AccountCtx, run::Message};
+use crate::{clock::Clock, ctx::AccountCtx, message::Message};
 use doorward_core::{
     driver::{About, Driver, Entry, Mistake, Settings},
     setup::AccountSetup,

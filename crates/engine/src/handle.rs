@@ -5,8 +5,8 @@ use crate::{
     clock::Clock,
     drivers::{Drivers, SetUpError},
     fan::Fan,
+    message::Message,
     post::Post,
-    run::Message,
     scribe::Job,
 };
 use doorward_core::{

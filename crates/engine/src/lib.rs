@@ -15,6 +15,7 @@ mod ctx;
 mod drivers;
 mod fan;
 mod handle;
+mod message;
 mod post;
 mod run;
 mod scribe;

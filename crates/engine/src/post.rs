@@ -1,6 +1,6 @@
 //! Carries actions to drivers and brings back what came of them, always.
 
-use crate::{clock::Clock, ctx::AccountCtx, drivers::Drivers, run::Message};
+use crate::{clock::Clock, ctx::AccountCtx, drivers::Drivers, message::Message};
 use doorward_core::{
     driver::{Action, Done, Driver, Fault, Target},
     keeper::{ActId, Input},

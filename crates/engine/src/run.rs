@@ -5,6 +5,7 @@ use crate::{
     clock::Clock,
     drivers::Drivers,
     fan::Fan,
+    message::{Caller, Message},
     post::Post,
     scribe::{self, Job},
 };
@@ -17,10 +18,9 @@ use doorward_core::{
 use doorward_store::{Store, StoreError};
 use doorward_wire::{
     account::AccountId,
-    attempt::{Attempt, AttemptId, Reason},
-    event::Event,
+    attempt::{Attempt, AttemptId},
 };
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -32,19 +32,6 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 const LAST_CALL: Duration = Duration::from_secs(5);
 /// Inputs handled before outputs are carried out, so that their records share a commit.
 const BATCH: usize = 128;
-
-/// What goes to the loop.
-#[derive(Debug)]
-pub(crate) enum Message {
-    /// For the keeper.
-    Input(Input),
-    /// Tell me how far this command is.
-    Wait(AttemptId, At, Caller),
-    /// Events that were written beside the keeper.
-    Told(Vec<Event>),
-    /// A caller without credentials was refused.
-    Refused(Reason, Option<IpAddr>),
-}
 
 /// Everything that the house is made of.
 pub struct House {
@@ -64,7 +51,7 @@ pub enum StartError {
     Store(#[from] StoreError),
 }
 
-/// Stops the house. Dropping it stops nothing.
+/// Stops the house. Dropping it does so too, but nobody then waits for what is under way.
 pub struct Stopper {
     drivers: Arc<Drivers>,
     under_way: watch::Sender<usize>,
@@ -139,9 +126,6 @@ impl Stopper {
         let _ = self.scribe.await;
     }
 }
-
-/// Somebody who waits for an answer.
-type Caller = oneshot::Sender<Result<Attempt, CommandError>>;
 
 struct Loop {
     keeper: Keeper,

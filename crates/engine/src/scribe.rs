@@ -1,6 +1,6 @@
 //! Writes records. What is ready in one turn shares one commit, so a slow disk slows a batch, not each door in turn.
 
-use crate::{clock::Clock, run::Message};
+use crate::{clock::Clock, message::Message};
 use doorward_core::{
     keeper::{Input, StoreFailed, Ticket},
     record::{NewEvent, Record, Written},

@@ -1,9 +1,10 @@
 //! `doorward backup` and `doorward restore`
 
-use super::{ask, read_config};
+use super::ask;
 use crate::{
     cli::Global,
     client::Client,
+    config::read_config,
     data::{self, Data},
     failure::{Exit, Failure, Outcome},
     output,

@@ -3,6 +3,7 @@
 use crate::{
     cli::Global,
     client::Client,
+    config::read_config,
     data,
     failure::{Exit, Failure, Outcome},
     output,
@@ -63,7 +64,7 @@ pub(crate) async fn run(global: &Global, live: bool) -> Outcome {
 /// What can be seen without a running doorward.
 fn offline(global: &Global) -> Vec<Check> {
     let folder = data::folder(global.data.as_deref());
-    let config = match super::read_config(global, None) {
+    let config = match read_config(global, None) {
         Ok(_) => Check { name: "configuration".into(), ok: true, detail: "right".into(), hint: String::new() },
         Err(failure) => {
             Check { name: "configuration".into(), ok: false, detail: failure.lines[0].clone(), hint: failure.lines[1..].join("; ") }

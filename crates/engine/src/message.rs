@@ -1,0 +1,25 @@
+//! What goes to the run loop.
+
+use doorward_core::keeper::{At, CommandError, Input};
+use doorward_wire::{
+    attempt::{Attempt, AttemptId, Reason},
+    event::Event,
+};
+use std::net::IpAddr;
+use tokio::sync::oneshot;
+
+/// Somebody who waits for an answer.
+pub(crate) type Caller = oneshot::Sender<Result<Attempt, CommandError>>;
+
+/// What goes to the loop.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// For the keeper.
+    Input(Input),
+    /// Tell me how far this command is.
+    Wait(AttemptId, At, Caller),
+    /// Events that were written beside the keeper.
+    Told(Vec<Event>),
+    /// A caller without credentials was refused.
+    Refused(Reason, Option<IpAddr>),
+}
