@@ -35,27 +35,42 @@ struct Figure {
     ratio: f64,
 }
 
+/// Takes every figure, or those whose names are given; writes the page when its path is given and nothing is left out.
 fn main() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let (pages, names): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).filter(|word| word != "--bench").partition(|word| Path::new(word).extension().is_some());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let figures = runtime.block_on(async {
-        vec![
-            told(start().await),
-            told(idle_memory().await),
-            told(command().await),
-            told(lease_memory().await),
-            told(lease_cpu().await),
-            told(size()),
-        ]
-    });
+    let figures = runtime.block_on(figures(&|name| names.is_empty() || names.iter().any(|wanted| wanted == name)));
     let mut table = String::from("| figure | measured | limit | measured ÷ limit |\n|---|---|---|---|\n");
     for Figure { what, measured, limit, ratio } in &figures {
         let _ = writeln!(table, "| {what} | {measured} | {limit} | {ratio:.2} |");
     }
     println!("{table}");
-    if let Some(path) = std::env::args().nth(1).filter(|path| Path::new(path).extension().is_some_and(|end| end == "md")) {
+    if let (true, Some(path)) = (names.is_empty(), pages.first()) {
         std::fs::write(path, page(&table)).unwrap();
     }
+}
+
+async fn figures(wanted: &dyn Fn(&str) -> bool) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    if wanted("start") {
+        figures.push(told(start().await));
+    }
+    if wanted("memory") {
+        figures.push(told(idle_memory().await));
+    }
+    if wanted("command") {
+        figures.push(told(command().await));
+    }
+    if wanted("leases") {
+        figures.push(told(lease_memory().await));
+        figures.push(told(lease_cpu().await));
+    }
+    if wanted("size") {
+        figures.push(told(size()));
+    }
+    figures
 }
 
 /// Says that a figure is taken: the next one may take its time.
@@ -279,7 +294,14 @@ impl Driver for Instantly {
         let not_after = Some(ctx.now().utc.plus(Duration::from_hours(24 * 7)));
         for number in 0..self.leases {
             let margin = Some(Duration::from_mins(5));
-            ctx.report(Report::Lease(Lease { id: format!("lease {number}"), kind: "oauth_token", not_after, margin, fresh: false }));
+            ctx.report(Report::Lease(Lease {
+                id: format!("lease {number}"),
+                kind: "oauth_token",
+                not_after,
+                margin,
+                made: None,
+                fresh: false,
+            }));
         }
         let capabilities = vec![Capability::Lock, Capability::Unlock];
         ctx.report(Report::Found(vec![Found {

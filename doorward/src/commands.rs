@@ -12,7 +12,7 @@ mod simulate;
 use crate::{
     cli::{Audit, Cli, Config as ConfigVerb, Global, Verb},
     client::Client,
-    config::{Config, read_config},
+    config::{Config, read_all, read_config},
     drivers::TABLE,
     failure::{Exit, Outcome},
     output, serve,
@@ -35,7 +35,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
             events::run(&Client::new(&global)?, global.json, &wish).await
         }
         Verb::Audit(Audit::Verify) => verify(&global).await,
-        Verb::Config(verb) => show_config(&global, verb),
+        Verb::Config(verb) => show_config(&global, verb).await,
         Verb::Import { path } => crate::import::run(&global, &path).await,
         Verb::Backup { file, passphrase_file } => backup::backup(&global, &file, passphrase_file.as_deref()).await,
         Verb::Restore { file, passphrase_file } => backup::restore(&global, &file, passphrase_file.as_deref()).await,
@@ -83,7 +83,7 @@ async fn verify(global: &Global) -> Outcome {
     Ok(if ok { Exit::Done } else { Exit::Failed })
 }
 
-fn show_config(global: &Global, verb: ConfigVerb) -> Outcome {
+async fn show_config(global: &Global, verb: ConfigVerb) -> Outcome {
     match verb {
         ConfigVerb::Check { config } => {
             let read = read_config(global, config.as_deref())?;
@@ -91,7 +91,7 @@ fn show_config(global: &Global, verb: ConfigVerb) -> Outcome {
             output::line(&format!("The configuration is right: {accounts} accounts, {doors} doors, {} sites.", read.sites.len()));
         }
         ConfigVerb::Show { config } => {
-            let read = read_config(global, config.as_deref())?;
+            let read = read_all(global, config.as_deref()).await?;
             if global.json {
                 let all: Vec<Value> =
                     read.shown.iter().map(|(key, value, from)| serde_json::json!({ "key": key, "value": value, "from": from })).collect();

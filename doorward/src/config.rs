@@ -24,6 +24,7 @@ use crate::{
     data,
     drivers::TABLE,
     failure::{Failure, mistakes},
+    output,
 };
 use anyhow::Context;
 use doorward_core::driver::{Entry, Mistake};
@@ -118,9 +119,33 @@ pub(crate) fn sources(file: Option<&Path>, fallback: &Path) -> anyhow::Result<So
 
 /// Reads file and environment, or fails with every mistake.
 pub(crate) fn read_config(global: &Global, file: Option<&Path>) -> Result<Config, Failure> {
-    let folder = data::folder(global.data.as_deref());
-    let sources = sources(file, &folder.join("doorward.toml")).map_err(|error| Failure::usage(format!("{error:#}")))?;
+    let sources = sources_of(global, file)?;
     Config::read(&sources, TABLE).map_err(|found| mistakes(&found, &sources.file_name))
+}
+
+/// Reads file, environment and database: what the next start will use.
+pub(crate) async fn read_all(global: &Global, file: Option<&Path>) -> Result<Config, Failure> {
+    let mut sources = sources_of(global, file)?;
+    let first = Config::read(&sources, TABLE).map_err(|found| mistakes(&found, &sources.file_name))?;
+    let url = data::store_url(&data::folder(global.data.as_deref()), &first.store.url);
+    match doorward_store::settings_at(&url).await {
+        Ok(settings) => with_settings(&mut sources, settings),
+        Err(error) => {
+            output::warn(&format!("The database could not be asked for its settings: {error}"));
+            Ok(first)
+        }
+    }
+}
+
+/// Reads the configuration again, now with what the database sets.
+pub(crate) fn with_settings(sources: &mut Sources, settings: BTreeMap<String, serde_json::Value>) -> Result<Config, Failure> {
+    sources.database = settings.into_iter().filter_map(|(key, value)| Some((key, value.as_str()?.to_owned()))).collect();
+    Config::read(sources, TABLE).map_err(|found| mistakes(&found, &sources.file_name))
+}
+
+fn sources_of(global: &Global, file: Option<&Path>) -> Result<Sources, Failure> {
+    let folder = data::folder(global.data.as_deref());
+    sources(file, &folder.join("doorward.toml")).map_err(|error| Failure::usage(format!("{error:#}")))
 }
 
 /// `NAME=value` lines; `#` comments; quotes around a value are taken off.

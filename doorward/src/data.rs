@@ -68,11 +68,15 @@ impl Data {
         self.path.join("master.key")
     }
 
-    /// `sqlite:` addresses are relative to the data folder.
     pub(crate) fn store_url(&self, url: &str) -> String {
-        match url.strip_prefix("sqlite:") {
-            Some(file) if !Path::new(file).is_absolute() => format!("sqlite:{}", self.path.join(file).display()),
-            _ => url.to_owned(),
-        }
+        store_url(&self.path, url)
+    }
+}
+
+/// `sqlite:` addresses are relative to the data folder.
+pub(crate) fn store_url(folder: &Path, url: &str) -> String {
+    match url.strip_prefix("sqlite:") {
+        Some(file) if !Path::new(file).is_absolute() => format!("sqlite:{}", folder.join(file).display()),
+        _ => url.to_owned(),
     }
 }

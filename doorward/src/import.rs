@@ -9,11 +9,11 @@ use crate::{
     output,
 };
 use anyhow::Context;
-use doorward_core::driver::{Action, Entry, Target};
+use doorward_core::driver::{Action, Entry, Settings, Target};
 use doorward_engine::{AccountCtx, Clock, SystemClock};
 use doorward_store::{OpenOptions, Store, StoredAccount};
 use doorward_wire::account::AccountId;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{path::Path, sync::Arc};
 
 /// A file larger than this is none of the originals'.
@@ -34,6 +34,15 @@ pub(crate) async fn run(global: &Global, path: &Path) -> Outcome {
     let options = OpenOptions::new(data.store_url(&config.store.url), data.key()?, clock.now().utc);
     let store = Store::open(&options).await.map_err(|error| Failure::failed(error.to_string()))?;
     let utec = TABLE.iter().find(|entry| entry.kind == "utec").context("the U-tec driver is missing")?;
+    if let Some(there) = known(&store, utec, &import.settings).await? {
+        store.close().await;
+        output::line(&format!(
+            "The account of {} is there already, as {there}. Nothing was changed: its tokens may be older than doorward's.",
+            file.display()
+        ));
+        output::line(&format!("To take it over anew, remove that one first: doorward account remove {there}"));
+        return Ok(Exit::Done);
+    }
     let account = add(&store, &clock, utec, import.settings).await?;
     let signed_in = match import.tokens {
         Some(tokens) => {
@@ -62,7 +71,21 @@ pub(crate) async fn run(global: &Global, path: &Path) -> Outcome {
     Ok(Exit::Done)
 }
 
-async fn add(store: &Store, clock: &Arc<dyn Clock>, utec: &Entry, settings: doorward_core::driver::Settings) -> Result<AccountId, Failure> {
+/// An account with the same keys at the same cloud is the same account.
+async fn known(store: &Store, utec: &Entry, settings: &Settings) -> Result<Option<AccountId>, Failure> {
+    let about = (utec.about)();
+    let same = |known: &StoredAccount| {
+        ["access_key", "base_url"].iter().all(|name| {
+            let default = about.fields.iter().find(|field| field.name == *name).map_or("", |field| field.default);
+            let value = |settings: &Settings| settings.values.get(*name).and_then(Value::as_str).unwrap_or(default).to_owned();
+            value(&known.settings) == value(settings)
+        })
+    };
+    let accounts = store.accounts().await.map_err(failed)?;
+    Ok(accounts.into_iter().find(|known| known.kind == utec.kind && same(known)).map(|known| known.id))
+}
+
+async fn add(store: &Store, clock: &Arc<dyn Clock>, utec: &Entry, settings: Settings) -> Result<AccountId, Failure> {
     (utec.build)(&settings).map_err(|mistakes| {
         mistakes.iter().fold(Failure::usage("the file cannot be used:"), |failure, mistake| failure.and(mistake.to_string()))
     })?;

@@ -102,8 +102,7 @@ pub(crate) async fn start(folder: std::path::PathBuf, mut sources: Sources, debu
 /// Reads the configuration again, now with what was set on the settings page.
 async fn with_database(store: &Store, sources: &mut Sources, reload: Option<&Reload>, debug: bool) -> Result<Config, Failure> {
     let settings = store.settings().await.map_err(|error| Failure::failed(error.to_string()))?;
-    sources.database = settings.into_iter().filter_map(|(key, value)| Some((key, value.as_str()?.to_owned()))).collect();
-    let config = Config::read(sources, TABLE).map_err(|found| mistakes(&found, &sources.file_name))?;
+    let config = config::with_settings(sources, settings)?;
     if let Some(reload) = reload {
         let _ = reload.reload(logging::filter(&config.log.level, debug));
     }
@@ -129,6 +128,7 @@ fn web_config(config: &Config, data: &Data, problems: Vec<String>) -> WebConfig 
         allow_plain: config.http.allow_plain,
         utec_account: config.http.utec_account.clone(),
         data: data.path.clone(),
+        sites: managed::sites(config),
         settings: config.shown.clone(),
         problems,
     }

@@ -327,8 +327,17 @@ pub enum Report {
     Up,
     /// The vendor cannot be reached or does not answer as it should; its doors are unknown from now on.
     Down(Fault),
-    /// The vendor sent a push.
-    PushArrived,
+    /// How the vendor's pushes stand: told at the start, when they are registered, and when one comes.
+    Push(Push),
+}
+
+/// How a vendor's pushes stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Push {
+    /// The vendor was given an address and a secret for them.
+    pub registered: bool,
+    /// When the last one came.
+    pub last: Option<Time>,
 }
 
 /// A door that the vendor lists.
@@ -357,6 +366,8 @@ pub struct Lease {
     pub not_after: Option<Time>,
     /// How long before its end it is renewed; `None` when that is switched off.
     pub margin: Option<Duration>,
+    /// When it was made or last renewed; `None` when nobody knows, as for one of another program.
+    pub made: Option<Time>,
     /// Whether it was just made or renewed, as against read back at start-up.
     pub fresh: bool,
 }

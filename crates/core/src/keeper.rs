@@ -25,7 +25,7 @@ mod rules;
 
 use crate::{
     Mono, Now,
-    driver::{Action, Done, Fault, Report, Target},
+    driver::{Action, Done, Fault, Push, Report, Target},
     policy::Rights,
     record::{NewEvent, Record, Written, WrittenAs},
     setup::{AccountSetup, DoorSetup, OpenIntent},
@@ -220,8 +220,8 @@ pub struct Standing {
     pub detail: Option<String>,
     /// What is renewed ahead of time.
     pub leases: Vec<LeaseView>,
-    /// When the vendor last sent a push.
-    pub last_push: Option<Time>,
+    /// How the vendor's pushes stand.
+    pub push: Push,
 }
 
 /// The state machine.
@@ -336,7 +336,7 @@ impl Keeper {
             Report::Lease(lease) => self.leases.lease(account, lease, now, &mut self.outbox),
             Report::SignedIn => self.leases.signed_in(account, now, &mut self.outbox),
             Report::Up => self.leases.up(account, &mut self.outbox),
-            Report::PushArrived => self.leases.push_arrived(account, now, &mut self.outbox),
+            Report::Push(push) => self.leases.push(account, push, &mut self.outbox),
         }
     }
 

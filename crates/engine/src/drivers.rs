@@ -28,6 +28,12 @@ pub enum SetUpError {
     /// There is no such door.
     #[error("there is no door with this id")]
     UnknownDoor,
+    /// There is no such site.
+    #[error("there is no site with this id")]
+    UnknownSite,
+    /// Doors are at the site.
+    #[error("{0} of its doors are still there: move them to another site first")]
+    SiteInUse(usize),
     /// Something is wrong with the settings.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Mistakes(Vec<Mistake>),

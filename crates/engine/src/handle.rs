@@ -234,14 +234,50 @@ impl Handle {
         Ok(())
     }
 
-    /// Adds or changes a site; its doors take over its time zone.
-    pub async fn put_site(&self, site: &Site, actor: &Actor) -> Result<(), SetUpError> {
-        self.store.put_site(site).await?;
-        let event = NewEvent::new(self.now().utc, EventKind::SettingsChanged).actor(actor).data(json!({ "site": site }));
-        self.record(vec![event]).await?;
+    /// Adds a site. The identifier is made from its name.
+    pub async fn add_site(&self, name: &str, time_zone: &str, actor: &Actor) -> Result<Site, SetUpError> {
+        let known = self.store.sites().await?;
+        let wish = DoorId::from_name(name, "site");
+        let id = std::iter::once(wish.clone())
+            .chain((2..=u32::MAX).map(|number| wish.numbered(number)))
+            .find(|id| known.iter().all(|site| site.id != id.as_str()))
+            .unwrap_or(wish);
+        let site = Site { id: id.to_string(), name: name.into(), time_zone: time_zone.into() };
+        self.put_site(&site, actor).await?;
+        Ok(site)
+    }
+
+    /// Changes a site; its doors take over its time zone.
+    pub async fn update_site(&self, site: &Site, actor: &Actor) -> Result<(), SetUpError> {
+        if self.store.sites().await?.iter().all(|known| known.id != site.id) {
+            return Err(SetUpError::UnknownSite);
+        }
+        self.put_site(site, actor).await?;
         for door in self.store.doors().await?.into_iter().filter(|door| door.site == site.id) {
             self.changed(Change::Door(Box::new(door)));
         }
+        Ok(())
+    }
+
+    async fn put_site(&self, site: &Site, actor: &Actor) -> Result<(), SetUpError> {
+        self.store.put_site(site).await?;
+        let event = NewEvent::new(self.now().utc, EventKind::SettingsChanged).actor(actor).data(json!({ "site": site }));
+        self.record(vec![event]).await?;
+        Ok(())
+    }
+
+    /// Removes a site that has no doors.
+    pub async fn remove_site(&self, id: &str, actor: &Actor) -> Result<(), SetUpError> {
+        match self.store.doors().await?.iter().filter(|door| door.site == id).count() {
+            0 => {}
+            doors => return Err(SetUpError::SiteInUse(doors)),
+        }
+        if !self.store.remove_site(id).await? {
+            return Err(SetUpError::UnknownSite);
+        }
+        let event =
+            NewEvent::new(self.now().utc, EventKind::SettingsChanged).actor(actor).data(json!({ "site": { "id": id, "removed": true } }));
+        self.record(vec![event]).await?;
         Ok(())
     }
 

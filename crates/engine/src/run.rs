@@ -213,15 +213,18 @@ impl Loop {
     }
 
     fn drain(&mut self) {
+        let mut records = Vec::new();
         while let Some(output) = self.keeper.poll() {
             match output {
-                Output::Record { ticket, record } => {
-                    let _ = self.jobs.send(Job::Record(ticket, Box::new(record)));
-                }
+                Output::Record { ticket, record } => records.push((ticket, record)),
                 Output::Act { act, account, target, action } => self.post.send(act, account, target, action),
                 Output::Publish(notice) => self.fan.publish(notice),
                 Output::Reply { id, at, attempt } => self.reply(id, at, &attempt),
             }
+        }
+        // Together, so that they share a commit however quick the scribe is.
+        if !records.is_empty() {
+            let _ = self.jobs.send(Job::Records(records));
         }
     }
 

@@ -10,14 +10,14 @@ use doorward_wire::event::Event;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// Records in one commit.
+/// Jobs in one commit.
 const BATCH: usize = 256;
 
 /// Something to write, and who waits for it.
 #[derive(Debug)]
 pub(crate) enum Job {
-    /// From the keeper.
-    Record(Ticket, Box<Record>),
+    /// From the keeper: everything of one turn, so that it shares a commit.
+    Records(Vec<(Ticket, Record)>),
     /// From beside it: people, settings, refusals.
     Events(Vec<NewEvent>, oneshot::Sender<Result<Vec<Event>, StoreError>>),
     /// Nothing more comes.
@@ -34,7 +34,7 @@ pub(crate) async fn run(
     let mut batch = Vec::with_capacity(BATCH);
     while jobs.recv_many(&mut batch, BATCH).await > 0 {
         let ends = batch.iter().any(|job| matches!(job, Job::End));
-        let (records, waiting): (Vec<Record>, Vec<Waiting>) = batch.drain(..).filter_map(split).unzip();
+        let (records, waiting): (Vec<Record>, Vec<Waiting>) = batch.drain(..).flat_map(split).unzip();
         if records.is_empty() {
             return;
         }
@@ -55,11 +55,11 @@ enum Waiting {
     Caller(oneshot::Sender<Result<Vec<Event>, StoreError>>),
 }
 
-fn split(job: Job) -> Option<(Record, Waiting)> {
+fn split(job: Job) -> Vec<(Record, Waiting)> {
     match job {
-        Job::Record(ticket, record) => Some((*record, Waiting::Keeper(ticket))),
-        Job::Events(events, caller) => Some((Record::Events { events, seen: None }, Waiting::Caller(caller))),
-        Job::End => None,
+        Job::Records(records) => records.into_iter().map(|(ticket, record)| (record, Waiting::Keeper(ticket))).collect(),
+        Job::Events(events, caller) => vec![(Record::Events { events, seen: None }, Waiting::Caller(caller))],
+        Job::End => Vec::new(),
     }
 }
 

@@ -68,5 +68,6 @@ pub use key::{KeyError, MasterKey};
 pub use open::{OpenError, OpenOptions, Store};
 pub use people::Person;
 pub use sessions::StoredSession;
+pub use settings::settings_at;
 pub use space::Space;
 pub use tokens::{Token, TokenRow};

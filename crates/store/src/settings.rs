@@ -1,8 +1,33 @@
 //! Settings that people change in pages and API: a key and a JSON value.
 
-use crate::{Store, StoreError, db::args};
+use crate::{
+    OpenError, Store, StoreError,
+    db::{Db, args},
+    open,
+    url::Place,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
+
+/// The settings of a database that need not be opened for them: nothing is made, brought up to date or taken over.
+/// There are none where there is no database yet.
+pub async fn settings_at(url: &str) -> Result<BTreeMap<String, Value>, OpenError> {
+    let place = Place::parse(url)?;
+    if let Place::File(file) = &place
+        && !file.exists()
+    {
+        return Ok(BTreeMap::new());
+    }
+    let db = open::connect(&place).await?;
+    let settings = read(&db).await;
+    db.close().await;
+    Ok(settings?)
+}
+
+async fn read(db: &Db) -> Result<BTreeMap<String, Value>, StoreError> {
+    let rows = db.all("SELECT key, value_json FROM settings", Vec::new()).await?;
+    rows.iter().map(|row| Ok((row.get("key")?, row.json("value_json")?))).collect()
+}
 
 impl Store {
     /// One setting.
@@ -13,8 +38,7 @@ impl Store {
 
     /// Every setting.
     pub async fn settings(&self) -> Result<BTreeMap<String, Value>, StoreError> {
-        let rows = self.db().all("SELECT key, value_json FROM settings", Vec::new()).await?;
-        rows.iter().map(|row| Ok((row.get("key")?, row.json("value_json")?))).collect()
+        read(self.db()).await
     }
 
     /// Sets a setting.

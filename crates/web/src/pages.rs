@@ -1,7 +1,7 @@
 //! Pages: rendered here, useful without JavaScript, live with it.
 //!
 //! * [`scene`] is what every page knows: the visitor, names, time zones. [`shell`] is what every page looks like.
-//! * One file for each subject: [`doors`], [`door_form`], [`codes`], [`accounts`], [`events`], [`settings`], [`logs`], [`entry`].
+//! * One file for each subject: [`doors`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`events`], [`settings`], [`logs`], [`entry`].
 //! * [`live`] sends the same fragments again when something changes; `assets/live.js` puts them in their place.
 //! * [`texts`] holds every word.
 //!
@@ -17,6 +17,7 @@ mod account_card;
 mod account_form;
 mod accounts;
 pub(crate) mod assets;
+mod code_form;
 mod codes;
 mod door_card;
 mod door_form;
@@ -31,6 +32,7 @@ mod people;
 mod scene;
 mod settings;
 mod shell;
+mod sites;
 pub(crate) mod texts;
 mod tokens;
 mod visitor;
@@ -50,6 +52,7 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(events::router())
         .merge(settings::router())
         .merge(people::router())
+        .merge(sites::router())
         .merge(tokens::router())
         .merge(logs::router())
         .merge(entry::router())

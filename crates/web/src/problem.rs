@@ -175,7 +175,8 @@ impl From<SetUpError> for ApiError {
             SetUpError::UnknownKind(_) | SetUpError::Mistakes(_) => Self::Unprocessable(error.to_string()),
             SetUpError::UnknownAccount => Self::NotFound("account with this id"),
             SetUpError::UnknownDoor => Self::NotFound("door with this id"),
-            SetUpError::Managed(_) => Self::Conflict(error.to_string()),
+            SetUpError::UnknownSite => Self::NotFound("site with this id"),
+            SetUpError::Managed(_) | SetUpError::SiteInUse(_) => Self::Conflict(error.to_string()),
             SetUpError::Store(error) => Self::Store(error),
         }
     }

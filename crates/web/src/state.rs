@@ -30,6 +30,8 @@ pub struct WebConfig {
     pub utec_account: Option<AccountId>,
     /// The data folder, shown on the settings page and to the doctor.
     pub data: PathBuf,
+    /// Sites that the configuration sets, and so only it can change.
+    pub sites: Vec<String>,
     /// Every setting with where it comes from: `(path, value shown, "environment" | "file" | "database" | "default")`.
     pub settings: Vec<(String, String, String)>,
     /// Things that a person should mend, found at start-up.

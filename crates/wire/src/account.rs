@@ -66,6 +66,9 @@ pub struct Account {
     /// The driver's own settings; a secret is shown as `true` (set) or `false` (not set).
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub settings: BTreeMap<String, serde_json::Value>,
+    /// Whether the vendor was given an address for pushes.
+    #[serde(default)]
+    pub push_registered: bool,
     /// When the vendor last sent a push; `null` when none came.
     pub last_push: Option<Time>,
     /// `config` when the account is set in the configuration file and cannot be changed here.

@@ -21,7 +21,7 @@ struct Items<T> {
 pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
     match verb {
         Verb::Add { kind, name, settings } => {
-            let mut body = json!({ "kind": kind, "settings": read(&settings)? });
+            let mut body = json!({ "kind": kind, "settings": read(client, &kind, &settings).await? });
             if let Some(name) = name {
                 body["name"] = json!(name);
             }
@@ -59,7 +59,8 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
         }
         Verb::Show { account } => show(&fetch(client, &account).await?, json),
         Verb::Set { account, name, settings } => {
-            let mut body = json!({ "settings": read(&settings)? });
+            let kind = fetch(client, &account).await?.kind;
+            let mut body = json!({ "settings": read(client, &kind, &settings).await? });
             if let Some(name) = name {
                 body["name"] = json!(name);
             }
@@ -135,16 +136,32 @@ async fn login(client: &Client, account: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Settings from `--set` and `--secret-file` as JSON.
-fn read(settings: &AccountSettings) -> Result<Value, Failure> {
+/// The part of a driver that says what its settings are.
+#[derive(Deserialize)]
+struct Kind {
+    kind: String,
+    fields: Vec<Field>,
+}
+
+#[derive(Deserialize)]
+struct Field {
+    name: String,
+    kind: String,
+}
+
+/// Settings from `--set` and `--secret-file` as JSON, each as its driver wants it: a key of digits is no number.
+async fn read(client: &Client, kind: &str, settings: &AccountSettings) -> Result<Value, Failure> {
+    let kinds = client.get::<Items<Kind>>("/kinds").await?.items;
+    let known = kinds.iter().find(|known| known.kind == kind).map_or(&[][..], |known| &known.fields);
     let mut all = serde_json::Map::new();
     for pair in &settings.set {
         let (key, value) = pair.split_once('=').ok_or_else(|| Failure::usage(format!("“{pair}” is not KEY=VALUE")))?;
-        let typed = match value {
-            "true" => json!(true),
-            "false" => json!(false),
-            number if number.parse::<i64>().is_ok() => json!(number.parse::<i64>().unwrap_or_default()),
-            text => json!(text),
+        let kind = known.iter().find(|field| field.name == key).map(|field| field.kind.as_str());
+        let typed = match (kind, value) {
+            (Some("switch"), "true" | "on") => json!(true),
+            (Some("switch"), "false" | "off") => json!(false),
+            (Some("number"), number) => number.parse::<i64>().map_or_else(|_| json!(number), |number| json!(number)),
+            (_, text) => json!(text),
         };
         all.insert(key.into(), typed);
     }

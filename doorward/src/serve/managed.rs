@@ -15,8 +15,7 @@ const HOME: &str = "home";
 
 pub(super) async fn apply(store: &Store, config: &Config, now: Time) -> Result<()> {
     let known = store.sites().await?;
-    if !known.iter().any(|site| site.id == HOME) || config.shown.iter().any(|(key, _, from)| key == "server.time_zone" && from != "default")
-    {
+    if !known.iter().any(|site| site.id == HOME) || names_zone(config) {
         let name = known.iter().find(|site| site.id == HOME).map_or_else(|| "Home".into(), |site| site.name.clone());
         store.put_site(&Site { id: HOME.into(), name, time_zone: config.server.time_zone.clone() }).await?;
     }
@@ -25,6 +24,16 @@ pub(super) async fn apply(store: &Store, config: &Config, now: Time) -> Result<(
     }
     accounts(store, config, now).await?;
     doors(store, config, now).await
+}
+
+/// The sites that the configuration sets, so that nobody changes them elsewhere in vain.
+pub(super) fn sites(config: &Config) -> Vec<String> {
+    let home = names_zone(config).then(|| HOME.to_owned());
+    config.sites.iter().map(|site| site.id.clone()).chain(home).collect()
+}
+
+fn names_zone(config: &Config) -> bool {
+    config.shown.iter().any(|(key, _, from)| key == "server.time_zone" && from != "default")
 }
 
 async fn accounts(store: &Store, config: &Config, now: Time) -> Result<()> {

@@ -11,7 +11,7 @@ use crate::{
 };
 use doorward_core::{
     Secret,
-    driver::{Ctx, Delivery, Done, Family, Fault, How, Report},
+    driver::{Ctx, Delivery, Done, Family, Fault, How, Push, Report},
 };
 use doorward_wire::{Time, attempt::Reason};
 use reqwest::Url;
@@ -24,6 +24,8 @@ use subtle::{Choice, ConstantTimeEq};
 const KEY: &str = "push";
 /// How long a secret lives.
 const LIFE: Duration = Duration::from_hours(24);
+/// Pushes may come by the dozen: that one came is written down this often.
+const ARRIVAL_GRAIN: Duration = Duration::from_mins(10);
 
 /// Where pushes go, if anywhere.
 #[derive(Default)]
@@ -49,6 +51,9 @@ struct Hook {
     /// When the secret was registered.
     #[serde(default)]
     registered: Option<Time>,
+    /// When the last push came, to [`ARRIVAL_GRAIN`].
+    #[serde(default)]
+    arrived: Option<Time>,
 }
 
 /// The same, as it is written.
@@ -59,6 +64,7 @@ struct Written<'a> {
     secret: Option<&'a str>,
     next: Option<&'a str>,
     registered: Option<Time>,
+    arrived: Option<Time>,
 }
 
 impl Hook {
@@ -68,7 +74,7 @@ impl Hook {
         let next = Some(random::<32>(ctx));
         Ok(match old {
             Some(old) if old.public_url == public_url => Self { next, ..old },
-            Some(_) | None => Self { public_url, path: random::<16>(ctx), secret: None, next, registered: None },
+            Some(_) | None => Self { public_url, path: random::<16>(ctx), secret: None, next, registered: None, arrived: None },
         })
     }
 
@@ -91,6 +97,10 @@ impl Hook {
     /// Where the cloud posts.
     fn url(&self) -> String {
         format!("{}/hooks/utec/{}", self.public_url, self.path.reveal())
+    }
+
+    fn standing(&self) -> Push {
+        Push { registered: self.registered.is_some(), last: self.arrived }
     }
 
     /// When the secret is to be changed.
@@ -121,6 +131,7 @@ impl Hook {
             secret: self.secret.as_ref().map(|secret| secret.reveal().as_str()),
             next: self.next.as_ref().map(|secret| secret.reveal().as_str()),
             registered: self.registered,
+            arrived: self.arrived,
         };
         // Texts can always be written.
         Secret::new(serde_json::to_vec(&written).unwrap_or_default())
@@ -175,9 +186,33 @@ impl Utec {
             Err(_) => new.not_taken(),
         };
         slot.hook = Some(after.clone());
+        ctx.report(Report::Push(after.standing()));
         let kept = ctx.keep(KEY, after.written()).await;
         outcome?;
         Ok(kept?)
+    }
+
+    /// Notes that a push came, for the next start. That pushes have fallen silent shows in days, not in seconds.
+    async fn arrived(&self, ctx: &dyn Ctx, hook: &Hook) {
+        let now = ctx.now().utc;
+        if hook.arrived.is_some_and(|arrived| now.since(arrived) < ARRIVAL_GRAIN) {
+            return;
+        }
+        let mut slot = self.hook.lock().await;
+        let Some(hook) = &mut slot.hook else { return };
+        hook.arrived = Some(now);
+        let written = hook.written();
+        if let Err(error) = ctx.keep(KEY, written).await {
+            tracing::warn!(%error, "that a push came could not be written down");
+        }
+    }
+
+    /// Tells the house how pushes stand.
+    pub(crate) async fn tell_push(&self, ctx: &dyn Ctx) {
+        let mut slot = self.hook.lock().await;
+        if let Ok(Some(hook)) = self.hook_of(ctx, &mut slot).await {
+            ctx.report(Report::Push(hook.standing()));
+        }
     }
 
     async fn hook_of(&self, ctx: &dyn Ctx, slot: &mut Slot) -> Result<Option<Hook>, Fault> {
@@ -194,13 +229,12 @@ impl Utec {
             let mut hook = self.hook.lock().await;
             self.hook_of(ctx, &mut hook).await?
         };
-        if !hook.is_some_and(|hook| hook.admits(delivery)) {
-            return Err(stranger());
-        }
+        let Some(hook) = hook.filter(|hook| hook.admits(delivery)) else { return Err(stranger()) };
         let Ok(body) = serde_json::from_slice::<Value>(&delivery.body) else {
             return Err(refuse("This push is not JSON.", Reason::BadRequest));
         };
-        ctx.report(Report::PushArrived);
+        ctx.report(Report::Push(Push { last: Some(ctx.now().utc), ..hook.standing() }));
+        self.arrived(ctx, &hook).await;
         let kind = body.get("header").and_then(|header| header.get("name")).and_then(Value::as_str).unwrap_or_default();
         let listing = kind.eq_ignore_ascii_case("DeviceSync") || kind.eq_ignore_ascii_case("DeviceDelete");
         let mut unknown = listing;

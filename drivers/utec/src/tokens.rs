@@ -91,7 +91,8 @@ impl Tokens {
 
     fn lease(&self, config: &Config, fresh: bool) -> Lease {
         let margin = config.auto_refresh.then_some(config.refresh_buffer);
-        Lease { id: LEASE.into(), kind: "oauth_token", not_after: self.expires, margin, fresh }
+        let made = self.expires.zip(self.life_seconds).map(|(expires, life)| expires.minus(Duration::from_secs(life)));
+        Lease { id: LEASE.into(), kind: "oauth_token", not_after: self.expires, margin, made, fresh }
     }
 }
 

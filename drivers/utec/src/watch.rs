@@ -62,6 +62,7 @@ impl Utec {
 
     async fn rounds(&self, ctx: &dyn Ctx) {
         let mut round = Round::default();
+        self.tell_push(ctx).await;
         loop {
             let pause = self.round(ctx, &mut round).await;
             tokio::select! {

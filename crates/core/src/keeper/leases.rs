@@ -6,7 +6,7 @@
 use super::{Notice, Outbox, Purpose, Standing};
 use crate::{
     Mono, Now,
-    driver::{Action, Done, Family, Fault, Lease, Target},
+    driver::{Action, Done, Family, Fault, Lease, Push, Target},
     record::NewEvent,
     setup::AccountSetup,
 };
@@ -40,7 +40,7 @@ struct AccountCell {
     setup: AccountSetup,
     state: AccountState,
     detail: Option<String>,
-    last_push: Option<Time>,
+    push: Push,
     leases: Vec<LeaseCell>,
 }
 
@@ -65,7 +65,7 @@ impl Leases {
             setup: setup.clone(),
             state: AccountState::New,
             detail: None,
-            last_push: None,
+            push: Push::default(),
             leases: Vec::new(),
         });
         cell.setup = setup;
@@ -96,7 +96,7 @@ impl Leases {
             jitter,
             renewing: false,
             failures: 0,
-            renewed: lease.fresh.then_some(now.utc),
+            renewed: lease.made,
             last_error: None,
             lease,
         };
@@ -153,9 +153,9 @@ impl Leases {
         self.publish(account, outbox);
     }
 
-    pub(super) fn push_arrived(&mut self, account: &AccountId, now: Now, outbox: &mut Outbox) {
+    pub(super) fn push(&mut self, account: &AccountId, push: Push, outbox: &mut Outbox) {
         if let Some(cell) = self.accounts.get_mut(account) {
-            cell.last_push = Some(now.utc);
+            cell.push = push;
             self.publish(account, outbox);
         }
     }
@@ -266,7 +266,7 @@ impl Leases {
                 state: cell.state,
                 detail: cell.detail.clone(),
                 leases: cell.leases.iter().map(LeaseCell::view).collect(),
-                last_push: cell.last_push,
+                push: cell.push,
             }));
         }
     }

@@ -13,7 +13,12 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use doorward_core::{Secret, driver::Action, keeper::Notice, scope::Scope};
+use doorward_core::{
+    Secret,
+    driver::{Action, Push},
+    keeper::Notice,
+    scope::Scope,
+};
 use doorward_store::StoredAccount;
 use doorward_wire::account::{Account, AccountId, AccountState};
 use serde::{Deserialize, Serialize};
@@ -218,9 +223,9 @@ pub(crate) fn view(web: &Web, row: &StoredAccount) -> Account {
     let standing = board.standing(&row.id);
     let settings = web.house().about(&row.kind).map(|about| fields::shown(&about, &row.settings)).unwrap_or_default();
     let doors = board.doors().iter().filter(|door| door.account.as_deref() == Some(row.id.as_str())).count();
-    let (state, detail, leases, last_push) = match standing {
-        Some(standing) => (standing.state, standing.detail, standing.leases, standing.last_push),
-        None => (AccountState::New, None, Vec::new(), None),
+    let (state, detail, leases, push) = match standing {
+        Some(standing) => (standing.state, standing.detail, standing.leases, standing.push),
+        None => (AccountState::New, None, Vec::new(), Push::default()),
     };
     Account {
         id: row.id.clone(),
@@ -231,7 +236,8 @@ pub(crate) fn view(web: &Web, row: &StoredAccount) -> Account {
         leases,
         doors,
         settings,
-        last_push,
+        push_registered: push.registered,
+        last_push: push.last,
         managed: row.managed.then(|| "config".into()),
     }
 }

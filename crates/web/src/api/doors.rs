@@ -106,7 +106,7 @@ pub(crate) async fn checked(web: &Web, door: &Door, body: DoorBody) -> ApiResult
     if let Some(site) = &body.site
         && web.house().store().sites().await?.iter().all(|known| known.id != *site)
     {
-        return Err(ApiError::Unprocessable("site: there is no site with this id; make it with PUT /api/v1/sites/{id}".into()));
+        return Err(ApiError::Unprocessable("site: there is no site with this id; make it with POST /api/v1/sites".into()));
     }
     if body.confirm_within.is_some_and(|millis| !CONFIRM_WITHIN.contains(&millis)) {
         return Err(ApiError::Unprocessable("confirm_within: must be 500 to 300000 milliseconds".into()));

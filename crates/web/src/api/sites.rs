@@ -1,17 +1,21 @@
 //! Sites: places with doors and a time zone.
 
-use super::{Items, doors::checked_name, json::Json, params::At};
+use super::{
+    Items,
+    doors::checked_name,
+    json::Json,
+    params::{At, Sure},
+};
 use crate::{ApiError, ApiResult, Web, caller::Caller};
-use axum::extract::State;
+use axum::{extract::State, http::StatusCode};
 use doorward_core::scope::Scope;
 use doorward_store::Site;
-use doorward_wire::door::DoorId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(put))
+    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(edit, remove))
 }
 
 /// A place with doors and a time zone.
@@ -41,27 +45,77 @@ async fn list(caller: Caller, State(web): State<Web>) -> ApiResult<Json<Items<Si
     Ok(Json(Items::all(sites.into_iter().map(Into::into).collect())))
 }
 
-/// A site as it is to be.
+/// A new site.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct SiteBody {
+struct NewSite {
     /// The name that people give it.
     name: String,
     /// IANA time zone, `Europe/Berlin`.
     time_zone: String,
 }
 
-/// Adds or changes a site.
-#[utoipa::path(put, path = "/sites/{id}", tag = "sites", params(("id" = String, Path)), request_body = SiteBody,
-    responses((status = 200, body = SiteView), (status = 422, description = "There is no such time zone.")))]
-async fn put(caller: Caller, State(web): State<Web>, At(id): At<String>, Json(body): Json<SiteBody>) -> ApiResult<Json<SiteView>> {
+/// Adds a site; its identifier is made from its name.
+#[utoipa::path(post, path = "/sites", tag = "sites", request_body = NewSite,
+    responses((status = 201, body = SiteView), (status = 422, description = "There is no such time zone.")))]
+async fn add(caller: Caller, State(web): State<Web>, Json(new): Json<NewSite>) -> ApiResult<(StatusCode, Json<SiteView>)> {
     caller.need(&Scope::Config)?;
-    // A site's id has the shape of a door's.
-    let id: DoorId = id.parse().map_err(|error| ApiError::Unprocessable(format!("id: {error}")))?;
-    let name = checked_name(&body.name)?;
-    let zone = jiff::tz::TimeZone::get(&body.time_zone).ok().and_then(|zone| zone.iana_name().map(ToOwned::to_owned));
-    let time_zone = zone.ok_or_else(|| ApiError::Unprocessable("time_zone: is not known; write it like Europe/Berlin".into()))?;
-    let site = Site { id: id.to_string(), name, time_zone };
-    web.house().put_site(&site, &caller.actor).await?;
+    let (name, zone) = (checked_name(&new.name)?, checked_zone(&new.time_zone)?);
+    let site = web.house().add_site(&name, &zone, &caller.actor).await?;
+    Ok((StatusCode::CREATED, Json(site.into())))
+}
+
+/// What changes at a site; what is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SiteEdit {
+    /// The name that people give it.
+    #[serde(default)]
+    name: Option<String>,
+    /// IANA time zone, `Europe/Berlin`.
+    #[serde(default)]
+    time_zone: Option<String>,
+}
+
+/// Changes a site; its doors take over its time zone.
+#[utoipa::path(patch, path = "/sites/{id}", tag = "sites", params(("id" = String, Path)), request_body = SiteEdit,
+    responses((status = 200, body = SiteView), (status = 409, description = "It is set in the configuration file."),
+        (status = 422, description = "There is no such time zone.")))]
+async fn edit(caller: Caller, State(web): State<Web>, At(id): At<String>, Json(edit): Json<SiteEdit>) -> ApiResult<Json<SiteView>> {
+    caller.need(&Scope::Config)?;
+    let mut site = the_site(&web, &id).await?;
+    if let Some(name) = &edit.name {
+        site.name = checked_name(name)?;
+    }
+    if let Some(zone) = &edit.time_zone {
+        site.time_zone = checked_zone(zone)?;
+    }
+    web.house().update_site(&site, &caller.actor).await?;
     Ok(Json(site.into()))
+}
+
+/// Removes a site without doors.
+#[utoipa::path(delete, path = "/sites/{id}", tag = "sites", params(("id" = String, Path)),
+    responses((status = 204), (status = 409, description = "It has doors, or is set in the configuration file.")))]
+async fn remove(Sure(caller): Sure, State(web): State<Web>, At(id): At<String>) -> ApiResult<StatusCode> {
+    caller.need(&Scope::Config)?;
+    the_site(&web, &id).await?;
+    web.house().remove_site(&id, &caller.actor).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A site that may be changed here.
+pub(crate) async fn the_site(web: &Web, id: &str) -> ApiResult<Site> {
+    let site = web.house().store().sites().await?.into_iter().find(|site| site.id == id);
+    let site = site.ok_or(ApiError::NotFound("site with this id"))?;
+    if web.config().sites.contains(&site.id) {
+        return Err(ApiError::Conflict(format!("site {id} is set in the configuration and can only be changed there")));
+    }
+    Ok(site)
+}
+
+/// The time zone as it is properly written.
+pub(crate) fn checked_zone(text: &str) -> ApiResult<String> {
+    let zone = jiff::tz::TimeZone::get(text.trim()).ok().and_then(|zone| zone.iana_name().map(ToOwned::to_owned));
+    zone.ok_or_else(|| ApiError::Unprocessable("time_zone: is not known; write it like Europe/Berlin".into()))
 }

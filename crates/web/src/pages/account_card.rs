@@ -29,6 +29,7 @@ pub(crate) struct AccountView {
     leases: Vec<LeaseLine>,
     managed: bool,
     wants_sign_in: bool,
+    push_registered: bool,
     push: Option<TimeView>,
     say: String,
 }
@@ -62,6 +63,7 @@ impl AccountCard {
             leases: account.leases.iter().map(|lease| lease_line(scene, account, lease)).collect(),
             managed: account.managed.is_some(),
             wants_sign_in: matches!(account.state, AccountState::New | AccountState::NeedsSignIn),
+            push_registered: account.push_registered,
             push: account.last_push.map(|time| scene.time(time, None)),
             say: format!("{}: {}", account.name, face.word),
         };
@@ -71,7 +73,7 @@ impl AccountCard {
 
 impl AccountView {
     const fn has_facts(&self) -> bool {
-        self.managed || self.push.is_some()
+        self.managed || self.push_registered || self.push.is_some()
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) fn router() -> Router<Web> {
         .route("/accounts/{id}/settings", post(change))
         .route("/accounts/{id}/sign-in", post(start))
         .route("/accounts/{id}/sign-in/finish", post(finish))
+        .route("/accounts/{id}/push", post(push))
         .route("/accounts/{id}/remove", get(confirm).post(remove))
 }
 
@@ -135,7 +136,12 @@ fn wrong(error: SetUpError) -> Result<Wrong, ApiError> {
     match error {
         SetUpError::Mistakes(mistakes) => Ok(Wrong { error: None, mistakes }),
         SetUpError::Managed(_) => Ok(Wrong { error: Some(error.to_string()), ..Wrong::default() }),
-        SetUpError::UnknownKind(_) | SetUpError::UnknownAccount | SetUpError::UnknownDoor | SetUpError::Store(_) => Err(error.into()),
+        SetUpError::UnknownKind(_)
+        | SetUpError::UnknownAccount
+        | SetUpError::UnknownDoor
+        | SetUpError::UnknownSite
+        | SetUpError::SiteInUse(_)
+        | SetUpError::Store(_) => Err(error.into()),
     }
 }
 
@@ -148,6 +154,7 @@ struct AccountPage {
     id: AccountId,
     card: AccountCard,
     signin: Option<SignInView>,
+    push: Option<PushView>,
     doors: Vec<DoorLine>,
     form: FormView,
     locked: bool,
@@ -165,6 +172,14 @@ struct SignInView {
     error: Option<String>,
 }
 
+/// Pushes, where the driver takes them and the account is signed in.
+struct PushView {
+    registered: bool,
+    /// Where doorward is reached from outside.
+    address: Option<String>,
+    error: Option<String>,
+}
+
 struct DoorLine {
     id: String,
     name: String,
@@ -179,6 +194,7 @@ struct Extra {
     done: Option<String>,
     url: Option<String>,
     sign_in_error: Option<String>,
+    push_error: Option<String>,
     form: Option<(Fields, Wrong)>,
 }
 
@@ -200,7 +216,13 @@ async fn page(web: &Web, visitor: &Visitor, id: &AccountId, extra: Extra) -> Res
         Some((form, wrong)) => account_form::view(&about, text(form, "_name"), &Filled::Form(form, &row.settings), wrong, false),
         None => account_form::view(&about, &row.name, &Filled::Stored(&row.settings), &Wrong::default(), false),
     };
-    let failed = extra.sign_in_error.is_some() || extra.form.is_some();
+    let failed = extra.sign_in_error.is_some() || extra.push_error.is_some() || extra.form.is_some();
+    let takes_pushes = about.steps.iter().any(|step| step.name == "push") && account.state != AccountState::New;
+    let push = takes_pushes.then(|| PushView {
+        registered: account.push_registered,
+        address: web.config().public_url.clone(),
+        error: extra.push_error,
+    });
     let mut page = html(&AccountPage {
         shell: Shell::new(&scene, &row.name, Section::Accounts).live(format!("account:{id}")).done(extra.done.as_deref()),
         t: scene.t,
@@ -208,6 +230,7 @@ async fn page(web: &Web, visitor: &Visitor, id: &AccountId, extra: Extra) -> Res
         id: id.clone(),
         card: AccountCard::new(&scene, &account, true),
         signin: sign_in_view(&scene, &about, account.state, extra.url, extra.sign_in_error),
+        push,
         doors: doors.collect(),
         form,
         locked: row.managed,
@@ -316,6 +339,19 @@ async fn finish(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId>,
     match api::take_step(&web, &id, "exchange", json!({ "callback_url": form.pasted.trim() })).await {
         Ok(_) => Ok(Redirect::to(&format!("/accounts/{id}?done=account_signed_in")).into_response()),
         Err(error) => page(&web, &visitor, &id, Extra { sign_in_error: Some(error.to_string()), ..Extra::default() }).await,
+    }
+}
+
+/// Gives the vendor's cloud the address under which it can reach doorward.
+async fn push(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId>, Form(form): Form<Csrf>) -> Result<Response, Oops> {
+    visitor.caller.check_csrf(&form.csrf)?;
+    let result = match &web.config().public_url {
+        Some(url) => api::take_step(&web, &id, "push", json!({ "public_url": url })).await.map(drop),
+        None => Err(ApiError::Conflict(super::texts::EN.push_address_missing.into())),
+    };
+    match result {
+        Ok(()) => Ok(Redirect::to(&format!("/accounts/{id}?done=push_registered")).into_response()),
+        Err(error) => page(&web, &visitor, &id, Extra { push_error: Some(error.to_string()), ..Extra::default() }).await,
     }
 }
 

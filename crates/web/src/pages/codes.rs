@@ -1,8 +1,8 @@
 //! PIN codes that a lock keeps by itself, on the page of its door.
 
 use super::{
+    code_form::{Filled, WishView},
     door_card::Badge,
-    events::Choice,
     scene::Scene,
     shell::{Oops, Section, Shell, fragment, html},
     texts::Texts,
@@ -19,18 +19,20 @@ use axum::{
 };
 use doorward_core::driver::Credential;
 use doorward_wire::{
-    code::{Code, CodeKind, CodeSchedule, CodeState, CodeWish},
+    code::{Code, CodeState},
     door::{Capability, DoorId},
 };
 use serde::Deserialize;
 use std::{collections::HashMap, time::Duration};
 
-const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 /// A page does not wait longer than this for a lock to list its codes.
 const PATIENCE: Duration = Duration::from_secs(6);
 
 pub(super) fn router() -> Router<Web> {
-    Router::new().route("/doors/{id}/codes", get(show).post(add)).route("/doors/{id}/codes/delete", post(delete))
+    Router::new()
+        .route("/doors/{id}/codes", get(show).post(add))
+        .route("/doors/{id}/codes/change", get(edit).post(change))
+        .route("/doors/{id}/codes/delete", post(delete))
 }
 
 /// The part of a door's page with its codes. Listing them asks the lock's cloud, so the page does not wait for it.
@@ -64,6 +66,8 @@ struct CodesPage {
 pub(crate) struct CodesView {
     pub(crate) list: Vec<CodeView>,
     pub(crate) trouble: Option<String>,
+    /// The form for a new code is unfolded.
+    pub(crate) open: bool,
     pub(crate) wish: WishView,
 }
 
@@ -73,35 +77,11 @@ pub(crate) struct CodeView {
     pub(crate) kind: &'static str,
     pub(crate) when: String,
     pub(crate) badge: Option<Badge>,
-    pub(crate) deletable: bool,
+    /// It is there, and not about to go.
+    pub(crate) stays: bool,
+    pub(crate) change: String,
+    pub(crate) change_aria: String,
     pub(crate) delete_aria: String,
-}
-
-/// The form for a new code, as it was filled in.
-pub(crate) struct WishView {
-    pub(crate) open: bool,
-    pub(crate) error: Option<String>,
-    pub(crate) name: String,
-    pub(crate) kinds: Vec<KindChoice>,
-    pub(crate) from: String,
-    pub(crate) until: String,
-    pub(crate) days: Vec<Choice>,
-    pub(crate) hours_from: String,
-    pub(crate) hours_until: String,
-    pub(crate) uses: String,
-}
-
-pub(crate) struct KindChoice {
-    pub(crate) value: &'static str,
-    pub(crate) label: &'static str,
-    pub(crate) help: &'static str,
-    pub(crate) on: bool,
-}
-
-/// A code that was not accepted, and why.
-pub(super) struct Wish {
-    form: HashMap<String, String>,
-    error: String,
 }
 
 #[derive(Deserialize)]
@@ -124,12 +104,12 @@ async fn show(
     page(&web, &visitor, &id, None, said.done.as_deref()).await
 }
 
-/// The codes on a page of their own; `wish` is one that was not accepted.
-async fn page(web: &Web, visitor: &Visitor, id: &DoorId, wish: Option<Wish>, done: Option<&str>) -> Result<Response, Oops> {
+/// The codes on a page of their own; `tried` is one that was not accepted.
+async fn page(web: &Web, visitor: &Visitor, id: &DoorId, tried: Option<Filled>, done: Option<&str>) -> Result<Response, Oops> {
     let door = web.house().board().door(id).filter(|door| door.capabilities.contains(&Capability::Pin));
     let door = door.ok_or(ApiError::NotFound("door with codes and this id"))?;
     let scene = Scene::load(web, visitor).await;
-    let content = Some(view(&scene, visitor, id, wish).await);
+    let content = Some(view(&scene, visitor, id, tried).await);
     Ok(html(&CodesPage {
         shell: Shell::new(&scene, format!("{} · {}", scene.t.codes, door.name), Section::Doors).done(done),
         t: scene.t,
@@ -140,21 +120,25 @@ async fn page(web: &Web, visitor: &Visitor, id: &DoorId, wish: Option<Wish>, don
 }
 
 /// Lists the codes of a door; what cannot be listed is said instead.
-async fn view(scene: &Scene, visitor: &Visitor, id: &DoorId, wish: Option<Wish>) -> CodesView {
-    let clock = scene.web.house().clock();
-    let listed = tokio::select! {
-        listed = scene.web.house().codes(id, &visitor.caller.actor, Credential::List) => listed.map_err(|fault| fault.person),
-        () = clock.sleep_until(clock.now().mono.plus(PATIENCE)) => Err(scene.t.codes_late.to_owned()),
-    };
-    let listed = listed.and_then(|done| serde_json::from_value::<Vec<Code>>(done.output).map_err(|_| scene.t.codes_nonsense.to_owned()));
-    let (list, trouble) = match listed {
-        Ok(codes) => (codes.iter().map(|code| code_view(scene, code)).collect(), None),
+async fn view(scene: &Scene, visitor: &Visitor, id: &DoorId, tried: Option<Filled>) -> CodesView {
+    let (list, trouble) = match listed(scene, visitor, id).await {
+        Ok(codes) => (codes.iter().map(|code| code_view(scene, id, code)).collect(), None),
         Err(trouble) => (Vec::new(), Some(trouble)),
     };
-    CodesView { list, trouble, wish: wish_view(scene, wish) }
+    CodesView { list, trouble, open: tried.is_some(), wish: WishView::new(scene.t, tried.unwrap_or_default()) }
 }
 
-fn code_view(scene: &Scene, code: &Code) -> CodeView {
+/// Asks the lock's cloud, which may take its time.
+async fn listed(scene: &Scene, visitor: &Visitor, id: &DoorId) -> Result<Vec<Code>, String> {
+    let clock = scene.web.house().clock();
+    let listed = tokio::select! {
+        listed = scene.web.house().codes(id, &visitor.caller.actor, Credential::List) => listed.map_err(|fault| fault.person)?,
+        () = clock.sleep_until(clock.now().mono.plus(PATIENCE)) => return Err(scene.t.codes_late.to_owned()),
+    };
+    serde_json::from_value(listed.output).map_err(|_| scene.t.codes_nonsense.to_owned())
+}
+
+fn code_view(scene: &Scene, door: &DoorId, code: &Code) -> CodeView {
     let t = scene.t;
     CodeView {
         id: code.id.clone(),
@@ -162,34 +146,10 @@ fn code_view(scene: &Scene, code: &Code) -> CodeView {
         kind: t.code_kind(code.kind).0,
         when: code.schedule.as_ref().map_or_else(String::new, |schedule| t.schedule(schedule)),
         badge: t.code_state(code.state).map(|face| Badge { tone: face.tone, icon: face.icon, word: face.word.into() }),
-        deletable: code.state != CodeState::Removing,
+        stays: code.state != CodeState::Removing && !code.id.is_empty(),
+        change: format!("/doors/{door}/codes/change?code={}", super::visitor::encode(&code.id)),
+        change_aria: t.change_code_of(&code.name),
         delete_aria: t.delete_code_of(&code.name),
-    }
-}
-
-fn wish_view(scene: &Scene, wish: Option<Wish>) -> WishView {
-    let t = scene.t;
-    let open = wish.is_some();
-    let (form, error) = wish.map_or_else(Default::default, |wish| (wish.form, Some(wish.error)));
-    let text = |key: &str| form.get(key).cloned().unwrap_or_default();
-    let kind = text("kind").parse().unwrap_or(CodeKind::Normal);
-    WishView {
-        open,
-        error,
-        name: text("name"),
-        kinds: CodeKind::ALL
-            .iter()
-            .map(|choice| {
-                let (label, help) = t.code_kind(*choice);
-                KindChoice { value: choice.as_str(), label, help, on: *choice == kind }
-            })
-            .collect(),
-        from: text("from"),
-        until: text("until"),
-        days: DAYS.iter().map(|day| Choice { value: (*day).into(), label: t.weekday(day).into(), on: form.contains_key(*day) }).collect(),
-        hours_from: text("hours_from"),
-        hours_until: text("hours_until"),
-        uses: text("uses"),
     }
 }
 
@@ -200,38 +160,92 @@ async fn add(
     Form(form): Form<HashMap<String, String>>,
 ) -> Result<Response, Oops> {
     visitor.caller.check_csrf(form.get("csrf").map_or("", String::as_str))?;
-    let result = match wish_of(&form) {
+    let tried = Filled { form, error: None };
+    let result = match tried.wish() {
         Ok(wish) => web.house().codes(&id, &visitor.caller.actor, Credential::Add(wish)).await.map_err(|fault| fault.person),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error),
     };
     if let Err(error) = result {
-        let wish = Some(Wish { form, error });
-        let mut page = page(&web, &visitor, &id, wish, None).await?;
+        let mut page = page(&web, &visitor, &id, Some(tried.refused(error)), None).await?;
         *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
         return Ok(page);
     }
     Ok(Redirect::to(&format!("/doors/{id}/codes?done=code_added")).into_response())
 }
 
-fn wish_of(form: &HashMap<String, String>) -> Result<CodeWish, ApiError> {
-    let text = |key: &str| form.get(key).map(|text| text.trim()).filter(|text| !text.is_empty()).map(ToOwned::to_owned);
-    let kind = text("kind").and_then(|kind| kind.parse().ok()).unwrap_or(CodeKind::Normal);
-    let hours = match (text("hours_from"), text("hours_until")) {
-        (None, None) => None,
-        (from, until) => Some(format!("{}-{}", from.as_deref().unwrap_or("00:00"), until.as_deref().unwrap_or("23:59"))),
+/// One code and what changes about it, on a page of its own.
+#[derive(Template)]
+#[template(path = "code.html")]
+struct CodePage {
+    shell: Shell,
+    t: &'static Texts,
+    csrf: String,
+    id: DoorId,
+    door: String,
+    code: String,
+    title: String,
+    wish: WishView,
+}
+
+#[derive(Deserialize)]
+struct Which {
+    code: String,
+}
+
+async fn edit(State(web): State<Web>, visitor: Visitor, At(id): At<DoorId>, Query(which): Query<Which>) -> Result<Response, Oops> {
+    let scene = Scene::load(&web, &visitor).await;
+    let code = the_code(&scene, &visitor, &id, &which.code).await?;
+    code_page(&scene, &id, &code, Filled::of(&code))
+}
+
+fn code_page(scene: &Scene, id: &DoorId, code: &Code, filled: Filled) -> Result<Response, Oops> {
+    let door = scene.web.house().board().door(id).ok_or(ApiError::NotFound("door with this id"))?;
+    let refused = filled.error.is_some();
+    let mut page = html(&CodePage {
+        shell: Shell::new(scene, scene.t.change_code_of(&code.name), Section::Doors),
+        t: scene.t,
+        csrf: scene.csrf.clone(),
+        id: id.clone(),
+        door: door.name,
+        code: code.id.clone(),
+        title: scene.t.change_code_of(&code.name),
+        wish: WishView::new(scene.t, filled),
+    });
+    if refused {
+        *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    }
+    Ok(page)
+}
+
+/// A code that the lock lists and that is not about to go.
+async fn the_code(scene: &Scene, visitor: &Visitor, id: &DoorId, code: &str) -> Result<Code, Oops> {
+    let codes = listed(scene, visitor, id).await.map_err(ApiError::Conflict)?;
+    let code = codes.into_iter().find(|known| known.id == code && !code.is_empty() && known.state != CodeState::Removing);
+    Ok(code.ok_or(ApiError::NotFound("code at this door"))?)
+}
+
+async fn change(
+    State(web): State<Web>,
+    visitor: Visitor,
+    At(id): At<DoorId>,
+    Form(form): Form<HashMap<String, String>>,
+) -> Result<Response, Oops> {
+    visitor.caller.check_csrf(form.get("csrf").map_or("", String::as_str))?;
+    let scene = Scene::load(&web, &visitor).await;
+    let code = the_code(&scene, &visitor, &id, form.get("code").map_or("", String::as_str)).await?;
+    let tried = Filled { form, error: None };
+    let result = match tried.change_of(&code) {
+        Ok(None) => Ok(()),
+        Ok(Some(wish)) => {
+            let update = Credential::Update { id: code.id.clone(), wish };
+            web.house().codes(&id, &visitor.caller.actor, update).await.map(drop).map_err(|fault| fault.person)
+        }
+        Err(error) => Err(error),
     };
-    let uses =
-        text("uses").map(|uses| uses.parse().map_err(|_| ApiError::Unprocessable(super::texts::EN.uses_wrong.into()))).transpose()?;
-    let schedule = CodeSchedule {
-        from: text("from"),
-        until: text("until"),
-        weekdays: DAYS.iter().filter(|day| form.contains_key(**day)).map(|day| (*day).to_owned()).collect(),
-        hours,
-        uses,
-    };
-    // The fields are there for every kind, so only what was filled in is a schedule.
-    let empty = CodeSchedule { from: None, until: None, weekdays: Vec::new(), hours: None, uses: None };
-    Ok(CodeWish { name: text("name"), pin: text("pin"), kind: Some(kind), schedule: (schedule != empty).then_some(schedule) })
+    match result {
+        Ok(()) => Ok(Redirect::to(&format!("/doors/{id}/codes?done=code_changed")).into_response()),
+        Err(error) => code_page(&scene, &id, &code, tried.refused(error)),
+    }
 }
 
 #[derive(Deserialize)]

@@ -2,26 +2,26 @@
 
 use super::{
     people::PersonRow,
-    scene::{Scene, name_of},
+    scene::Scene,
     shell::{Oops, Section, Shell, html},
+    sites::{self, SiteLine},
     texts::{Texts, state::Tone},
     tokens::{ScopeChoice, TokenLine},
     visitor::Visitor,
 };
-use crate::{ApiError, Web};
+use crate::Web;
 use askama::Template;
 use axum::{
-    Form, Router,
+    Router,
     extract::{Query, State},
     http::StatusCode,
-    response::{IntoResponse, Redirect, Response},
-    routing::{get, post},
+    response::Response,
+    routing::get,
 };
-use doorward_store::Site;
 use serde::Deserialize;
 
 pub(super) fn router() -> Router<Web> {
-    Router::new().route("/settings", get(show)).route("/settings/sites", post(put_site))
+    Router::new().route("/settings", get(show))
 }
 
 #[derive(Template)]
@@ -38,7 +38,7 @@ struct SettingsPage {
     tokens: Vec<TokenLine>,
     scopes: Vec<ScopeChoice>,
     door_scopes: Vec<ScopeChoice>,
-    sites: Vec<Site>,
+    sites: Vec<SiteLine>,
     zones: Vec<String>,
     about: Vec<(&'static str, String)>,
     config: Vec<ConfigLine>,
@@ -58,6 +58,7 @@ pub(super) struct Wrong {
     pub(super) password: Option<String>,
     pub(super) token: Option<String>,
     pub(super) site: Option<String>,
+    pub(super) new_site: Option<String>,
     pub(super) person: Option<String>,
 }
 
@@ -77,7 +78,7 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, done: Option<&str>, wrong
     let me = people.iter().find(|person| person.id == visitor.id());
     let sessions = store.count_sessions(Some(visitor.id()), scene.now).await?;
     let tokens = store.tokens().await?;
-    let failed = wrong.password.is_some() || wrong.token.is_some() || wrong.site.is_some() || wrong.person.is_some();
+    let failed = [&wrong.password, &wrong.token, &wrong.site, &wrong.new_site, &wrong.person].into_iter().any(Option::is_some);
     let mut page = html(&SettingsPage {
         shell: Shell::new(&scene, t.settings, Section::Settings).done(done),
         t,
@@ -90,8 +91,8 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, done: Option<&str>, wrong
         tokens: tokens.into_iter().map(|row| TokenLine::new(&scene, row)).collect(),
         scopes: ScopeChoice::all(&scene),
         door_scopes: ScopeChoice::doors(&scene),
-        zones: if scene.sites().is_empty() { Vec::new() } else { zones() },
-        sites: scene.sites().to_vec(),
+        zones: sites::zones(),
+        sites: SiteLine::all(&scene),
         about: about(&scene),
         config: config(&scene),
         wrong,
@@ -120,42 +121,4 @@ fn config(scene: &Scene) -> Vec<ConfigLine> {
     let mut lines: Vec<ConfigLine> = scene.web.config().settings.iter().map(line).collect();
     lines.sort_by_key(|line| line.tone == "calm");
     lines
-}
-
-/// Zones that people live in; old names and offsets are left out.
-fn zones() -> Vec<String> {
-    let known = jiff::tz::db().available().map(|zone| zone.to_string());
-    let mut zones: Vec<String> =
-        known.filter(|zone| zone.contains('/') && !zone.starts_with("Etc/") && !zone.starts_with("SystemV/")).collect();
-    zones.push("UTC".into());
-    zones.sort_unstable();
-    zones.dedup();
-    zones
-}
-
-#[derive(Deserialize)]
-struct SiteForm {
-    csrf: String,
-    id: String,
-    name: String,
-    time_zone: String,
-}
-
-async fn put_site(State(web): State<Web>, visitor: Visitor, Form(form): Form<SiteForm>) -> Result<Response, Oops> {
-    visitor.caller.check_csrf(&form.csrf)?;
-    let known = web.house().store().sites().await?.into_iter().any(|site| site.id == form.id);
-    if !known {
-        return Err(ApiError::NotFound("site with this id").into());
-    }
-    let zone = jiff::tz::TimeZone::get(form.time_zone.trim()).ok().and_then(|zone| zone.iana_name().map(ToOwned::to_owned));
-    let site = match (name_of(&form.name), zone) {
-        (Ok(name), Some(time_zone)) => Site { id: form.id, name, time_zone },
-        (Err(error), _) => return page(&web, &visitor, None, Wrong { site: Some(error.to_string()), ..Wrong::default() }).await,
-        (_, None) => {
-            let error = super::texts::EN.zone_unknown.to_owned();
-            return page(&web, &visitor, None, Wrong { site: Some(error), ..Wrong::default() }).await;
-        }
-    };
-    web.house().put_site(&site, &visitor.caller.actor).await?;
-    Ok(Redirect::to("/settings?done=saved#sites").into_response())
 }

@@ -131,7 +131,10 @@ impl Shell {
 fn done(t: &'static Texts, word: &str) -> Option<&'static str> {
     Some(match word {
         "saved" => t.saved,
+        "site_removed" => t.site_removed,
+        "push_registered" => t.push_registered,
         "code_added" => t.code_added,
+        "code_changed" => t.code_changed,
         "code_deleted" => t.code_deleted,
         "account_added" => t.account_added,
         "account_removed" => t.account_removed,

@@ -1,6 +1,7 @@
 //! Doors and what is asked of them.
 
 use crate::support::{House, items};
+use doorward_web::WebConfig;
 use serde_json::json;
 use std::time::Duration;
 
@@ -121,12 +122,35 @@ async fn all_doors_are_locked_at_once_and_never_unlocked() {
 }
 
 #[tokio::test]
+async fn a_site_is_added_changed_and_removed_once_it_has_no_doors() {
+    let house = House::with(WebConfig { sites: vec!["yard".into()], ..WebConfig::default() }).await;
+    let lake = json!({ "name": "Lake", "time_zone": "europe/berlin" });
+    let made = house.admin("POST", "/api/v1/sites").await.json(&lake).send().await.ok(201);
+    assert_eq!((made["id"].as_str(), made["time_zone"].as_str()), (Some("lake"), Some("Europe/Berlin")));
+    let second = house.admin("POST", "/api/v1/sites").await.json(&lake).send().await.ok(201);
+    assert_eq!(second["id"], "lake_2", "a name may be there twice, an identifier may not");
+    let nowhere = json!({ "time_zone": "Europe/Atlantis" });
+    house.admin("PATCH", "/api/v1/sites/lake").await.json(&nowhere).send().await.problem(422);
+    house.admin("PATCH", "/api/v1/sites/sea").await.json(&json!({ "name": "Sea" })).send().await.problem(404);
+    let renamed = house.admin("PATCH", "/api/v1/sites/lake").await.json(&json!({ "name": "Lake house" })).send().await.ok(200);
+    assert_eq!(renamed, json!({ "id": "lake", "name": "Lake house", "time_zone": "Europe/Berlin" }));
+
+    house.admin("PATCH", "/api/v1/doors/front").await.json(&json!({ "site": "lake" })).send().await.ok(200);
+    let used = house.admin("DELETE", "/api/v1/sites/lake").await.send().await.problem(409);
+    assert!(used["detail"].as_str().unwrap().contains("1 of its doors"), "{used}");
+    assert_eq!(house.admin("DELETE", "/api/v1/sites/lake_2").await.send().await.status, 204);
+
+    let yard = doorward_store::Site { id: "yard".into(), name: "Yard".into(), time_zone: "UTC".into() };
+    house.web.house().store().put_site(&yard).await.unwrap();
+    house.admin("DELETE", "/api/v1/sites/yard").await.send().await.problem(409);
+    house.admin("PATCH", "/api/v1/sites/yard").await.json(&json!({ "name": "Mine" })).send().await.problem(409);
+}
+
+#[tokio::test]
 async fn a_door_is_set_up_and_removed() {
     let house = House::new().await;
-    let site = house.admin("PUT", "/api/v1/sites/lake").await.json(&json!({ "name": "Lake", "time_zone": "Europe/Berlin" })).send().await;
-    assert_eq!(site.ok(200)["time_zone"], "Europe/Berlin");
-    let zone = json!({ "name": "Lake", "time_zone": "Europe/Atlantis" });
-    house.admin("PUT", "/api/v1/sites/lake").await.json(&zone).send().await.problem(422);
+    let site = json!({ "name": "Lake", "time_zone": "Europe/Berlin" });
+    house.admin("POST", "/api/v1/sites").await.json(&site).send().await.ok(201);
     let edit = json!({ "name": "Front door", "site": "lake", "confirm_within": 8000, "auto_lock": { "after": 5, "at": "22:00" }, "fail_open": true });
     let door = house.admin("PATCH", "/api/v1/doors/front").await.json(&edit).send().await.ok(200);
     assert_eq!((door["name"].as_str(), door["site"].as_str()), (Some("Front door"), Some("lake")));

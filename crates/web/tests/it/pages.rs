@@ -143,6 +143,11 @@ async fn a_form_without_its_token_changes_nothing() {
     let forms = [
         ("/doors/front/actions", format!("action=unlock&id={id}")),
         ("/doors/front/codes/delete", "code=1".into()),
+        ("/doors/front/codes/change", "code=1&name=Mallory".into()),
+        ("/accounts/home/push", String::new()),
+        ("/settings/sites", "name=x&time_zone=UTC".into()),
+        ("/settings/sites/change", "id=home&name=x&time_zone=UTC".into()),
+        ("/settings/sites/remove", "id=home".into()),
         ("/accounts/home/remove", String::new()),
         ("/accounts/home/settings", "_name=x&access_key=y".into()),
         ("/settings/people", "name=Mallory".into()),
@@ -266,6 +271,64 @@ async fn signing_an_account_in_keeps_the_vendors_address_nowhere() {
     assert!(!house.look(&account).await.text().contains("oauth.example"));
     let finished = house.form(&format!("{account}/sign-in/finish"), "pasted=https://x.example/?code=1").send().await;
     assert_eq!(led_to(&finished), format!("{account}?done=account_signed_in"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_changed_without_being_typed_again() {
+    let house = House::new().await;
+    house.session().await;
+    let list = house.look("/doors/front/codes").await;
+    assert!(list.text().contains("href=\"/doors/front/codes/change?code=1\" aria-label=\"Change the code of Guest\""));
+    let form = house.look("/doors/front/codes/change?code=1").await;
+    assert!(form.text().contains("value=\"Guest\"") && form.text().contains("Leave it empty to keep the PIN as it is."));
+    let same = house.form("/doors/front/codes/change", "code=1&name=Guest&pin=&kind=normal").send().await;
+    assert_eq!(led_to(&same), "/doors/front/codes?done=code_changed");
+    assert_eq!(house.moves().await, Vec::<String>::new(), "nothing was changed, so nothing is asked of the lock");
+    led_to(&house.form("/doors/front/codes/change", "code=1&name=Grace&pin=4711&kind=normal").send().await);
+    assert_eq!(house.moves().await, ["code 1: name Some(\"Grace\"), pin true, kind None"]);
+    assert_eq!(house.look("/doors/front/codes/change?code=2").await.status, 404);
+    let wrong = house.form("/doors/front/codes/change", "code=1&name=Grace&uses=many&kind=temporary").send().await;
+    assert_eq!(wrong.status, 422);
+    assert!(wrong.text().contains("The number of uses is a whole number.") && wrong.text().contains("value=\"Grace\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_is_added_and_removed_on_the_settings_page() {
+    let house = House::new().await;
+    house.session().await;
+    let wrong = house.form("/settings/sites", "name=Lake&time_zone=Europe/Atlantis").send().await;
+    assert_eq!(wrong.status, 422);
+    assert!(wrong.text().contains("This time zone is not known."));
+    for zone in ["Europe/Berlin", "Europe/Rome"] {
+        assert_eq!(
+            led_to(&house.form("/settings/sites", &format!("name=Lake&time_zone={zone}")).send().await),
+            "/settings?done=saved#sites"
+        );
+    }
+    assert_eq!(
+        led_to(&house.form("/settings/sites/change", "id=lake&name=Lago&time_zone=Europe/Rome").send().await),
+        "/settings?done=saved#sites"
+    );
+    assert!(house.look("/settings").await.text().contains("value=\"Lago\""));
+    assert_eq!(led_to(&house.form("/settings/sites/remove", "id=lake_2&name=Lake").send().await), "/settings?done=site_removed#sites");
+    assert_eq!(house.form("/settings/sites/remove", "id=lake_2").send().await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushes_are_registered_where_a_public_address_is_known() {
+    let house = House::new().await;
+    house.session().await;
+    let account = format!("/accounts/{}", house.account);
+    assert!(house.look(&account).await.text().contains("Set http.public_url"));
+    assert_eq!(house.form(&format!("{account}/push"), "").send().await.status, 422);
+
+    let house = House::with(WebConfig { public_url: Some("https://doors.example".into()), ..WebConfig::default() }).await;
+    house.session().await;
+    assert!(house.look(&account).await.text().contains("Register for pushes"));
+    assert_eq!(led_to(&house.form(&format!("{account}/push"), "").send().await), format!("{account}?done=push_registered"));
+    house.until(|house| house.web.house().board().standing(&house.account).is_some_and(|standing| standing.push.registered)).await;
+    let page = house.look(&account).await;
+    assert!(page.text().contains("Registered; none has come yet") && page.text().contains("Register again"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -127,7 +127,7 @@ pub(crate) fn word(report: &Report) -> String {
         Report::SignedIn => "signed in".into(),
         Report::Up => "up".into(),
         Report::Down(fault) => format!("down {:?}", fault.family),
-        Report::PushArrived => "push".into(),
+        Report::Push(_) => "push".into(),
     }
 }
 

@@ -83,7 +83,7 @@ async fn each_shape_of_push_is_read_and_stands_for_the_whole_state() {
     for (body, (state, battery)) in vectors()["push_bodies"].as_array().unwrap().iter().zip(expected) {
         house.act(&Target::Account, delivery(&url, Some(&bearer), &body.to_string())).await.unwrap();
         let reports = house.bench.reports();
-        let [Report::PushArrived, Report::Seen { sight, .. }] = reports.as_slice() else { panic!("{reports:?}") };
+        let [Report::Push(_), Report::Seen { sight, .. }] = reports.as_slice() else { panic!("{reports:?}") };
         assert_eq!((sight.how, sight.state, sight.battery), (How::Pushed, state, battery));
     }
 }

@@ -51,6 +51,10 @@ impl Texts {
         format!("Revoke the token of {name}")
     }
 
+    pub(crate) fn remove_site(&self, name: &str) -> String {
+        format!("Remove {name}")
+    }
+
     /// What a scope allows.
     pub(crate) const fn scope(&self, scope: &Scope) -> &'static str {
         match scope {

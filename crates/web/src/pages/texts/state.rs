@@ -211,6 +211,10 @@ impl Texts {
     }
 
     /// The delete button of a code, for those who cannot see which row it is in.
+    pub(crate) fn change_code_of(&self, name: &str) -> String {
+        format!("Change the code of {name}")
+    }
+
     pub(crate) fn delete_code_of(&self, name: &str) -> String {
         format!("Delete the code of {name}")
     }

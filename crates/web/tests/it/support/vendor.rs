@@ -3,7 +3,7 @@
 use doorward_core::{
     Secret,
     driver::{
-        About, Action, BoxFuture, Credential, Ctx, Done, Driver, Entry, Fault, Field, FieldKind, Found, How, Lease, Mistake, Report,
+        About, Action, BoxFuture, Credential, Ctx, Done, Driver, Entry, Fault, Field, FieldKind, Found, How, Lease, Mistake, Push, Report,
         Settings, Sight, Step, Target,
     },
 };
@@ -28,7 +28,11 @@ const FIELDS: &[Field] = &[
     field("auto_refresh_enabled", FieldKind::Switch, "true"),
     field("refresh_buffer_minutes", FieldKind::Number, "5"),
 ];
-const STEPS: &[Step] = &[Step { name: "start", label: "Sign in", help: "" }, Step { name: "exchange", label: "Finish", help: "" }];
+const STEPS: &[Step] = &[step("start"), step("exchange"), step("push")];
+
+const fn step(name: &'static str) -> Step {
+    Step { name, label: name, help: "" }
+}
 
 const fn field(name: &'static str, kind: FieldKind, default: &'static str) -> Field {
     Field { name, label: name, help: "", kind, default, required: false }
@@ -125,10 +129,20 @@ impl Vendor {
             Action::Setup { step, input } if step == "start" => {
                 Ok(output(json!({ "authorize_url": "https://oauth.example/authorize?state=1", "input": input.reveal().clone() })))
             }
+            Action::Setup { step, .. } if step == "push" => {
+                ctx.report(Report::Push(Push { registered: true, last: None }));
+                Ok(Done::default())
+            }
             Action::Setup { .. } => Ok(output(
                 json!({ "access_token": "a", "refresh_token": "r", "token_type": "Bearer", "expires_in": 604_800, "signed_in": true }),
             )),
             Action::Credential(Credential::Delete { .. }) => Ok(Done::default()),
+            Action::Credential(Credential::Update { id, wish }) => {
+                let given = wish.pin.is_some();
+                let change = format!("code {id}: name {:?}, pin {given}, kind {:?}", wish.name, wish.kind);
+                self.moves.lock().unwrap_or_else(PoisonError::into_inner).push(change);
+                Ok(Done::default())
+            }
             Action::Credential(_) => Ok(output(json!([{ "id": "1", "name": "Guest", "kind": "normal", "state": "set" }]))),
             Action::Call(name) if name == "devices" => {
                 let devices = LOCKS.map(|(id, name)| json!({ "id": id, "name": name, "category": "smartlock" }));
@@ -149,7 +163,14 @@ fn output(output: Value) -> Done {
 
 fn lease(ctx: &dyn Ctx, fresh: bool) -> Lease {
     let end = ctx.now().utc.plus(Duration::from_hours(24 * 7));
-    Lease { id: "oauth".into(), kind: "oauth_token", not_after: Some(end), margin: Some(Duration::from_mins(5)), fresh }
+    Lease {
+        id: "oauth".into(),
+        kind: "oauth_token",
+        not_after: Some(end),
+        margin: Some(Duration::from_mins(5)),
+        made: fresh.then(|| ctx.now().utc),
+        fresh,
+    }
 }
 
 impl Driver for Vendor {
