@@ -293,7 +293,8 @@ impl Handle {
         Ok(())
     }
 
-    /// Asks a driver past the keeper. That the account must be signed in again, the keeper hears all the same.
+    /// Asks a driver past the keeper. That the account must be signed in again, the keeper hears all the same. What the
+    /// driver reported meanwhile shows on the board when this returns.
     async fn ask(&self, account: &AccountId, target: Target, action: Action) -> Result<Done, Fault> {
         let result = self.post.call(account, target, action).await;
         if let Err(fault) = &result
@@ -302,7 +303,16 @@ impl Handle {
             let report = Report::Down(fault.clone());
             let _ = self.inputs.send(Message::Input(Input::Report { account: account.clone(), report }));
         }
+        self.heard().await;
         result
+    }
+
+    /// Ends when everything that was sent to the run loop before has come to the board.
+    async fn heard(&self) {
+        let (teller, told) = oneshot::channel();
+        if self.inputs.send(Message::Heard(teller)).is_ok() {
+            let _ = told.await;
+        }
     }
 
     fn changed(&self, change: Change) {

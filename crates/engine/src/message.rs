@@ -18,6 +18,8 @@ pub(crate) enum Message {
     Input(Input),
     /// Tell me how far this command is.
     Wait(AttemptId, At, Caller),
+    /// Tell me when everything that came before this was carried out, so far as nobody has to be waited for.
+    Heard(oneshot::Sender<()>),
     /// Events that were written beside the keeper.
     Told(Vec<Event>),
     /// A caller without credentials was refused.

@@ -49,6 +49,9 @@ pub enum StartError {
     /// The store could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The system gives no thread.
+    #[error("the system gives no threads: {0}")]
+    NoThread(#[from] std::io::Error),
 }
 
 /// Stops the house. Dropping it does so too, but nobody then waits for what is under way.
@@ -58,7 +61,7 @@ pub struct Stopper {
     jobs: mpsc::UnboundedSender<Job>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
-    scribe: JoinHandle<()>,
+    scribe: oneshot::Receiver<()>,
 }
 
 impl House {
@@ -74,7 +77,7 @@ impl House {
 
         let instance = clock.uuid();
         let boot = boot(&store, instance, &clock, &drivers).await?;
-        let scribe = tokio::spawn(scribe::run(store.clone(), Arc::clone(&clock), written, inputs.clone()));
+        let scribe = scribe::start(store.clone(), Arc::clone(&clock), written, inputs.clone())?;
         let mut seed = [0; 8];
         clock.fill(&mut seed);
         let mut room = Loop {
@@ -85,6 +88,7 @@ impl House {
             jobs: jobs.clone(),
             post: post.clone(),
             waiting: HashMap::new(),
+            listening: Vec::new(),
         };
         room.take(Message::Input(boot));
         room.drain();
@@ -135,6 +139,8 @@ struct Loop {
     jobs: mpsc::UnboundedSender<Job>,
     post: Post,
     waiting: HashMap<AttemptId, Vec<(At, Caller)>>,
+    /// Who wants to know when this turn is over.
+    listening: Vec<oneshot::Sender<()>>,
 }
 
 impl Loop {
@@ -173,6 +179,7 @@ impl Loop {
                 self.keeper.handle(input, now);
             }
             Message::Wait(id, at, caller) => self.wait(id, at, caller),
+            Message::Heard(teller) => self.listening.push(teller),
             Message::Told(events) => {
                 for event in events {
                     self.fan.publish(Notice::Event(event));
@@ -225,6 +232,9 @@ impl Loop {
         // Together, so that they share a commit however quick the scribe is.
         if !records.is_empty() {
             let _ = self.jobs.send(Job::Records(records));
+        }
+        for teller in self.listening.drain(..) {
+            let _ = teller.send(());
         }
     }
 

@@ -8,7 +8,10 @@ use doorward_core::{
 use doorward_store::{Store, StoreError};
 use doorward_wire::event::Event;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 
 /// Jobs in one commit.
 const BATCH: usize = 256;
@@ -24,13 +27,24 @@ pub(crate) enum Job {
     End,
 }
 
-/// Runs until it is told that nothing more comes; then everything that was sent is written.
-pub(crate) async fn run(
+/// Starts it on a thread of its own, since it waits for the disk most of the time. What is given back ends when it does.
+pub(crate) fn start(
     store: Store,
     clock: Arc<dyn Clock>,
-    mut jobs: mpsc::UnboundedReceiver<Job>,
+    jobs: mpsc::UnboundedReceiver<Job>,
     inputs: mpsc::UnboundedSender<Message>,
-) {
+) -> std::io::Result<oneshot::Receiver<()>> {
+    let (ended, end) = oneshot::channel();
+    let runtime = Handle::current();
+    std::thread::Builder::new().name("scribe".into()).spawn(move || {
+        runtime.block_on(run(store, clock, jobs, inputs));
+        let _ = ended.send(());
+    })?;
+    Ok(end)
+}
+
+/// Runs until it is told that nothing more comes; then everything that was sent is written.
+async fn run(store: Store, clock: Arc<dyn Clock>, mut jobs: mpsc::UnboundedReceiver<Job>, inputs: mpsc::UnboundedSender<Message>) {
     let mut batch = Vec::with_capacity(BATCH);
     while jobs.recv_many(&mut batch, BATCH).await > 0 {
         let ends = batch.iter().any(|job| matches!(job, Job::End));

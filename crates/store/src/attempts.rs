@@ -38,15 +38,35 @@ impl Store {
     }
 }
 
-/// Writes an intent. `None` when it is new; else the attempt that has its identifier.
-pub(crate) async fn insert(tx: &mut Tx, attempt: &Attempt, account: &AccountId, not_after: Time) -> Result<Option<Attempt>, StoreError> {
+/// What became of an intent.
+pub(crate) enum Intent {
+    /// It was written, and claimed if that was asked for and this instance owns the account.
+    New {
+        /// Whether it was claimed.
+        claimed: bool,
+    },
+    /// This attempt has its identifier already.
+    Known(Attempt),
+}
+
+/// Writes an intent. With the `epoch` of this instance it is claimed (rule 1) as it is written: nobody can have claimed
+/// before what was not there.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    attempt: &Attempt,
+    account: &AccountId,
+    not_after: Time,
+    epoch: Option<i64>,
+    now: Time,
+) -> Result<Intent, StoreError> {
     let new = tx
-        .execute(
+        .one(
             "INSERT INTO attempts (id, door, account, action, actor_kind, actor_id, state, reason, detail, evidence_json, \
-                                   not_after, created_at, finished_at, owner_epoch) \
+                                   not_after, created_at, finished_at, owner_epoch, acted_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
-                     COALESCE((SELECT owner_epoch FROM owners WHERE account = $3), 0)) \
-             ON CONFLICT (id) DO NOTHING",
+                     COALESCE((SELECT owner_epoch FROM owners WHERE account = $3), 0), \
+                     CASE WHEN (SELECT owner_epoch FROM owners WHERE account = $3) = $14 THEN $15 END) \
+             ON CONFLICT (id) DO NOTHING RETURNING acted_at",
             args![
                 attempt.id,
                 &attempt.door,
@@ -61,17 +81,20 @@ pub(crate) async fn insert(tx: &mut Tx, attempt: &Attempt, account: &AccountId, 
                 not_after,
                 attempt.created,
                 attempt.finished,
+                epoch,
+                now,
             ],
         )
         .await?;
-    if new > 0 {
-        return Ok(None);
+    if let Some(row) = new {
+        return Ok(Intent::New { claimed: row.get::<Option<i64>>("acted_at")?.is_some() });
     }
     let row = tx.one(select("id = $1"), args![attempt.id]).await?;
-    row.as_ref().map(read).transpose()?.map(Some).ok_or_else(|| StoreError::Bug(format!("attempt {} is there and is not", attempt.id)))
+    let known = row.as_ref().map(read).transpose()?;
+    known.map(Intent::Known).ok_or_else(|| StoreError::Bug(format!("attempt {} is there and is not", attempt.id)))
 }
 
-/// The claim (rule 1). Whoever gets `true` may act, and nobody else ever does.
+/// The claim of an attempt that waited (rule 1). Whoever gets `true` may act, and nobody else ever does.
 pub(crate) async fn claim(tx: &mut Tx, attempt: AttemptId, epoch: i64, now: Time) -> Result<bool, StoreError> {
     let claimed = tx
         .execute(
@@ -110,8 +133,8 @@ pub(crate) async fn finish(tx: &mut Tx, attempt: &Attempt) -> Result<(), StoreEr
             attempt.finished,
         ],
     )
-    .await?;
-    Ok(())
+    .await
+    .map(drop)
 }
 
 fn evidence(attempt: &Attempt) -> Result<String, StoreError> {

@@ -143,7 +143,6 @@ impl Store {
                 count += 1;
             }
         }
-        tx.rollback().await?;
         sealer.line(&Line::End { end: count }).await?;
         sealer.finish().await
     }

@@ -104,8 +104,7 @@ impl Chain {
         }
         tx.insert("events", &COLUMNS, &self.rows).await?;
         let mac = if self.intact { sign_end(keys, house, self.seq, &self.hash) } else { Vec::new() };
-        tx.execute("UPDATE chain SET seq = $1, hash = $2, mac = $3 WHERE id = 1", args![self.seq, self.hash, mac]).await?;
-        Ok(())
+        tx.execute("UPDATE chain SET seq = $1, hash = $2, mac = $3 WHERE id = 1", args![self.seq, self.hash, mac]).await.map(drop)
     }
 }
 
@@ -271,11 +270,13 @@ impl Store {
 
     /// Removes events from before a time, and attempts that ended before it. A signed checkpoint stands for the events.
     pub async fn prune(&self, before: Time, now: Time) -> Result<Pruned, StoreError> {
-        // Events are in commit order, not in the order of their times: what goes is a whole beginning of the chain.
+        // Events are in commit order, not in the order of their times: what goes is a whole beginning of the chain. It is
+        // read up to the first event that stays, so that no event pays for an index by time.
         let row = self
             .db()
             .one(
-                "SELECT COALESCE((SELECT MIN(seq) - 1 FROM events WHERE time >= $1), (SELECT MAX(seq) FROM events), 0) AS until",
+                "SELECT COALESCE((SELECT seq - 1 FROM events WHERE time >= $1 ORDER BY seq LIMIT 1), \
+                                 (SELECT MAX(seq) FROM events), 0) AS until",
                 args![before],
             )
             .await?;
@@ -284,13 +285,14 @@ impl Store {
         while let Some(count) = self.prune_some(until, now).await? {
             pruned.events += count;
         }
+        if pruned.events == 0 {
+            return Ok(pruned);
+        }
         let mut tx = self.db().write().await?;
         let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
         tx.execute("DELETE FROM attempts WHERE created_at < $1 AND state <> 'pending'", args![before]).await?;
-        if pruned.events > 0 {
-            let data = serde_json::json!({ "count": pruned.events, "until": until });
-            pruned.told = Some(chain.append(&NewEvent::new(now, EventKind::EventsPruned).data(data)));
-        }
+        let data = serde_json::json!({ "count": pruned.events, "until": until });
+        pruned.told = Some(chain.append(&NewEvent::new(now, EventKind::EventsPruned).data(data)));
         chain.finish(&mut tx, self.keys(), self.inner.house).await?;
         tx.commit().await?;
         Ok(pruned)

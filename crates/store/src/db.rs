@@ -1,27 +1,21 @@
 //! Two databases behind one set of statements.
 //!
 //! Everything above this file writes a statement once, with `$1`, `ON CONFLICT` and `RETURNING`, hands over [`Value`]s
-//! and reads [`Row`]s. What differs between SQLite and PostgreSQL is in this file and in the migrations.
+//! and reads [`Row`]s. What differs between SQLite ([`lite`]) and PostgreSQL is in these files and in the migrations.
+
+mod lite;
+
+pub(crate) use lite::Lite;
 
 use crate::StoreError;
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
+use lite::{LiteRow, LiteSnapshot, LiteTx};
 use sqlx::{
-    AssertSqlSafe, ColumnIndex, Database, Decode, Encode, Pool, Postgres, Sqlite, Transaction, Type,
-    postgres::{PgPool, PgRow},
+    AssertSqlSafe, Decode, Postgres, Row as _, Transaction, Type,
+    postgres::{PgArguments, PgPool, PgRow},
     query::Query,
-    sqlite::{SqlitePool, SqliteRow},
 };
 use std::borrow::Cow;
-
-/// The one macro: the same code for whichever database it is.
-macro_rules! either {
-    ($what:expr, $enum:ident, $inner:pat => $body:expr) => {
-        match $what {
-            $enum::Lite($inner) => $body,
-            $enum::Pg($inner) => $body,
-        }
-    };
-}
 
 /// The values of a statement, in the order of `$1`, `$2`, …
 macro_rules! args {
@@ -32,22 +26,21 @@ pub(crate) use args;
 /// An open database.
 #[derive(Clone)]
 pub(crate) enum Db {
-    /// One connection that writes and a few that read: SQLite has one writer, and waiting for it in a queue of ours is
-    /// fairer than its own busy loop.
+    /// A file of our own.
     Lite(Lite),
     /// A pool.
     Pg(PgPool),
 }
 
-#[derive(Clone)]
-pub(crate) struct Lite {
-    pub(crate) writer: SqlitePool,
-    pub(crate) readers: SqlitePool,
+/// A transaction that writes; it rolls back unless it is committed.
+pub(crate) enum Tx {
+    Lite(LiteTx),
+    Pg(Transaction<'static, Postgres>),
 }
 
-/// A transaction; it rolls back unless it is committed.
-pub(crate) enum Tx {
-    Lite(Transaction<'static, Sqlite>),
+/// A transaction that reads one moment of the whole database.
+pub(crate) enum Snapshot {
+    Lite(LiteSnapshot),
     Pg(Transaction<'static, Postgres>),
 }
 
@@ -61,85 +54,67 @@ pub(crate) enum Value {
 
 /// One row of an answer.
 pub(crate) enum Row {
-    Lite(SqliteRow),
+    Lite(LiteRow),
     Pg(PgRow),
 }
 
 /// What can be read from both databases.
-pub(crate) trait Column: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres> {}
-impl<T> Column for T where T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres> {}
+pub(crate) trait Column: lite::Column + for<'r> Decode<'r, Postgres> + Type<Postgres> {}
+impl<T> Column for T where T: lite::Column + for<'r> Decode<'r, Postgres> + Type<Postgres> {}
 
 /// Rows of one insert. Each number of rows is a statement of its own in the connection's cache, so there are not too many.
 const ROWS_AT_ONCE: usize = 16;
 
 type Sql = Cow<'static, str>;
 
-/// Begins a transaction that will write on SQLite's one writing connection.
-///
-/// When the disk is full SQLite itself rolls back, and sqlx goes on counting a transaction that is no more: such a
-/// connection begins nothing again, so it is closed and the next one is taken.
-async fn begin(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-    match writer.begin_with("BEGIN IMMEDIATE").await {
-        Err(sqlx::Error::InvalidSavePointStatement) => {
-            writer.acquire().await?.close().await?;
-            writer.begin_with("BEGIN IMMEDIATE").await
-        }
-        begun => begun,
-    }
-}
-
 impl Db {
     /// Begins a transaction that will write. On SQLite it has the write lock from here on.
     pub(crate) async fn write(&self) -> Result<Tx, StoreError> {
         Ok(match self {
-            Self::Lite(lite) => Tx::Lite(begin(&lite.writer).await?),
+            Self::Lite(lite) => Tx::Lite(lite.begin().await?),
             Self::Pg(pool) => Tx::Pg(pool.begin().await?),
         })
     }
 
     /// Begins a transaction that reads one moment of the whole database.
-    pub(crate) async fn snapshot(&self) -> Result<Tx, StoreError> {
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         Ok(match self {
-            Self::Lite(lite) => Tx::Lite(lite.readers.begin_with("BEGIN").await?),
+            Self::Lite(lite) => Snapshot::Lite(lite.snapshot()?),
             Self::Pg(pool) => {
                 let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
                 sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
-                Tx::Pg(tx)
+                Snapshot::Pg(tx)
             }
         })
     }
 
     /// Runs one statement that writes; durable when this returns. Gives the number of rows that it touched.
     pub(crate) async fn execute(&self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<u64, StoreError> {
-        Ok(match self {
-            Self::Lite(lite) => bound(sql.into(), args).execute(&lite.writer).await?.rows_affected(),
-            Self::Pg(pool) => bound(sql.into(), args).execute(pool).await?.rows_affected(),
-        })
+        match self {
+            Self::Lite(lite) => lite.execute(&sql.into(), &args).await,
+            Self::Pg(pool) => Ok(bound(sql.into(), args).execute(pool).await?.rows_affected()),
+        }
     }
 
     /// Runs one statement that reads.
     pub(crate) async fn all(&self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         Ok(match self {
-            Self::Lite(lite) => wrap(bound(sql.into(), args).fetch_all(&lite.readers).await?, Row::Lite),
-            Self::Pg(pool) => wrap(bound(sql.into(), args).fetch_all(pool).await?, Row::Pg),
+            Self::Lite(lite) => lite.all(&sql.into(), &args)?.into_iter().map(Row::Lite).collect(),
+            Self::Pg(pool) => bound(sql.into(), args).fetch_all(pool).await?.into_iter().map(Row::Pg).collect(),
         })
     }
 
-    /// Runs one statement that reads at most one row.
+    /// Runs one statement that looks at most one row up.
     pub(crate) async fn one(&self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<Option<Row>, StoreError> {
         Ok(match self {
-            Self::Lite(lite) => bound(sql.into(), args).fetch_optional(&lite.readers).await?.map(Row::Lite),
+            Self::Lite(lite) => lite.one(&sql.into(), &args)?.map(Row::Lite),
             Self::Pg(pool) => bound(sql.into(), args).fetch_optional(pool).await?.map(Row::Pg),
         })
     }
 
     pub(crate) async fn close(&self) {
         match self {
-            Self::Lite(lite) => {
-                // The writer goes last, so that it folds the write-ahead log into the file.
-                lite.readers.close().await;
-                lite.writer.close().await;
-            }
+            Self::Lite(lite) => lite.close().await,
             Self::Pg(pool) => pool.close().await,
         }
     }
@@ -152,26 +127,18 @@ impl Tx {
 
     /// Runs one statement. Gives the number of rows that it touched.
     pub(crate) async fn execute(&mut self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<u64, StoreError> {
-        let sql = sql.into();
-        Ok(either!(self, Self, tx => bound(sql, args).execute(&mut **tx).await?.rows_affected()))
+        match self {
+            Self::Lite(tx) => tx.execute(&sql.into(), &args),
+            Self::Pg(tx) => Ok(bound(sql.into(), args).execute(&mut **tx).await?.rows_affected()),
+        }
     }
 
     /// Runs one statement and gives its only row, if there is one.
     pub(crate) async fn one(&mut self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<Option<Row>, StoreError> {
-        let sql = sql.into();
         Ok(match self {
-            Self::Lite(tx) => bound(sql, args).fetch_optional(&mut **tx).await?.map(Row::Lite),
-            Self::Pg(tx) => bound(sql, args).fetch_optional(&mut **tx).await?.map(Row::Pg),
+            Self::Lite(tx) => tx.one(&sql.into(), &args)?.map(Row::Lite),
+            Self::Pg(tx) => bound(sql.into(), args).fetch_optional(&mut **tx).await?.map(Row::Pg),
         })
-    }
-
-    /// Runs one statement and hands over its rows one by one, so that memory does not grow with the table.
-    pub(crate) fn rows(&mut self, sql: impl Into<Sql>, args: Vec<Value>) -> BoxStream<'_, Result<Row, StoreError>> {
-        let sql = sql.into();
-        match self {
-            Self::Lite(tx) => bound(sql, args).fetch(&mut **tx).map_ok(Row::Lite).map_err(StoreError::from).boxed(),
-            Self::Pg(tx) => bound(sql, args).fetch(&mut **tx).map_ok(Row::Pg).map_err(StoreError::from).boxed(),
-        }
     }
 
     /// Inserts rows, several in one statement. Table and columns are names of this crate's migrations.
@@ -184,25 +151,45 @@ impl Tx {
 
     /// Runs the statements of a migration.
     pub(crate) async fn script(&mut self, sql: &'static str) -> Result<(), StoreError> {
-        either!(self, Self, tx => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop)?);
-        Ok(())
+        match self {
+            Self::Lite(tx) => tx.script(sql),
+            Self::Pg(tx) => Ok(sqlx::raw_sql(sql).execute(&mut **tx).await.map(|_| ())?),
+        }
     }
 
     /// Makes it durable.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        either!(self, Self, tx => Ok(tx.commit().await?))
+        match self {
+            Self::Lite(tx) => tx.commit(),
+            Self::Pg(tx) => Ok(tx.commit().await?),
+        }
+    }
+}
+
+impl Snapshot {
+    /// Runs one statement and gives its only row, if there is one.
+    pub(crate) async fn one(&mut self, sql: impl Into<Sql>, args: Vec<Value>) -> Result<Option<Row>, StoreError> {
+        Ok(match self {
+            Self::Lite(snapshot) => snapshot.one(&sql.into(), &args).await?.map(Row::Lite),
+            Self::Pg(tx) => bound(sql.into(), args).fetch_optional(&mut **tx).await?.map(Row::Pg),
+        })
     }
 
-    /// Undoes it now, rather than at the connection's next use.
-    pub(crate) async fn rollback(self) -> Result<(), StoreError> {
-        either!(self, Self, tx => Ok(tx.rollback().await?))
+    /// Runs one statement and hands over its rows one by one, so that memory does not grow with the table.
+    pub(crate) fn rows(&mut self, sql: impl Into<Sql>, args: Vec<Value>) -> BoxStream<'_, Result<Row, StoreError>> {
+        match self {
+            Self::Lite(snapshot) => snapshot.rows(sql.into(), args).map_ok(Row::Lite).boxed(),
+            Self::Pg(tx) => bound(sql.into(), args).fetch(&mut **tx).map_ok(Row::Pg).map_err(StoreError::from).boxed(),
+        }
     }
 }
 
 impl Row {
     pub(crate) fn get<T: Column>(&self, column: &str) -> Result<T, StoreError> {
-        let value = either!(self, Self, row => try_get(row, column));
-        value.map_err(|error| StoreError::Bug(format!("column {column}: {error}")))
+        match self {
+            Self::Lite(row) => row.get(column),
+            Self::Pg(row) => row.try_get(column).map_err(|error| StoreError::Bug(format!("column {column}: {error}"))),
+        }
     }
 
     /// A column whose words or numbers only doorward writes: anything else there is damage.
@@ -236,19 +223,6 @@ fn parse<T: std::str::FromStr>(column: &str, text: &str) -> Result<T, StoreError
     text.parse().map_err(|_| StoreError::corrupt(format!("column {column} holds “{text}”")))
 }
 
-fn try_get<'r, R, T>(row: &'r R, column: &str) -> Result<T, sqlx::Error>
-where
-    R: sqlx::Row,
-    for<'c> &'c str: ColumnIndex<R>,
-    T: Decode<'r, R::Database> + Type<R::Database>,
-{
-    row.try_get(column)
-}
-
-fn wrap<R>(rows: Vec<R>, with: fn(R) -> Row) -> Vec<Row> {
-    rows.into_iter().map(with).collect()
-}
-
 fn insert(table: &str, columns: &[&str], rows: usize) -> String {
     let width = columns.len();
     let row = |row: usize| (1..=width).map(|column| format!("${}", row * width + column)).collect::<Vec<_>>().join(", ");
@@ -256,14 +230,8 @@ fn insert(table: &str, columns: &[&str], rows: usize) -> String {
     format!("INSERT INTO {table} ({}) VALUES {rows}", columns.join(", "))
 }
 
-/// A statement with its values. Statements are fixed texts of this crate, or assembled from them.
-fn bound<DB>(sql: Sql, args: Vec<Value>) -> Query<'static, DB, DB::Arguments>
-where
-    DB: Database,
-    Option<i64>: Type<DB> + for<'q> Encode<'q, DB>,
-    Option<String>: Type<DB> + for<'q> Encode<'q, DB>,
-    Option<Vec<u8>>: Type<DB> + for<'q> Encode<'q, DB>,
-{
+/// A statement for PostgreSQL with its values. Statements are fixed texts of this crate, or assembled from them.
+fn bound(sql: Sql, args: Vec<Value>) -> Query<'static, Postgres, PgArguments> {
     args.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, value| match value {
         Value::Int(value) => query.bind(value),
         Value::Text(value) => query.bind(value),
@@ -305,6 +273,3 @@ value_from! {
     &[u8] => |it| Blob(it.into()),
     [u8; 32] => |it| Blob(it.into()),
 }
-
-/// Only to name the type of a pool where it is opened.
-pub(crate) type LitePool = Pool<Sqlite>;

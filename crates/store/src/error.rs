@@ -42,49 +42,50 @@ impl From<sqlx::Error> for StoreError {
         let text = error.to_string();
         #[expect(clippy::wildcard_enum_match_arm, reason = "sqlx::Error is non-exhaustive: what is not named is ours to look at")]
         match error {
-            sqlx::Error::Database(error) => match family(&*error) {
-                Family::Full => Self::Full(text),
-                Family::Corrupt => Self::Corrupt(text),
-                Family::Unavailable => Self::Unavailable(text),
-                Family::Bug => Self::Bug(text),
-            },
+            sqlx::Error::Database(error) => postgres(&*error)(text),
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
-            | sqlx::Error::BeginFailed
-            | sqlx::Error::WorkerCrashed => Self::Unavailable(text),
+            | sqlx::Error::BeginFailed => Self::Unavailable(text),
             _ => Self::Bug(text),
         }
     }
 }
 
-enum Family {
-    Full,
-    Corrupt,
-    Unavailable,
-    Bug,
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let text = error.to_string();
+        match error.sqlite_error() {
+            Some(error) => sqlite(error.extended_code)(text),
+            None => Self::Bug(text),
+        }
+    }
 }
 
-/// SQLite: <https://www.sqlite.org/rescode.html>. PostgreSQL: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-fn family(error: &dyn DatabaseError) -> Family {
-    let code = error.code().unwrap_or_default();
-    if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
-        return match code.parse::<i64>().unwrap_or(0) & 0xff {
-            13 => Family::Full,
-            11 | 26 => Family::Corrupt,
-            // PERM, BUSY, LOCKED, READONLY, INTERRUPT, IOERR, CANTOPEN, PROTOCOL
-            3 | 5 | 6 | 8 | 9 | 10 | 14 | 15 => Family::Unavailable,
-            _ => Family::Bug,
-        };
+/// What kind of error it is.
+type Kind = fn(String) -> StoreError;
+
+/// <https://www.sqlite.org/rescode.html>
+const fn sqlite(code: i32) -> Kind {
+    match code & 0xff {
+        13 => StoreError::Full,
+        11 | 26 => StoreError::Corrupt,
+        // PERM, BUSY, LOCKED, READONLY, INTERRUPT, IOERR, CANTOPEN, PROTOCOL
+        3 | 5 | 6 | 8 | 9 | 10 | 14 | 15 => StoreError::Unavailable,
+        _ => StoreError::Bug,
     }
-    match &*code {
-        "53100" => Family::Full,
-        "XX001" | "XX002" => Family::Corrupt,
+}
+
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+fn postgres(error: &dyn DatabaseError) -> Kind {
+    match &*error.code().unwrap_or_default() {
+        "53100" => StoreError::Full,
+        "XX001" | "XX002" => StoreError::Corrupt,
         // Read-only (a standby), serialization failure, deadlock, lock timeout, statement timeout.
-        "25006" | "40001" | "40P01" | "55P03" | "57014" | "25P03" | "28P01" | "28000" | "3D000" => Family::Unavailable,
-        code if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => Family::Unavailable,
-        _ => Family::Bug,
+        "25006" | "40001" | "40P01" | "55P03" | "57014" | "25P03" | "28P01" | "28000" | "3D000" => StoreError::Unavailable,
+        code if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => StoreError::Unavailable,
+        _ => StoreError::Bug,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     MasterKey, StoreError, chain,
-    db::{Db, Lite, LitePool, Tx},
+    db::{Db, Lite, Tx},
     dice, migrate,
     seal::{Keys, same},
     space::Watch,
@@ -12,7 +12,6 @@ use doorward_wire::{Time, account::AccountId};
 use sqlx::{
     ConnectOptions, Connection,
     postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
     collections::BTreeMap,
@@ -26,9 +25,6 @@ use uuid::Uuid;
 
 /// How long one statement waits for a connection or for another writer.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Readers beside the one writer of SQLite: a backup and a check of the audit may each hold one for long. Each is a thread
-/// with a page cache of its own, and ends when it is idle for a minute.
-const READERS: u32 = 3;
 /// PostgreSQL connections.
 const CONNECTIONS: u32 = 5;
 
@@ -265,7 +261,7 @@ pub(crate) async fn refuse_foreign(tx: &mut Tx, place: &Place) -> Result<(), Ope
 /// Opens connections, and nothing more.
 pub(crate) async fn connect(place: &Place) -> Result<Db, OpenError> {
     match place {
-        Place::File(file) => open_file(file).await.map(Db::Lite),
+        Place::File(file) => open_file(file).map(Db::Lite),
         Place::Server(options) => {
             let options = server_options(options);
             // One connection by hand first: the pool would try again until its patience ends, and lose the reason.
@@ -308,31 +304,9 @@ fn server_error(place: &Place, error: sqlx::Error) -> OpenError {
     }
 }
 
-async fn open_file(file: &Path) -> Result<Lite, OpenError> {
+fn open_file(file: &Path) -> Result<Lite, OpenError> {
     make_file(file)?;
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(PATIENCE)
-        .foreign_keys(true)
-        .statement_cache_capacity(64)
-        // 1 MiB for each connection; a log that grew once gives its space back.
-        .pragma("cache_size", "-1024")
-        .pragma("journal_size_limit", "16777216")
-        .disable_statement_logging();
-    let pool =
-        |size: u32| SqlitePoolOptions::new().max_connections(size).acquire_timeout(PATIENCE).max_lifetime(None).test_before_acquire(false);
-    let writer: LitePool = pool(1)
-        .min_connections(1)
-        .idle_timeout(None)
-        .connect_with(options.clone().thread_name(|_| "store-writer".into()))
-        .await
-        .map_err(|error| file_error(file, error))?;
-    let readers = pool(READERS)
-        .idle_timeout(Duration::from_mins(1))
-        .connect_lazy_with(options.pragma("query_only", "1").thread_name(|id| format!("store-reader-{id}")));
-    Ok(Lite { writer, readers })
+    Lite::open(file, PATIENCE).map_err(|error| file_error(file, error.into()))
 }
 
 /// Only the owner may read the file; SQLite gives its log files the same permissions.
@@ -345,8 +319,8 @@ fn make_file(file: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn file_error(file: &Path, error: sqlx::Error) -> OpenError {
-    match StoreError::from(error) {
+fn file_error(file: &Path, error: StoreError) -> OpenError {
+    match error {
         StoreError::Corrupt(_) => OpenError::NotADatabase(file.into()),
         StoreError::Full(_) => OpenError::DiskFull(file.into()),
         StoreError::Unavailable(why) => OpenError::NotWritable { path: file.into(), why },

@@ -1,6 +1,12 @@
 //! How the keeper's records become durable: all that are ready in one turn share one commit.
 
-use crate::{Store, StoreError, attempts, chain::Chain, db::Tx, doors};
+use crate::{
+    Store, StoreError,
+    attempts::{self, Intent},
+    chain::Chain,
+    db::Tx,
+    doors,
+};
 use doorward_core::record::{Record, Written, WrittenAs};
 use doorward_wire::Time;
 
@@ -42,17 +48,13 @@ impl Store {
     async fn write_one(&self, tx: &mut Tx, record: &Record, now: Time) -> Result<WrittenAs, StoreError> {
         match record {
             Record::Intent { attempt, account, not_after, claim, events: _ } => {
-                if let Some(known) = attempts::insert(tx, attempt, account, *not_after).await? {
-                    return Ok(WrittenAs::Known(Box::new(known)));
-                }
-                if !*claim || attempt.state.is_final() {
-                    return Ok(WrittenAs::Plain);
-                }
-                let claimed = match self.epoch(account) {
-                    Some(epoch) => attempts::claim(tx, attempt.id, epoch, now).await?,
-                    None => false,
-                };
-                return Ok(WrittenAs::Claim(claimed));
+                let claim = *claim && !attempt.state.is_final();
+                let epoch = self.epoch(account).filter(|_| claim);
+                return Ok(match attempts::insert(tx, attempt, account, *not_after, epoch, now).await? {
+                    Intent::Known(known) => WrittenAs::Known(Box::new(known)),
+                    Intent::New { claimed } if claim => WrittenAs::Claim(claimed),
+                    Intent::New { .. } => WrittenAs::Plain,
+                });
             }
             Record::Claim { attempt } => {
                 let epoch = attempts::account(tx, *attempt).await?.and_then(|account| self.epoch(&account));

@@ -33,15 +33,53 @@
     for (const [id, text] of told(root)) if (before.get(id) !== text) say(text);
   };
 
-  // Puts an element in the place of the one with the same id; focus and open details stay as they are.
+  // Makes an element like another one and keeps what stays the same: whoever is about to press a button presses that
+  // very button. What can be pressed or filled in never becomes something else.
+  const key = (node) => [node.nodeName, node.id, node.name, node.localName === "input" ? "" : node.value, node.dataset?.key, node.href].join("|");
+  const morph = (old, next) => {
+    if (old.isEqualNode(next)) return;
+    if (old.nodeType !== Node.ELEMENT_NODE) {
+      old.data = next.data;
+      return;
+    }
+    const stays = (name) => name === "open" && old.localName === "details" && old.id;
+    for (const { name } of [...old.attributes]) if (!next.hasAttribute(name) && !stays(name)) old.removeAttribute(name);
+    for (const { name, value } of next.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    let place = old.firstChild;
+    for (const child of [...next.childNodes]) {
+      let same = place;
+      while (same && key(same) !== key(child)) same = same.nextSibling;
+      if (!same) {
+        old.insertBefore(child, place);
+        continue;
+      }
+      while (place !== same) {
+        const gone = place;
+        place = place.nextSibling;
+        gone.remove();
+      }
+      place = same.nextSibling;
+      morph(same, child);
+    }
+    while (place) {
+      const gone = place;
+      place = place.nextSibling;
+      gone.remove();
+    }
+  };
+
+  // Makes the element with the same id like this one; focus and open details stay as they are.
   const swap = (next) => {
     const old = $(next.id);
     const before = told(old);
     const focused = old.contains(doc.activeElement) ? doc.activeElement : null;
-    for (const open of old.querySelectorAll("details[id][open]")) next.querySelector(`[id="${open.id}"]`)?.setAttribute("open", "");
-    old.replaceWith(next);
-    if (focused) (next.querySelector(`[data-key="${focused.dataset.key}"]`) || (focused.id && $(focused.id)) || next.querySelector("button, a"))?.focus();
-    tell(before, next);
+    if (key(old) === key(next)) morph(old, next);
+    else old.replaceWith(next);
+    const now = $(next.id);
+    if (focused && !now.contains(doc.activeElement)) {
+      (now.querySelector(`[data-key="${focused.dataset.key}"]`) || (focused.id && $(focused.id)) || now.querySelector("button, a"))?.focus();
+    }
+    tell(before, now);
   };
   const patch = (html) => {
     const holder = doc.createElement("template");

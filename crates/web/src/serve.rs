@@ -39,9 +39,9 @@ pub fn private_router(web: &Web) -> Router {
     around(web, api::router().merge(local::router()).merge(pages::router(web)).merge(api::hooks::router()))
 }
 
-/// What may be put on the internet: hooks, health.
+/// What may be put on the internet: hooks.
 pub fn public_router(web: &Web) -> Router {
-    around(web, api::hooks::router().merge(api::health::router()))
+    around(web, api::hooks::router())
 }
 
 /// API v1 for the admin socket.

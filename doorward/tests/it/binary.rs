@@ -103,10 +103,6 @@ impl Binary {
         log[at..].split_whitespace().next().unwrap().trim_end_matches('/').to_owned()
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Tells it to stop, as a supervisor does, and waits for it.
     pub(crate) fn terminate(mut self) -> ExitStatus {
         let id = rustix::process::Pid::from_child(&self.child);

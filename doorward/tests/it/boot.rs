@@ -2,5 +2,7 @@
 
 mod component;
 mod full;
-mod killed;
+pub(crate) mod killed;
+mod push;
+mod readme;
 mod starting;

@@ -157,6 +157,12 @@ impl TestHouse {
         self.clock.advance(span);
     }
 
+    /// Moves the wall clock of the house alone; nothing else in the world notices.
+    pub(crate) fn jump(&self, span: Duration, ahead: bool) {
+        let utc = self.clock.now().utc;
+        self.clock.set_wall(if ahead { utc.plus(span) } else { utc.minus(span) });
+    }
+
     /// Waits until driver calls came back and nothing is said for a moment.
     pub(crate) async fn settle(&self) {
         let mut under_way = self.handle.under_way();

@@ -7,7 +7,7 @@ use crate::{
     oauth::{self, Grant, Trouble},
 };
 use doorward_core::{
-    Secret,
+    Mono, Secret,
     driver::{Ctx, Fault, Lease, Report},
 };
 use doorward_wire::{Time, attempt::Reason};
@@ -125,6 +125,8 @@ pub(crate) struct Keeper {
 struct State {
     loaded: bool,
     tokens: Option<Arc<Tokens>>,
+    /// When they end by the monotonic clock: holds when the wall clock is moved back.
+    end: Option<Mono>,
     /// Counts up with each change of `tokens`.
     generation: u64,
     /// Given by the vendor, but not on disk yet: not to be used, and not to be lost either.
@@ -145,7 +147,8 @@ impl Keeper {
     pub(crate) async fn bearer(&self, ctx: &dyn Ctx, config: &Config, http: &Http) -> Result<Bearer, Fault> {
         self.load(ctx).await?;
         let (tokens, generation) = self.current()?;
-        if tokens.expires.is_some_and(|expires| expires <= ctx.now().utc) {
+        let (now, end) = (ctx.now(), self.state().end);
+        if tokens.expires.is_some_and(|expires| expires <= now.utc) || end.is_some_and(|end| end <= now.mono) {
             return self.renew(ctx, config, http, Some(generation)).await;
         }
         Ok(bearer(&tokens, generation))
@@ -265,6 +268,7 @@ impl Keeper {
         state.unkept = None;
         state.ended = None;
         state.generation += 1;
+        state.end = end_of(&tokens, ctx);
         state.tokens = Some(Arc::new(tokens));
         Ok(())
     }
@@ -335,6 +339,7 @@ impl Keeper {
         let mut state = self.state();
         state.loaded = true;
         state.ended = tokens.as_ref().filter(|tokens| tokens.dead).map(|_| ended("the vendor ended it earlier"));
+        state.end = tokens.as_ref().and_then(|tokens| end_of(tokens, ctx));
         state.tokens = tokens.map(Arc::new);
         Ok(())
     }
@@ -353,6 +358,10 @@ impl Keeper {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn end_of(tokens: &Tokens, ctx: &dyn Ctx) -> Option<Mono> {
+    tokens.expires.map(|expires| ctx.now().mono_at(expires))
 }
 
 fn bearer(tokens: &Tokens, generation: u64) -> Bearer {

@@ -74,9 +74,8 @@ CREATE TABLE attempts (
     acted_at      INTEGER,
     created_at    INTEGER NOT NULL,
     finished_at   INTEGER
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX attempts_pending ON attempts (account) WHERE state = 'pending';
-CREATE INDEX attempts_created ON attempts (created_at);
 
 -- The audit (rule 4): hash = SHA-256(hash of the row before ‖ this row). Names of people are not in it.
 CREATE TABLE events (
@@ -95,7 +94,6 @@ CREATE TABLE events (
 ) STRICT;
 CREATE INDEX events_door ON events (door, seq) WHERE door IS NOT NULL;
 CREATE INDEX events_kind ON events (kind, seq);
-CREATE INDEX events_time ON events (time);
 
 -- The end of the audit. Its lock is what makes sequence numbers gapless.
 CREATE TABLE chain (

@@ -15,7 +15,6 @@ use doorward_wire::{
     door::{Capability, DoorId, DoorKind},
     event::EventKind,
 };
-use sqlx::{Connection, Row};
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -87,12 +86,20 @@ impl House {
             return answer.lines().map(Into::into).collect();
         }
         let path = self.url.trim_start_matches("sqlite:");
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).foreign_keys(false);
-        let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("the file opens");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).fetch_all(&mut connection).await.expect(statement);
-        let rows = rows.iter().map(|row| row.try_get_unchecked::<String, _>(0).unwrap_or_default()).collect();
-        connection.close().await.expect("the file closes");
-        rows
+        let connection = rusqlite::Connection::open(path).expect("the file opens");
+        connection.busy_timeout(Duration::from_secs(5)).expect("it waits");
+        connection.pragma_update(None, "foreign_keys", false).expect("nothing is in the way");
+        let mut prepared = connection.prepare(statement).expect(statement);
+        let mut rows = prepared.query([]).expect(statement);
+        let mut texts = Vec::new();
+        while let Some(row) = rows.next().expect(statement) {
+            texts.push(match row.get(0).expect(statement) {
+                rusqlite::types::Value::Text(text) => text,
+                rusqlite::types::Value::Integer(number) => number.to_string(),
+                rusqlite::types::Value::Null | rusqlite::types::Value::Real(_) | rusqlite::types::Value::Blob(_) => String::new(),
+            });
+        }
+        texts
     }
 
     /// Everything that is at rest, as an attacker would see it.

@@ -13,6 +13,7 @@ mod house;
 mod keeping;
 mod opening;
 mod people;
+#[allow(dead_code, reason = "shared with the tests of the whole program, which use more of it")]
 mod postgres;
 mod servers;
 

@@ -17,6 +17,9 @@ use std::{
 pub(crate) const USER: &str = "doorward";
 pub(crate) const PASSWORD: &str = "correct-horse";
 
+/// A file in the server's folder that says: it will be started again.
+const KEEP: &str = "keep";
+
 /// Quick to start and to fill; nothing here must survive a power cut.
 const SETTINGS: [&str; 10] = [
     "listen_addresses=127.0.0.1",
@@ -35,6 +38,7 @@ const SETTINGS: [&str; 10] = [
 pub(crate) struct Postgres {
     shell: Child,
     bin: PathBuf,
+    folder: PathBuf,
     port: u16,
     databases: AtomicU32,
 }
@@ -55,21 +59,24 @@ impl Postgres {
         let made = initdb.current_dir(&folder).output().expect("initdb runs");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
 
-        // `"$@"` is the server; `$0` the folder to remove.
-        let script = r#""$@" & server=$!; cat >/dev/null; kill -QUIT $server; wait $server; rm -rf "$0""#;
-        let mut shell = Command::new("sh");
-        shell.args(["-c", script]).arg(&folder);
-        let server = as_postgres(&bin.join("postgres"));
-        shell.arg(server.get_program()).args(server.get_args());
-        shell.arg("-D").arg(&data).arg("-k").arg(&folder).arg("-p").arg(port.to_string());
-        for setting in SETTINGS {
-            shell.arg("-c").arg(setting);
-        }
-        let log = std::fs::File::create(folder.join("log")).expect("the log");
-        let shell = shell.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).spawn().expect("the shell runs");
-        let server = Self { shell, bin, port, databases: AtomicU32::new(0) };
-        server.wait(&folder);
+        let shell = serve(&bin, &folder, port);
+        let server = Self { shell, bin, folder, port, databases: AtomicU32::new(0) };
+        server.wait();
         server
+    }
+
+    /// Ends the server at once, as a crash does. Its folder stays.
+    pub(crate) fn crash(&mut self) {
+        std::fs::write(self.folder.join(KEEP), "").expect("the folder is there");
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+
+    /// Starts it again after a crash, on the same port.
+    pub(crate) fn recover(&mut self) {
+        std::fs::remove_file(self.folder.join(KEEP)).expect("it has crashed");
+        self.shell = serve(&self.bin, &self.folder, self.port);
+        self.wait();
     }
 
     /// The port on 127.0.0.1.
@@ -93,7 +100,7 @@ impl Postgres {
         String::from_utf8_lossy(&answer.stdout).trim().to_owned()
     }
 
-    fn wait(&self, folder: &Path) {
+    fn wait(&self) {
         let mut ready = Command::new(self.bin.join("pg_isready"));
         ready.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
         for _ in 0..400 {
@@ -102,15 +109,32 @@ impl Postgres {
             }
             std::thread::sleep(Duration::from_millis(25));
         }
-        panic!("PostgreSQL does not start: {}", std::fs::read_to_string(folder.join("log")).unwrap_or_default());
+        panic!("PostgreSQL does not start: {}", std::fs::read_to_string(self.folder.join("log")).unwrap_or_default());
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.folder.join(KEEP));
         drop(self.shell.stdin.take());
         let _ = self.shell.wait();
     }
+}
+
+/// Runs the server in its folder until the standard input of the shell beside it ends.
+fn serve(bin: &Path, folder: &Path, port: u16) -> Child {
+    // `"$@"` is the server; `$0` the folder to remove.
+    let script = format!(r#""$@" & server=$!; cat >/dev/null; kill -QUIT $server; wait $server; [ -e "$0/{KEEP}" ] || rm -rf "$0""#);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).arg(folder);
+    let server = as_postgres(&bin.join("postgres"));
+    shell.arg(server.get_program()).args(server.get_args());
+    shell.arg("-D").arg(folder.join("data")).arg("-k").arg(folder).arg("-p").arg(port.to_string());
+    for setting in SETTINGS {
+        shell.arg("-c").arg(setting);
+    }
+    let log = std::fs::File::create(folder.join("log")).expect("the log");
+    shell.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).spawn().expect("the shell runs")
 }
 
 fn newest_bin() -> PathBuf {

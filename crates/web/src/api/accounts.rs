@@ -16,19 +16,14 @@ use axum::{
 use doorward_core::{
     Secret,
     driver::{Action, Push},
-    keeper::Notice,
     scope::Scope,
 };
 use doorward_store::StoredAccount;
 use doorward_wire::account::{Account, AccountId, AccountState};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::time::Duration;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
-
-/// How long a change is given to show in what is answered.
-const SETTLE: Duration = Duration::from_secs(2);
 
 pub(super) fn router() -> OpenApiRouter<Web> {
     OpenApiRouter::new()
@@ -177,28 +172,15 @@ async fn refresh(Sure(caller): Sure, State(web): State<Web>, At(id): At<AccountI
     Ok(Json(view(&web, &row)))
 }
 
-/// Renews every lease of an account, and waits until the house knows of it.
+/// Renews every lease of an account.
 pub(crate) async fn renew(web: &Web, id: &AccountId) -> ApiResult<()> {
     let standing = web.house().board().standing(id);
     let leases: Vec<String> = standing.map(|standing| standing.leases.into_iter().map(|lease| lease.id).collect()).unwrap_or_default();
     if leases.is_empty() {
         return Err(ApiError::Conflict("this account has nothing to renew yet; sign it in first".into()));
     }
-    let mut notices = web.house().subscribe();
     for lease in leases {
         web.house().call(id, Action::Renew(lease)).await?;
-    }
-    let clock = web.house().clock();
-    let settled = async {
-        while let Ok(notice) = notices.recv().await {
-            if matches!(&*notice, Notice::Account(standing) if standing.id == *id) {
-                return;
-            }
-        }
-    };
-    tokio::select! {
-        () = settled => {}
-        () = clock.sleep_until(clock.now().mono.plus(SETTLE)) => {}
     }
     Ok(())
 }

@@ -61,7 +61,7 @@ impl Scene {
 }
 
 /// Adds an account of a simulated cloud, and signs it in.
-pub(super) async fn link(client: &Client, sim: &Sim) {
+pub(crate) async fn link(client: &Client, sim: &Sim) {
     let config = Config::default();
     let settings = json!({ "base_url": sim.base_url(), "oauth_base_url": sim.base_url(), "access_key": config.client_id,
         "secret_key": config.client_secret, "redirect_url": "http://127.0.0.1:9/callback" });
@@ -79,7 +79,7 @@ async fn sign_in(client: &Client, sim: &Sim) {
 }
 
 /// Waits for something that the other process does. There is nothing to listen to, so it looks every few milliseconds.
-pub(super) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !so().await {
             pause(3).await;

@@ -51,3 +51,34 @@ async fn a_dead_refresh_token_asks_a_person_once() {
     assert_eq!(asked, 1);
     house.stop().await;
 }
+
+/// The wall clock is moved a day either way, as by a battery that ran out or a time server that comes late.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_a_day_makes_no_storm_and_uses_no_expired_token() {
+    for ahead in [true, false] {
+        let config = Config { rotation: Rotation::Strict, expires_in: 3 * 24 * 3600, ..Config::default() };
+        let house = TestHouse::with(None, config).await;
+        let before = house.sim.counters();
+        house.jump(24 * HOUR, ahead);
+        for _ in 0..12 {
+            house.advance(Duration::from_mins(5));
+            house.settle().await;
+        }
+        assert!(house.sim.counters().token <= before.token + 1, "no storm when the clock is moved {ahead}");
+        let attempt = house.submit("front_door", ActionWord::Unlock).await;
+        let done = || house.attempt(&attempt).state == AttemptState::Confirmed;
+        house.pass_until("it opens", Duration::from_secs(1), Duration::from_secs(31), done).await;
+
+        // Whatever the wall clock says, the token ends three days after it was made by the cloud's own time.
+        for _ in 0..4 * 24 {
+            house.advance(HOUR);
+            house.settle().await;
+        }
+        assert_eq!(house.standing(), AccountState::Ready);
+        let after = house.sim.counters();
+        assert_eq!(after.unauthorized, before.unauthorized, "no expired token was used");
+        assert_eq!(after.token_refused, before.token_refused);
+        assert!((before.token + 1..=before.token + 3).contains(&after.token), "{} refreshes in four days", after.token - before.token);
+        house.stop().await;
+    }
+}

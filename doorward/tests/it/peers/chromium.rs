@@ -1,6 +1,6 @@
 //! A real Chromium uses the pages as a person does.
 
-use crate::{binary::Binary, house::provider};
+use crate::{binary::Binary, house::provider, postgres::Postgres};
 use doorward_sim::utec::{Config, Sim};
 use fantoccini::{Client, ClientBuilder, Locator, elements::Element};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -137,10 +137,21 @@ async fn cloud() -> (Sim, String, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_signs_in_links_an_account_and_opens_a_lock() {
+    the_story(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_does_the_same_in_a_house_on_postgresql() {
+    let postgres = Postgres::start();
+    the_story(&[("DOORWARD_STORE__URL", &postgres.database())]).await;
+}
+
+async fn the_story(environment: &[(&str, &str)]) {
     provider();
     let (sim, access, secret) = cloud().await;
     let data = tempfile::tempdir().unwrap();
-    let binary = Binary::start(data.path());
+    let environment: Vec<(&str, &str)> = environment.iter().copied().chain([("DOORWARD_HTTP__LISTEN", "127.0.0.1:0")]).collect();
+    let binary = Binary::start_with(data.path(), &environment);
     let page = binary.page();
     let browser = Browser::start().await;
 

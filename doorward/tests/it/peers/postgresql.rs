@@ -2,6 +2,7 @@
 
 use crate::{
     binary::{Binary, json},
+    boot::killed::{link, until},
     house::{DRIVERS, TestHouse, actor, provider, within},
     postgres::Postgres,
 };
@@ -69,17 +70,39 @@ async fn rule_10_two_copies_on_one_database_act_once() {
 /// The database goes away at run time: a clear message, no crash, nothing opens; it comes back and everything works.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_gone_keeps_the_doors_shut() {
-    let postgres = Postgres::start();
+    let sim = doorward_sim::utec::start(Config::default()).await.unwrap();
+    let mut postgres = Postgres::start();
     let data = tempfile::tempdir().unwrap();
     let url = postgres.database();
     let binary = Binary::start_with(data.path(), &[("DOORWARD_HTTP__LISTEN", "127.0.0.1:0"), ("DOORWARD_STORE__URL", &url)]);
+    let client = binary.client();
+    link(&client, &sim).await;
+    until("the doors are known", async || client.get("/doors").await["items"].as_array().unwrap().len() == 3).await;
     assert_eq!(json(data.path(), &["audit", "verify"])["ok"], true);
     assert!(!binary.log().contains(crate::postgres::PASSWORD), "the password is not in the log");
-    drop(postgres);
-    let answer = binary.client().post("/people", serde_json::json!({ "name": "Berta" })).await;
+
+    postgres.crash();
+    let answer = client.post("/people", serde_json::json!({ "name": "Berta" })).await;
     let answer = answer.unwrap_or_else(|error| panic!("{error:?}: {}", binary.log()));
     assert_eq!(answer.0, 503, "{}", answer.1);
     assert!(answer.1["detail"].as_str().unwrap().contains("database"), "{}", answer.1);
-    assert!(binary.id() > 0);
+    let unlock = "/doors/front_door/actions?wait=50s";
+    let (status, refused) = client.post(unlock, serde_json::json!({ "action": "unlock" })).await.unwrap();
+    assert_eq!((status, refused["reason"].as_str()), (503, Some("audit_unavailable")), "{refused}");
+    assert_eq!(sim.lock(FRONT).commands_received, 0, "what cannot be written down is not done");
+
+    postgres.recover();
+    let opened = async || client.post(unlock, serde_json::json!({ "action": "unlock" })).await.unwrap().1["state"] == "confirmed";
+    until("the door opens again", opened).await;
+    assert_eq!(sim.lock(FRONT).times_opened, 1);
+    // The refusal was kept until it could be written.
+    let attempt = format!("/attempts/{}", refused["attempt"].as_str().unwrap());
+    until("the refusal is written down", async || {
+        let events = client.get("/events?kind=door.refused").await;
+        events["items"].as_array().unwrap().iter().any(|event| event["attempt"] == refused["attempt"])
+    })
+    .await;
+    assert_eq!(client.get(&attempt).await["state"], "refused");
+    assert_eq!(json(data.path(), &["audit", "verify"])["ok"], true);
     assert_eq!(binary.terminate().code(), Some(0), "it still stops when told to");
 }
