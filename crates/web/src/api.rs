@@ -17,7 +17,7 @@ mod kinds;
 mod openapi;
 pub mod params;
 mod people;
-mod settings;
+pub(crate) mod settings;
 mod sites;
 mod stream;
 mod system;

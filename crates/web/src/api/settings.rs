@@ -19,7 +19,7 @@ const EDITABLE: &[(&str, Takes)] = &[
 
 /// What a setting takes.
 #[derive(Clone, Copy)]
-enum Takes {
+pub(crate) enum Takes {
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// A whole number: of days.
@@ -48,15 +48,22 @@ pub(super) fn router() -> OpenApiRouter<Web> {
 
 /// A setting.
 #[derive(Serialize, ToSchema)]
-struct Setting {
+pub(crate) struct Setting {
     /// Its path in the configuration file.
-    path: String,
+    pub(crate) path: String,
     /// Its value as text; a secret is never shown.
-    value: String,
+    pub(crate) value: String,
     /// `environment`, `file`, `database` or `default`.
-    source: String,
+    pub(crate) source: String,
     /// Whether it can be changed here.
     editable: bool,
+}
+
+impl Setting {
+    /// What it takes, if it can be changed here.
+    pub(crate) fn takes(&self) -> Option<Takes> {
+        EDITABLE.iter().find(|(path, _)| self.editable && *path == self.path).map(|(_, takes)| *takes)
+    }
 }
 
 /// Lists every setting with where it comes from.
@@ -71,10 +78,16 @@ async fn list(caller: Caller, State(web): State<Web>) -> ApiResult<Json<Items<Se
     responses((status = 200, body = Items<Setting>), (status = 409, description = "The environment or the file sets it, and says so.")))]
 async fn edit(caller: Caller, State(web): State<Web>, Json(changes): Json<Map<String, Value>>) -> ApiResult<Json<Items<Setting>>> {
     caller.need(&Scope::Config)?;
-    for (path, value) in &changes {
+    change(&web, &caller, &changes).await?;
+    all(&web).await.map(Json)
+}
+
+/// Changes settings of the database, all of them or none.
+pub(crate) async fn change(web: &Web, caller: &Caller, changes: &Map<String, Value>) -> ApiResult<()> {
+    for (path, value) in changes {
         let known = EDITABLE.iter().find(|(editable, _)| editable == path);
-        let Some((_, takes)) = known else { return Err(not_editable(&web, path)) };
-        if let Some(source @ ("environment" | "file")) = source(&web, path) {
+        let Some((_, takes)) = known else { return Err(not_editable(web, path)) };
+        if let Some(source @ ("environment" | "file")) = source(web, path) {
             return Err(ApiError::Conflict(format!("{path} is set in the {source}; change it there")));
         }
         if !value.is_null() {
@@ -82,7 +95,7 @@ async fn edit(caller: Caller, State(web): State<Web>, Json(changes): Json<Map<St
         }
     }
     let store = web.house().store();
-    for (path, value) in &changes {
+    for (path, value) in changes {
         if value.is_null() {
             store.remove_setting(path).await?;
         } else {
@@ -94,7 +107,7 @@ async fn edit(caller: Caller, State(web): State<Web>, Json(changes): Json<Map<St
         let event = NewEvent::new(web.house().now().utc, EventKind::SettingsChanged).actor(&caller.actor);
         web.house().record(vec![event.data(json!({ "changed": paths }))]).await?;
     }
-    all(&web).await.map(Json)
+    Ok(())
 }
 
 fn not_editable(web: &Web, path: &str) -> ApiError {
@@ -109,7 +122,8 @@ fn source<'a>(web: &'a Web, path: &str) -> Option<&'a str> {
     web.config().settings.iter().find(|(known, _, _)| known == path).map(|(_, _, source)| source.as_str())
 }
 
-async fn all(web: &Web) -> ApiResult<Items<Setting>> {
+/// Every setting, as the next start will have it.
+pub(crate) async fn all(web: &Web) -> ApiResult<Items<Setting>> {
     let editable = |path: &str, source: &str| EDITABLE.iter().any(|(own, _)| *own == path) && !matches!(source, "environment" | "file");
     let mut settings: BTreeMap<String, Setting> = BTreeMap::new();
     for (path, value, source) in &web.config().settings {

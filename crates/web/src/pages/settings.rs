@@ -1,6 +1,7 @@
 //! Settings: the visitor, people, tokens, sites, and what this doorward is made of.
 
 use super::{
+    events::Choice,
     people::PersonRow,
     scene::Scene,
     shell::{Oops, Section, Shell, html},
@@ -9,19 +10,26 @@ use super::{
     tokens::{ScopeChoice, TokenLine},
     visitor::Visitor,
 };
-use crate::Web;
+use crate::{
+    ApiError, Web,
+    api::{
+        self,
+        settings::{Setting, Takes},
+    },
+};
 use askama::Template;
 use axum::{
-    Router,
+    Form, Router,
     extract::{Query, State},
     http::StatusCode,
-    response::Response,
-    routing::get,
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
 };
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 pub(super) fn router() -> Router<Web> {
-    Router::new().route("/settings", get(show))
+    Router::new().route("/settings", get(show)).route("/settings/config", post(change))
 }
 
 #[derive(Template)]
@@ -50,6 +58,17 @@ struct ConfigLine {
     value: String,
     source: &'static str,
     tone: Tone,
+    /// It can be changed here.
+    form: Option<SettingForm>,
+}
+
+struct SettingForm {
+    aria: String,
+    words: Vec<Choice>,
+    least: u64,
+    most: u64,
+    /// It is set here, and so can be left to its default again.
+    set: bool,
 }
 
 /// What was wrong with a form of this page.
@@ -60,6 +79,7 @@ pub(super) struct Wrong {
     pub(super) site: Option<String>,
     pub(super) new_site: Option<String>,
     pub(super) person: Option<String>,
+    pub(super) config: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +98,8 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, done: Option<&str>, wrong
     let me = people.iter().find(|person| person.id == visitor.id());
     let sessions = store.count_sessions(Some(visitor.id()), scene.now).await?;
     let tokens = store.tokens().await?;
-    let failed = [&wrong.password, &wrong.token, &wrong.site, &wrong.new_site, &wrong.person].into_iter().any(Option::is_some);
+    let failed =
+        [&wrong.password, &wrong.token, &wrong.site, &wrong.new_site, &wrong.person, &wrong.config].into_iter().any(Option::is_some);
     let mut page = html(&SettingsPage {
         shell: Shell::new(&scene, t.settings, Section::Settings).done(done),
         t,
@@ -94,7 +115,7 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, done: Option<&str>, wrong
         zones: sites::zones(),
         sites: SiteLine::all(&scene),
         about: about(&scene),
-        config: config(&scene),
+        config: config(&scene, api::settings::all(web).await?.items),
         wrong,
     });
     if failed {
@@ -113,12 +134,51 @@ fn about(scene: &Scene) -> Vec<(&'static str, String)> {
 }
 
 /// Every setting, those that somebody set first.
-fn config(scene: &Scene) -> Vec<ConfigLine> {
-    let line = |(path, value, source): &(String, String, String)| {
-        let (source, tone) = scene.t.setting_source(source);
-        ConfigLine { path: path.clone(), value: value.clone(), source, tone }
+fn config(scene: &Scene, settings: Vec<Setting>) -> Vec<ConfigLine> {
+    let line = |setting: Setting| {
+        let (source, tone) = scene.t.setting_source(&setting.source);
+        let form = setting.takes().map(|takes| setting_form(scene, &setting, takes));
+        ConfigLine { path: setting.path, value: setting.value, source, tone, form }
     };
-    let mut lines: Vec<ConfigLine> = scene.web.config().settings.iter().map(line).collect();
-    lines.sort_by_key(|line| line.tone == "calm");
+    let mut lines: Vec<ConfigLine> = settings.into_iter().map(line).collect();
+    lines.sort_by_key(|line| (line.tone == "calm", line.form.is_none()));
     lines
+}
+
+fn setting_form(scene: &Scene, setting: &Setting, takes: Takes) -> SettingForm {
+    let (words, least, most) = match takes {
+        Takes::OneOf(words) => (words, 0, 0),
+        Takes::Number { least, most } => (&[][..], least, most),
+    };
+    let words = words.iter().map(|word| Choice { value: (*word).into(), label: (*word).into(), on: setting.value == *word });
+    SettingForm { aria: scene.t.change_setting(&setting.path), words: words.collect(), least, most, set: setting.source == "database" }
+}
+
+#[derive(Deserialize)]
+struct SettingChange {
+    csrf: String,
+    path: String,
+    #[serde(default)]
+    value: String,
+    /// Back to the default.
+    #[serde(default)]
+    reset: Option<String>,
+}
+
+async fn change(State(web): State<Web>, visitor: Visitor, Form(form): Form<SettingChange>) -> Result<Response, Oops> {
+    visitor.caller.check_csrf(&form.csrf)?;
+    let value = form.value.trim();
+    let value = match (&form.reset, value.parse::<u64>()) {
+        (Some(_), _) => Value::Null,
+        (None, Ok(number)) => Value::from(number),
+        (None, Err(_)) => Value::from(value),
+    };
+    match api::settings::change(&web, &visitor.caller, &Map::from_iter([(form.path, value)])).await {
+        Ok(()) => Ok(Redirect::to("/settings?done=saved_for_start#config").into_response()),
+        Err(error @ (ApiError::Unprocessable(_) | ApiError::Conflict(_))) => {
+            let error = Some(super::texts::EN.explain(&error));
+            page(&web, &visitor, None, Wrong { config: error, ..Wrong::default() }).await
+        }
+        Err(error) => Err(error.into()),
+    }
 }

@@ -131,6 +131,7 @@ impl Shell {
 fn done(t: &'static Texts, word: &str) -> Option<&'static str> {
     Some(match word {
         "saved" => t.saved,
+        "saved_for_start" => t.saved_for_start,
         "site_removed" => t.site_removed,
         "push_registered" => t.push_registered,
         "code_added" => t.code_added,

@@ -46,6 +46,8 @@ texts! {
     never = "Never",
     working = "Working…",
     saved = "Saved.",
+    saved_for_start = "Saved. It counts from the next start.",
+    use_default = "Use default",
     name_wrong = "A name has 1 to 60 characters on one line.",
     not_there_title = "There is no such page",
     not_there_text = "The address may be mistyped, or what was here has been removed.",

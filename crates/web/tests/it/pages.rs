@@ -146,6 +146,7 @@ async fn a_form_without_its_token_changes_nothing() {
         ("/doors/front/codes/change", "code=1&name=Mallory".into()),
         ("/accounts/home/push", String::new()),
         ("/settings/sites", "name=x&time_zone=UTC".into()),
+        ("/settings/config", "path=log.level&value=trace".into()),
         ("/settings/sites/change", "id=home&name=x&time_zone=UTC".into()),
         ("/settings/sites/remove", "id=home".into()),
         ("/accounts/home/remove", String::new()),
@@ -312,6 +313,21 @@ async fn a_site_is_added_and_removed_on_the_settings_page() {
     assert!(house.look("/settings").await.text().contains("value=\"Lago\""));
     assert_eq!(led_to(&house.form("/settings/sites/remove", "id=lake_2&name=Lake").send().await), "/settings?done=site_removed#sites");
     assert_eq!(house.form("/settings/sites/remove", "id=lake_2").send().await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_database_may_set_is_changed_on_the_settings_page() {
+    let settings = [("log.level", "info", "default"), ("store.keep_events", "400", "file")];
+    let settings = settings.map(|(path, value, source)| (path.to_owned(), value.to_owned(), source.to_owned())).to_vec();
+    let house = House::with(WebConfig { settings, ..WebConfig::default() }).await;
+    house.session().await;
+    assert_eq!(led_to(&house.form("/settings/config", "path=log.level&value=debug").send().await), "/settings?done=saved_for_start#config");
+    let page = house.look("/settings").await;
+    assert!(page.text().contains("<option value=\"debug\" selected>") && page.text().contains("Use default"));
+    assert_eq!(house.form("/settings/config", "path=log.level&value=loud").send().await.status, 422);
+    assert_eq!(house.form("/settings/config", "path=store.keep_events&value=30").send().await.status, 422, "the file sets it");
+    led_to(&house.form("/settings/config", "path=log.level&value=debug&reset=yes").send().await);
+    assert!(house.look("/settings").await.text().contains("<option value=\"info\" selected>"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

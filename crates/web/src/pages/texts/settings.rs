@@ -74,6 +74,10 @@ impl Texts {
         format!("See {door} and open, lock and unlock it.")
     }
 
+    pub(crate) fn change_setting(&self, path: &str) -> String {
+        format!("Change {path}")
+    }
+
     /// Where a setting comes from.
     pub(crate) fn setting_source(&self, source: &str) -> (&'static str, Tone) {
         match source {
