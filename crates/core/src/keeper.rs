@@ -20,6 +20,7 @@
 
 pub mod doors;
 pub mod leases;
+mod outbox;
 #[cfg(test)]
 mod rules;
 
@@ -27,7 +28,7 @@ use crate::{
     Mono, Now,
     driver::{Action, Done, Fault, Push, Report, Target},
     policy::Rights,
-    record::{NewEvent, Record, Written, WrittenAs},
+    record::{Record, Written, WrittenAs},
     setup::{AccountSetup, DoorSetup, OpenIntent},
 };
 use doors::Doors;
@@ -39,15 +40,11 @@ use doorward_wire::{
     event::Event,
 };
 use leases::Leases;
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use outbox::{Outbox, Purpose, Waiting};
+use std::time::Duration;
 
 /// A wall clock that moved this much against the monotonic one was set by somebody.
 const CLOCK_JUMP: Duration = Duration::from_secs(5);
-/// Records that could not be written wait here; beyond this the oldest event that is neither intent nor outcome goes.
-const BACKLOG: usize = 10_000;
 
 /// A command as it enters the house, whoever brings it.
 #[derive(Debug, Clone)]
@@ -272,22 +269,22 @@ impl Keeper {
 
     /// The next thing to carry out.
     pub fn poll(&mut self) -> Option<Output> {
-        self.outbox.out.pop_front()
+        self.outbox.pop()
     }
 
     /// When [`Input::Time`] is due at the latest; nothing when nothing waits for time.
     pub fn deadline(&self) -> Option<Mono> {
-        [self.doors.deadline(), self.leases.deadline(), self.outbox.retry_at].into_iter().flatten().min()
+        [self.doors.deadline(), self.leases.deadline(), self.outbox.deadline()].into_iter().flatten().min()
     }
 
     /// Whether a driver or the store has still to come back.
     pub fn is_busy(&self) -> bool {
-        !self.outbox.acts.is_empty() || !self.outbox.tickets.is_empty()
+        self.outbox.is_busy()
     }
 
     /// Records that could not be written yet, and how many were given up.
     pub fn unwritten(&self) -> (usize, u64) {
-        (self.outbox.backlog.len(), self.outbox.lost)
+        self.outbox.unwritten()
     }
 
     fn set_up_door(&mut self, door: DoorSetup, now: Now) {
@@ -311,7 +308,7 @@ impl Keeper {
     }
 
     fn acted(&mut self, act: ActId, result: Result<Done, Fault>, now: Now) {
-        let Some(purpose) = self.outbox.acts.remove(&act) else { return };
+        let Some(purpose) = self.outbox.acted(act) else { return };
         if let Err(fault) = &result {
             self.leases.fault_seen(purpose.account(), fault, now, &mut self.outbox);
         }
@@ -341,11 +338,11 @@ impl Keeper {
     }
 
     fn stored(&mut self, ticket: Ticket, result: Result<Written, StoreFailed>, now: Now) {
-        let Some(waiting) = self.outbox.tickets.remove(&ticket) else { return };
+        let Some(waiting) = self.outbox.stored(ticket) else { return };
         let what = match result {
             Ok(written) => {
                 for event in written.events {
-                    self.outbox.out.push_back(Output::Publish(Notice::Event(event)));
+                    self.outbox.publish(Notice::Event(event));
                 }
                 if matches!(waiting, Waiting::Backlog) {
                     self.outbox.wrote_backlog();
@@ -379,171 +376,6 @@ impl Keeper {
         self.doors.tick(now, &mut self.outbox);
         self.leases.tick(now, &mut self.outbox);
         self.outbox.retry(now);
-    }
-}
-
-/// Why an action was sent to a driver.
-#[derive(Debug)]
-enum Purpose {
-    /// For a command.
-    Attempt { id: AttemptId, account: AccountId },
-    /// To see what a door did.
-    Look { door: DoorId, account: AccountId },
-    /// To renew a lease.
-    Renew { account: AccountId, lease: String },
-}
-
-impl Purpose {
-    const fn account(&self) -> &AccountId {
-        match self {
-            Self::Attempt { account, .. } | Self::Look { account, .. } | Self::Renew { account, .. } => account,
-        }
-    }
-}
-
-/// What waits for a record to be durable.
-#[derive(Debug)]
-enum Waiting {
-    /// An attempt that may be acted on then.
-    Intent(AttemptId),
-    /// The caller of an attempt that has ended. The record is kept until it is written.
-    Outcome(AttemptId, Box<Record>),
-    /// Nobody; but it must not be lost.
-    Plain(Box<Record>),
-    /// The first record of the backlog.
-    Backlog,
-}
-
-/// Outputs on their way out, and what is waited for. Shared by the parts of the keeper.
-#[derive(Debug)]
-pub(crate) struct Outbox {
-    out: VecDeque<Output>,
-    acts: HashMap<ActId, Purpose>,
-    tickets: HashMap<Ticket, Waiting>,
-    backlog: VecDeque<Record>,
-    backlog_sent: bool,
-    retry_at: Option<Mono>,
-    failures: u32,
-    lost: u64,
-    next: u64,
-    dice: u64,
-}
-
-impl Outbox {
-    fn new(dice: u64) -> Self {
-        Self {
-            out: VecDeque::new(),
-            acts: HashMap::new(),
-            tickets: HashMap::new(),
-            backlog: VecDeque::new(),
-            backlog_sent: false,
-            retry_at: None,
-            failures: 0,
-            lost: 0,
-            next: 0,
-            dice,
-        }
-    }
-
-    fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
-    }
-
-    /// The next number of a splitmix64 sequence: good for jitter and names, never for secrets.
-    fn roll(&mut self) -> u64 {
-        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.dice;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A random span of time, shorter than `most`.
-    fn jitter(&mut self, most: Duration) -> Duration {
-        let most = u64::try_from(most.as_micros()).unwrap_or(u64::MAX).max(1);
-        Duration::from_micros(self.roll() % most)
-    }
-
-    fn attempt_id(&mut self) -> AttemptId {
-        let bytes = (u128::from(self.roll()) << 64 | u128::from(self.roll())).to_be_bytes();
-        uuid::Builder::from_random_bytes(bytes).into_uuid()
-    }
-
-    fn publish(&mut self, notice: Notice) {
-        self.out.push_back(Output::Publish(notice));
-    }
-
-    fn reply(&mut self, id: AttemptId, at: At, attempt: Result<Attempt, CommandError>) {
-        self.out.push_back(Output::Reply { id, at, attempt });
-    }
-
-    fn act(&mut self, purpose: Purpose, target: Target, action: Action) {
-        let act = ActId(self.number());
-        let account = purpose.account().clone();
-        self.acts.insert(act, purpose);
-        self.out.push_back(Output::Act { act, account, target, action });
-    }
-
-    fn record(&mut self, waiting: Waiting, record: Record) {
-        let ticket = Ticket(self.number());
-        self.tickets.insert(ticket, waiting);
-        self.out.push_back(Output::Record { ticket, record });
-    }
-
-    fn record_intent(&mut self, id: AttemptId, record: Record) {
-        self.record(Waiting::Intent(id), record);
-    }
-
-    fn record_outcome(&mut self, id: AttemptId, record: Record) {
-        self.record(Waiting::Outcome(id, Box::new(record.clone())), record);
-    }
-
-    fn record_plain(&mut self, record: Record) {
-        self.record(Waiting::Plain(Box::new(record.clone())), record);
-    }
-
-    fn record_events(&mut self, events: Vec<NewEvent>) {
-        self.record_plain(Record::Events { events, seen: None });
-    }
-
-    fn keep_for_later(&mut self, record: Record, now: Now) {
-        if self.backlog.len() >= BACKLOG {
-            // Outcomes are what must not be lost: an intent without one shows as unknown for ever.
-            let victim = self.backlog.iter().position(|old| !old.is_vital()).unwrap_or(0);
-            self.backlog.remove(victim);
-            self.lost += 1;
-        }
-        self.backlog.push_back(record);
-        if self.retry_at.is_none() && !self.backlog_sent {
-            self.retry_at = Some(now.mono.plus(Duration::from_secs(1)));
-        }
-    }
-
-    fn retry(&mut self, now: Now) {
-        if self.retry_at.is_none_or(|at| at > now.mono) || self.backlog_sent {
-            return;
-        }
-        self.retry_at = None;
-        if let Some(record) = self.backlog.front().cloned() {
-            self.backlog_sent = true;
-            self.record(Waiting::Backlog, record);
-        }
-    }
-
-    fn wrote_backlog(&mut self) {
-        self.backlog.pop_front();
-        self.backlog_sent = false;
-        self.failures = 0;
-        if !self.backlog.is_empty() {
-            self.retry_at = Some(Mono::default());
-        }
-    }
-
-    fn backlog_failed(&mut self, now: Now) {
-        self.backlog_sent = false;
-        self.failures = (self.failures + 1).min(5);
-        self.retry_at = Some(now.mono.plus(Duration::from_secs(1 << self.failures)));
     }
 }
 

@@ -6,6 +6,7 @@
 //! seen at the end of the window, contradicts; nothing usable leaves the attempt unconfirmed.
 
 mod attempt;
+mod ending;
 mod sight;
 mod timed;
 

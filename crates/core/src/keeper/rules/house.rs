@@ -3,6 +3,7 @@
 use super::super::*;
 use crate::{
     driver::{How, Sight},
+    record::NewEvent,
     setup::AutoLock,
 };
 use doorward_wire::{
@@ -10,6 +11,8 @@ use doorward_wire::{
     door::{Capability, DoorKind, DoorState},
     event::EventKind,
 };
+
+use std::collections::VecDeque;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
