@@ -74,12 +74,14 @@ impl Binary {
         let lines = Arc::clone(&log);
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                if line.contains("listens at") {
-                    let _ = started.send(());
-                }
                 let mut log = lines.lock().unwrap();
                 log.push_str(&line);
                 log.push('\n');
+                drop(log);
+                // Whoever is told looks for the address in what was logged.
+                if line.contains("listens at") {
+                    let _ = started.send(());
+                }
             }
         });
         let binary = Self { child, data, log };
