@@ -154,7 +154,7 @@ async fn command() -> Figure {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-    let web = Web::new(bench.house.clone(), WebConfig::default(), Logbook::default(), metrics);
+    let web = Web::new(bench.house.clone(), WebConfig::default(), Logbook::default(), metrics, None);
     let router = doorward_web::serve::private_router(&web).into_make_service_with_connect_info::<Peer>();
     tokio::spawn(async move { axum::serve(listener, router).await });
     let store = bench.house.store();
@@ -352,6 +352,7 @@ impl Driver for Instantly {
 fn serve(data: &Path, port: u16) -> Child {
     let mut command = Command::new(BINARY);
     command.arg("--data").arg(data).arg("serve").env("DOORWARD_HTTP__LISTEN", format!("127.0.0.1:{port}"));
+    command.env("DOORWARD_MQTT__LISTEN", "127.0.0.1:0");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 

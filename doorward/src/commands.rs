@@ -6,6 +6,7 @@ mod backup;
 mod doctor;
 mod door;
 mod events;
+mod mqtt;
 mod person;
 mod simulate;
 
@@ -29,6 +30,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Verb::Door(verb) => door::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Account(verb) => account::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Person(verb) => person::run(&Client::new(&global)?, global.json, verb).await,
+        Verb::Mqtt(verb) => mqtt::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Explain { who, door, at, action } => explain(&global, &who, &door, at.as_deref(), &action).await,
         Verb::Events { follow, door, kind, limit, csv } => {
             let wish = events::Wish { follow, door, kind, limit, csv };

@@ -9,6 +9,7 @@ mod doors;
 mod http;
 mod keys;
 mod log;
+mod mqtt;
 mod server;
 mod sites;
 mod store;
@@ -40,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) http: http::Http,
     pub(crate) public: http::Public,
     pub(crate) store: store::StoreConfig,
+    pub(crate) mqtt: mqtt::MqttConfig,
     pub(crate) log: log::Log,
     pub(crate) accounts: Vec<AccountConfig>,
     pub(crate) doors: Vec<DoorConfig>,
@@ -64,6 +66,7 @@ impl Config {
             http: http::Http::read(keys),
             public: http::Public::read(keys),
             store: store::StoreConfig::read(keys),
+            mqtt: mqtt::MqttConfig::read(keys),
             log: log::Log::read(keys),
             sites: sites::read(keys),
             accounts: accounts::read(keys, drivers),

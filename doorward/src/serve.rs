@@ -12,6 +12,7 @@ use crate::{
 use anyhow::Context;
 use doorward_core::record::NewEvent;
 use doorward_engine::{Clock, Handle, House, Stopper, SystemClock};
+use doorward_mqtt::Mqtt;
 use doorward_store::{OpenOptions, Store};
 use doorward_web::{
     Web, WebConfig,
@@ -56,6 +57,7 @@ pub(crate) struct Running {
     pub(crate) public_url: Option<String>,
     data: Data,
     web: Web,
+    mqtt: Option<Arc<Mqtt>>,
     stopper: Stopper,
     listeners: JoinSet<()>,
     stop: watch::Sender<bool>,
@@ -92,11 +94,12 @@ pub(crate) async fn start(folder: std::path::PathBuf, mut sources: Sources, debu
     for problem in &problems {
         tracing::error!("{problem}");
     }
-    let web = Web::new(handle.clone(), web_config(&config, &data, problems), logbook, metrics);
+    let mqtt = broker(&config, &data, &handle, &mut problems).await;
+    let web = Web::new(handle.clone(), web_config(&config, &data, problems), logbook, metrics, mqtt.clone());
     let (stop, listeners) = serve(&web, http, public, admin);
     started(&handle).await;
     tokio::spawn(housekeeping(handle.clone(), config.store.keep_events, stop.subscribe()));
-    Ok(Running { handle, http: address, public_url: config.http.public_url, data, web, stopper, listeners, stop })
+    Ok(Running { handle, http: address, public_url: config.http.public_url, data, web, mqtt, stopper, listeners, stop })
 }
 
 /// Reads the configuration again, now with what was set on the settings page.
@@ -117,6 +120,23 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
         }
         failure
     })
+}
+
+/// The embedded broker. A house without it still opens its doors, so what keeps it from starting is a banner.
+async fn broker(config: &Config, data: &Data, handle: &Handle, problems: &mut Vec<String>) -> Option<Arc<Mqtt>> {
+    let listen = config.mqtt.listen?;
+    match Mqtt::start(&doorward_mqtt::Options { listen, folder: data.path.join("mqtt") }, handle).await {
+        Ok(mqtt) => {
+            tracing::info!("the MQTT broker listens at {}", mqtt.address());
+            Some(Arc::new(mqtt))
+        }
+        Err(error) => {
+            let problem = format!("mqtt.listen {listen}: {error}");
+            tracing::error!("{problem}");
+            problems.push(problem);
+            None
+        }
+    }
 }
 
 fn web_config(config: &Config, data: &Data, problems: Vec<String>) -> WebConfig {
@@ -246,6 +266,9 @@ impl Running {
         let farewell = async { while self.listeners.join_next().await.is_some() {} };
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             self.listeners.shutdown().await;
+        }
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.stop().await;
         }
         self.stopper.stop().await;
         self.handle.store().close().await;

@@ -15,8 +15,10 @@ struct Migration {
     pg: &'static str,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, lite: include_str!("../migrations/sqlite/0001.sql"), pg: include_str!("../migrations/postgres/0001.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, lite: include_str!("../migrations/sqlite/0001.sql"), pg: include_str!("../migrations/postgres/0001.sql") },
+    Migration { number: 2, lite: include_str!("../migrations/sqlite/0002.sql"), pg: include_str!("../migrations/postgres/0002.sql") },
+];
 
 /// The newest schema that this program knows.
 pub(crate) const fn known() -> i64 {

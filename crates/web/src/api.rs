@@ -14,6 +14,7 @@ pub mod health;
 pub mod hooks;
 pub mod json;
 mod kinds;
+mod mqtt_users;
 mod openapi;
 pub mod params;
 mod people;
@@ -67,6 +68,7 @@ fn v1() -> OpenApiRouter<Web> {
         .merge(people::router())
         .merge(tokens::router())
         .merge(sites::router())
+        .merge(mqtt_users::router())
         .merge(settings::router())
         .merge(system::router());
     OpenApiRouter::new().nest("/api/v1", routes)

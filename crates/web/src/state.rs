@@ -2,6 +2,7 @@
 
 use crate::{logbook::Logbook, sign_in::SignIn};
 use doorward_engine::Handle;
+use doorward_mqtt::Mqtt;
 use doorward_wire::account::AccountId;
 use std::{
     net::IpAddr,
@@ -52,11 +53,18 @@ struct Inner {
     trust_ended: AtomicBool,
     stopping: AtomicBool,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
+    mqtt: Option<Arc<Mqtt>>,
 }
 
 impl Web {
     /// Puts the parts together.
-    pub fn new(house: Handle, config: WebConfig, logbook: Logbook, metrics: metrics_exporter_prometheus::PrometheusHandle) -> Self {
+    pub fn new(
+        house: Handle,
+        config: WebConfig,
+        logbook: Logbook,
+        metrics: metrics_exporter_prometheus::PrometheusHandle,
+        mqtt: Option<Arc<Mqtt>>,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 house,
@@ -66,6 +74,7 @@ impl Web {
                 trust_ended: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
                 metrics,
+                mqtt,
             }),
         }
     }
@@ -88,6 +97,11 @@ impl Web {
     /// Renders the metrics for Prometheus.
     pub fn metrics(&self) -> &metrics_exporter_prometheus::PrometheusHandle {
         &self.inner.metrics
+    }
+
+    /// The embedded broker, if it runs.
+    pub fn mqtt(&self) -> Option<&Mqtt> {
+        self.inner.mqtt.as_deref()
     }
 
     pub(crate) fn sign_in(&self) -> &SignIn {

@@ -32,6 +32,10 @@ words! {
         DoorFailed = "door.failed",
         /// Somebody rang.
         DoorRing = "door.ring",
+        /// A command was published to be retained, and so did nothing.
+        MqttRetainedCommand = "mqtt.retained_command",
+        /// An MQTT user was added, changed or removed.
+        MqttUserChanged = "mqtt.user_changed",
         /// The bolt is stuck.
         DoorJammed = "door.jammed",
         /// The battery is low, or was changed.

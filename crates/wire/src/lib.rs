@@ -29,6 +29,7 @@ pub mod event;
 mod id;
 mod problem;
 mod time;
+pub mod topic;
 mod words;
 
 pub use id::IdError;

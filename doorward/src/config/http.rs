@@ -76,7 +76,7 @@ impl Public {
     }
 }
 
-fn listen(text: &str) -> Result<Listen, String> {
+pub(super) fn listen(text: &str) -> Result<Listen, String> {
     if text == "off" {
         return Ok(None);
     }

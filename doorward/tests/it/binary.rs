@@ -25,6 +25,8 @@ pub(crate) fn command(data: &Path) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DOORWARD_")) {
         command.env_remove(name);
     }
+    // Tests run side by side, and there is one port 1883.
+    command.env("DOORWARD_MQTT__LISTEN", "off");
     command.arg("--data").arg(data).stdin(Stdio::null());
     command
 }
@@ -60,7 +62,7 @@ impl Binary {
         let script = format!("mount -t tmpfs -o size={mebibytes}m tmpfs \"$1\" && exec \"$0\" --data \"$1\" serve");
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-c", &script, env!("CARGO_BIN_EXE_doorward")]).arg(data);
-        command.env("DOORWARD_HTTP__LISTEN", "127.0.0.1:0").stdin(Stdio::null());
+        command.env("DOORWARD_HTTP__LISTEN", "127.0.0.1:0").env("DOORWARD_MQTT__LISTEN", "off").stdin(Stdio::null());
         let mut binary = Self::spawn(command, data.to_owned());
         binary.data = PathBuf::from(format!("/proc/{}/root", binary.child.id())).join(data.strip_prefix("/").unwrap());
         binary
@@ -96,6 +98,14 @@ impl Binary {
 
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// The port of its MQTT broker.
+    pub(crate) fn mqtt_port(&self) -> String {
+        let log = self.log();
+        let at = log.find("MQTT broker listens at ").unwrap_or_else(|| panic!("no broker in {log}"));
+        let address = log[at..].split_whitespace().nth(4).unwrap_or_default().to_owned();
+        address.rsplit(':').next().unwrap().to_owned()
     }
 
     /// Where its page is.

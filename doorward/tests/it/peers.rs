@@ -1,4 +1,5 @@
-//! Real peers: PostgreSQL, Chromium.
+//! Real peers: PostgreSQL, Chromium, the clients of Mosquitto.
 
 mod chromium;
+mod mosquitto;
 mod postgresql;

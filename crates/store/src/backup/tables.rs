@@ -49,6 +49,7 @@ pub(super) fn all() -> Vec<Table> {
         ("chain", "id:i seq:i hash:b mac:b"),
         ("checkpoints", "seq:i hash:b time:i mac:b"),
         ("people", "id name role password_hash created_at:i"),
+        ("mqtt_users", "name mac:b publish_json subscribe_json client_id created_at:i"),
         ("tokens", "id person name mac:b scopes created_at:i expires_at:i last_used_at:i"),
     ]
     .map(|(name, columns)| Table { name: name.into(), columns: columns.split_whitespace().map(column).collect() })

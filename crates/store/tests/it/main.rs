@@ -11,6 +11,7 @@ mod commands;
 mod files;
 mod house;
 mod keeping;
+mod mqtt;
 mod opening;
 mod people;
 #[allow(dead_code, reason = "shared with the tests of the whole program, which use more of it")]
@@ -81,6 +82,10 @@ stories! {
         a_door_that_cannot_be_does_not_spoil_the_commit,
         sites_give_doors_their_time_zone,
         settings_are_set_and_removed,
+    }
+    mqtt {
+        a_user_of_the_broker_is_known_by_its_secret,
+        a_house_of_the_first_schema_gets_the_tables_of_the_next,
     }
     people {
         people_come_and_go,

@@ -37,6 +37,15 @@ impl Texts {
             EventKind::DoorRefused => self.ended(event, door, AttemptState::Refused),
             EventKind::DoorFailed => self.ended(event, door, AttemptState::Failed),
             EventKind::DoorRing => format!("Somebody rang at {door}"),
+            EventKind::MqttRetainedCommand => by(
+                &format!("sent a command to {door} that was to be kept; it did nothing"),
+                &format!("A kept command for {door} did nothing"),
+            ),
+            EventKind::MqttUserChanged => {
+                let user = event.data["user"].as_str().unwrap_or_default();
+                let change = event.data["change"].as_str().unwrap_or("changed");
+                by(&format!("{change} MQTT user {user}"), &format!("MQTT user {user} was {change}"))
+            }
             EventKind::DoorJammed => format!("{door} is jammed"),
             EventKind::DoorBattery if event.data["low"] == true => {
                 format!("The battery of {door} is low: {} %", event.data["battery"])
@@ -139,6 +148,8 @@ impl Texts {
             EventKind::DoorContradicted | EventKind::DoorJammed | EventKind::AccountNeedsSignIn => ("alert", "bad"),
             EventKind::DoorRefused | EventKind::DoorFailed => ("x", "bad"),
             EventKind::DoorRing => ("bell", "busy"),
+            EventKind::MqttRetainedCommand => ("alert", "warn"),
+            EventKind::MqttUserChanged => ("key", "calm"),
             EventKind::DoorBattery => ("battery", if event.data["low"] == true { "warn" } else { "ok" }),
             EventKind::DoorOffline => ("offline", "warn"),
             EventKind::DoorOnline => ("cloud", "ok"),

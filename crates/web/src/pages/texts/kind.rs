@@ -17,6 +17,8 @@ impl Texts {
             EventKind::DoorLocked => ("Locked", "Doors"),
             EventKind::DoorUnlocked => ("Unlocked", "Doors"),
             EventKind::DoorRing => ("Bell rang", "Doors"),
+            EventKind::MqttRetainedCommand => ("Kept command", "Doors"),
+            EventKind::MqttUserChanged => ("MQTT user changed", "People"),
             EventKind::DoorJammed => ("Jammed", "Doors"),
             EventKind::DoorBattery => ("Battery", "Doors"),
             EventKind::DoorOffline => ("Went offline", "Doors"),

@@ -68,7 +68,7 @@ impl House {
         let actor = Actor { kind: ActorKind::System, id: "test".into(), name: None };
         let account = handle.add_account("utec", "Home", vendor::settings(), &actor).await.unwrap();
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-        let web = Web::new(handle, config, Logbook::default(), metrics);
+        let web = Web::new(handle, config, Logbook::default(), metrics, None);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = serve::private_router(&web).into_make_service_with_connect_info::<serve::Peer>();

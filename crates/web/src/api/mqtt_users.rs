@@ -1,0 +1,188 @@
+//! Users of the MQTT broker.
+
+use super::{
+    Items,
+    json::Json,
+    params::{At, Sure},
+};
+use crate::{ApiError, ApiResult, Web, caller::Caller};
+use axum::{extract::State, http::StatusCode};
+use doorward_core::{record::NewEvent, scope::Scope};
+use doorward_store::MqttUser;
+use doorward_wire::{
+    Time,
+    event::EventKind,
+    topic::{Filter, Rights},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Filters that a user may have, each way.
+const FILTERS: usize = 100;
+
+pub(super) fn router() -> OpenApiRouter<Web> {
+    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(edit, remove))
+}
+
+/// A user of the broker, without its secret.
+#[derive(Serialize, ToSchema)]
+struct MqttUserView {
+    /// The name with which it connects.
+    name: String,
+    /// Topic filters that it may publish to.
+    publish: Vec<String>,
+    /// Topic filters that it may subscribe to.
+    subscribe: Vec<String>,
+    /// The one client identifier that it may use.
+    client_id: Option<String>,
+    /// When it was added.
+    created: Time,
+    /// Its clients that are connected now.
+    clients: Vec<String>,
+}
+
+fn view(web: &Web, user: MqttUser) -> MqttUserView {
+    let filters = |rights: &Rights| rights.filters().iter().map(ToString::to_string).collect();
+    MqttUserView {
+        publish: filters(&user.publish),
+        subscribe: filters(&user.subscribe),
+        clients: web.mqtt().map(|mqtt| mqtt.roster().clients_of(&user.name)).unwrap_or_default(),
+        name: user.name,
+        client_id: user.client_id,
+        created: user.created,
+    }
+}
+
+/// Lists the users of the broker.
+#[utoipa::path(get, path = "/mqtt-users", tag = "mqtt", responses((status = 200, body = Items<MqttUserView>)))]
+async fn list(caller: Caller, State(web): State<Web>) -> ApiResult<Json<Items<MqttUserView>>> {
+    caller.need(&Scope::Admin)?;
+    let users = web.house().store().mqtt_users().await?;
+    Ok(Json(Items::all(users.into_iter().map(|user| view(&web, user)).collect())))
+}
+
+/// A new user of the broker. It may do nothing but what is named.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewMqttUser {
+    /// The name with which it connects: 1 to 64 letters, digits, `-`, `_`, `.` and `@`.
+    name: String,
+    /// Topic filters that it may publish to. `doorward/door/<id>/set` lets it act at that door.
+    #[serde(default)]
+    publish: Vec<String>,
+    /// Topic filters that it may subscribe to.
+    #[serde(default)]
+    subscribe: Vec<String>,
+    /// The one client identifier that it may use; any when it is left out.
+    #[serde(default)]
+    client_id: Option<String>,
+}
+
+/// A user with its secret, which is shown this once.
+#[derive(Serialize, ToSchema)]
+struct MadeMqttUser {
+    /// The name with which it connects.
+    name: String,
+    /// The password with which it connects.
+    secret: String,
+}
+
+/// Adds a user of the broker.
+#[utoipa::path(post, path = "/mqtt-users", tag = "mqtt", request_body = NewMqttUser,
+    responses((status = 201, body = MadeMqttUser), (status = 409, description = "The name is taken.")))]
+async fn add(caller: Caller, State(web): State<Web>, Json(new): Json<NewMqttUser>) -> ApiResult<(StatusCode, Json<MadeMqttUser>)> {
+    caller.need(&Scope::Admin)?;
+    let user = MqttUser {
+        name: checked_name(&new.name)?,
+        publish: rights("publish", &new.publish)?,
+        subscribe: rights("subscribe", &new.subscribe)?,
+        client_id: new.client_id.filter(|id| !id.is_empty()),
+        created: web.house().now().utc,
+    };
+    let secret = web.house().store().add_mqtt_user(&user).await?;
+    let secret = secret.ok_or_else(|| ApiError::Conflict(format!("there is an MQTT user “{}” already", user.name)))?;
+    changed(&web, &caller, &user.name, "added").await?;
+    Ok((StatusCode::CREATED, Json(MadeMqttUser { name: user.name, secret: secret.reveal().clone() })))
+}
+
+/// What changes about a user; what is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct MqttUserEdit {
+    /// Topic filters that it may publish to, all of them.
+    #[serde(default)]
+    publish: Option<Vec<String>>,
+    /// Topic filters that it may subscribe to, all of them.
+    #[serde(default)]
+    subscribe: Option<Vec<String>>,
+    /// The one client identifier that it may use; an empty text for any.
+    #[serde(default)]
+    client_id: Option<String>,
+}
+
+/// Changes what a user of the broker may do. Its connections end, and come back with the new rights.
+#[utoipa::path(patch, path = "/mqtt-users/{name}", tag = "mqtt", params(("name" = String, Path)), request_body = MqttUserEdit,
+    responses((status = 200, body = MqttUserView)))]
+async fn edit(
+    caller: Caller,
+    State(web): State<Web>,
+    At(name): At<String>,
+    Json(edit): Json<MqttUserEdit>,
+) -> ApiResult<Json<MqttUserView>> {
+    caller.need(&Scope::Admin)?;
+    let store = web.house().store();
+    let user = store.mqtt_users().await?.into_iter().find(|user| user.name == name);
+    let mut user = user.ok_or(ApiError::NotFound("MQTT user with this name"))?;
+    if let Some(filters) = &edit.publish {
+        user.publish = rights("publish", filters)?;
+    }
+    if let Some(filters) = &edit.subscribe {
+        user.subscribe = rights("subscribe", filters)?;
+    }
+    if let Some(id) = edit.client_id {
+        user.client_id = Some(id).filter(|id| !id.is_empty());
+    }
+    store.update_mqtt_user(&user).await?;
+    changed(&web, &caller, &name, "changed").await?;
+    Ok(Json(view(&web, user)))
+}
+
+/// Removes a user of the broker, and ends its connections.
+#[utoipa::path(delete, path = "/mqtt-users/{name}", tag = "mqtt", params(("name" = String, Path)), responses((status = 204)))]
+async fn remove(Sure(caller): Sure, State(web): State<Web>, At(name): At<String>) -> ApiResult<StatusCode> {
+    caller.need(&Scope::Admin)?;
+    if !web.house().store().remove_mqtt_user(&name).await? {
+        return Err(ApiError::NotFound("MQTT user with this name"));
+    }
+    changed(&web, &caller, &name, "removed").await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Writes a change down, and makes it count at once.
+async fn changed(web: &Web, caller: &Caller, name: &str, change: &str) -> ApiResult<()> {
+    if let Some(mqtt) = web.mqtt() {
+        mqtt.roster().reload().await?;
+        mqtt.kick(name).await;
+    }
+    let event = NewEvent::new(web.house().now().utc, EventKind::MqttUserChanged).actor(&caller.actor);
+    web.house().record(vec![event.data(json!({ "user": name, "change": change }))]).await?;
+    Ok(())
+}
+
+fn checked_name(name: &str) -> ApiResult<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
+    if (1..=64).contains(&name.len()) && name.chars().all(plain) {
+        return Ok(name.to_owned());
+    }
+    Err(ApiError::Unprocessable("name: must have 1 to 64 letters, digits, “-”, “_”, “.” or “@”".into()))
+}
+
+fn rights(which: &str, filters: &[String]) -> ApiResult<Rights> {
+    if filters.len() > FILTERS {
+        return Err(ApiError::Unprocessable(format!("{which}: at most {FILTERS} filters")));
+    }
+    let filter = |text: &String| text.parse::<Filter>().map_err(|error| ApiError::Unprocessable(format!("{which}: “{text}” {error}")));
+    filters.iter().map(filter).collect::<Result<_, _>>().map(Rights::new)
+}
