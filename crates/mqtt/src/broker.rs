@@ -27,7 +27,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
 
 /// Bytes of a packet.
 const PACKET: usize = 256 * 1024;
@@ -43,7 +43,9 @@ const SUBSCRIPTIONS: usize = 1_000;
 const RETAINED: usize = 50_000;
 /// How long the session of a client that is away lives.
 const SESSION: Duration = Duration::from_hours(24 * 7);
-/// How long clients get to hear that the broker stops.
+/// How long clients get to hear what was published last. The library tells nobody when it has been written.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long the broker gets to stop.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -80,8 +82,8 @@ pub struct Broker {
 
 impl Broker {
     /// Binds the address and serves.
-    pub(crate) async fn start(options: &Options, roster: Arc<Roster>, house: Handle) -> Result<Self, BrokerError> {
-        let gate = Arc::new(Gate { roster, house });
+    pub(crate) async fn start(options: &Options, roster: Arc<Roster>, house: Handle, born: Arc<Notify>) -> Result<Self, BrokerError> {
+        let gate = Arc::new(Gate { roster, house, born });
         let storage = StorageConfig::new()
             .with_base_dir(options.folder.clone())
             .with_max_queued_messages_per_client(QUEUE)
@@ -128,6 +130,7 @@ impl Broker {
     }
 
     pub(crate) async fn stop(&self) {
+        tokio::time::sleep(LAST_WORDS).await;
         self.stop.shutdown();
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(running) = running
@@ -142,6 +145,8 @@ impl Broker {
 struct Gate {
     roster: Arc<Roster>,
     house: Handle,
+    /// Told when Home Assistant has started.
+    born: Arc<Notify>,
 }
 
 impl AuthProvider for Gate {
@@ -208,7 +213,7 @@ impl BrokerEventHandler for Gate {
         Box::pin(async move {
             let Some(user) = event.user_id.as_deref().and_then(|alias| self.roster.name(alias)) else { return PublishAction::Handled };
             let arrival = Arrival { user, topic: &event.topic, payload: &event.payload, retain: event.retain };
-            if house::take(&self.house, arrival).await { PublishAction::Handled } else { PublishAction::Continue }
+            if house::take(&self.house, &self.born, arrival).await { PublishAction::Handled } else { PublishAction::Continue }
         })
     }
 }

@@ -4,7 +4,10 @@
 //! name its `id` and `not_after`, and then comes at most once and never late; of bare words the same one of the same user
 //! at one door within two seconds counts once.
 
-use crate::broker::{Broker, Message};
+use crate::{
+    broker::{Broker, Message},
+    discovery,
+};
 use doorward_core::{
     keeper::{Command, Notice},
     record::NewEvent,
@@ -26,7 +29,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{broadcast::error::RecvError, watch},
+    sync::{Notify, broadcast::error::RecvError, watch},
     task::JoinHandle,
 };
 use uuid::Uuid;
@@ -61,7 +64,11 @@ struct Wish {
 }
 
 /// Takes what is meant for doorward; `false` when it is for others.
-pub(crate) async fn take(house: &Handle, arrival: Arrival<'_>) -> bool {
+pub(crate) async fn take(house: &Handle, born: &Notify, arrival: Arrival<'_>) -> bool {
+    if arrival.topic == discovery::BIRTH && arrival.payload == b"online" {
+        born.notify_one();
+        return false;
+    }
     let Some(topic) = Topic::read(arrival.topic) else { return false };
     let Topic::Door(door, DoorTopic::Set) = topic else {
         // What doorward publishes nobody else does, whatever their rights.
@@ -141,9 +148,10 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn start(house: Handle, broker: Arc<Broker>) -> Self {
+    /// `born` tells that Home Assistant has started.
+    pub(crate) fn start(house: Handle, broker: Arc<Broker>, born: Arc<Notify>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let running = tokio::spawn(run(house, Arc::clone(&broker), stopped));
+        let running = tokio::spawn(run(house, Arc::clone(&broker), born, stopped));
         Self { broker, stop, running }
     }
 
@@ -154,26 +162,36 @@ impl Link {
     }
 }
 
-async fn run(house: Handle, broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
+async fn run(house: Handle, broker: Arc<Broker>, born: Arc<Notify>, mut stopped: watch::Receiver<bool>) {
     let mut notices = house.subscribe();
     let mut shown = Shown::default();
     broker.publish(status("online")).await;
     show_all(&house, &broker, &mut shown).await;
     loop {
         let notice = tokio::select! {
-            notice = notices.recv() => notice,
+            notice = notices.recv() => Some(notice),
+            () = born.notified() => None,
             _ = stopped.wait_for(|stop| *stop) => return,
         };
         match notice {
-            Ok(notice) => tell(&broker, &mut shown, &notice).await,
-            Err(RecvError::Lagged(_)) => show_all(&house, &broker, &mut shown).await,
-            Err(RecvError::Closed) => return,
+            None => repeat(&broker, &shown).await,
+            Some(Ok(notice)) => tell(&broker, &mut shown, &notice).await,
+            Some(Err(RecvError::Lagged(_))) => show_all(&house, &broker, &mut shown).await,
+            Some(Err(RecvError::Closed)) => return,
         }
     }
 }
 
-/// What was published last, so that only changes are.
-type Shown = BTreeMap<DoorId, BTreeMap<DoorTopic, Vec<u8>>>;
+/// What was published last, by door and topic, so that only changes are.
+type Shown = BTreeMap<DoorId, BTreeMap<String, Vec<u8>>>;
+
+/// Publishes everything again that is so.
+async fn repeat(broker: &Broker, shown: &Shown) {
+    for (topic, payload) in shown.values().flatten() {
+        broker.publish(Message { topic: topic.clone(), payload: payload.clone(), retain: true }).await;
+    }
+    broker.publish(status("online")).await;
+}
 
 async fn show_all(house: &Handle, broker: &Broker, shown: &mut Shown) {
     let doors = house.board().doors();
@@ -194,7 +212,8 @@ async fn tell(broker: &Broker, shown: &mut Shown, notice: &Notice) {
         Notice::Event(event) => tell_event(broker, event).await,
         Notice::Attempt(attempt) if attempt.state.is_final() => {
             let on = if attempt.state == AttemptState::Contradicted { "ON" } else { "OFF" };
-            put(broker, shown, &attempt.door, DoorTopic::Contradiction, on.into()).await;
+            let topic = Topic::door(&attempt.door, DoorTopic::Contradiction).to_string();
+            put(broker, shown, &attempt.door, topic, on.into()).await;
         }
         Notice::Attempt(_) | Notice::Account(_) | Notice::AccountGone(_) => {}
     }
@@ -211,8 +230,15 @@ async fn tell_event(broker: &Broker, event: &Event) {
 
 /// Publishes what has changed about a door.
 async fn show(broker: &Broker, shown: &mut Shown, door: &Door) {
+    for (topic, payload) in discovery::entities(door) {
+        put(broker, shown, &door.id, topic, payload).await;
+    }
+    let contradiction = Topic::door(&door.id, DoorTopic::Contradiction).to_string();
+    if shown.get(&door.id).is_none_or(|topics| !topics.contains_key(&contradiction)) {
+        put(broker, shown, &door.id, contradiction, "OFF".into()).await;
+    }
     for (what, payload) in facts(door) {
-        put(broker, shown, &door.id, what, payload).await;
+        put(broker, shown, &door.id, Topic::door(&door.id, what).to_string(), payload).await;
     }
 }
 
@@ -220,12 +246,18 @@ fn facts(door: &Door) -> Vec<(DoorTopic, Vec<u8>)> {
     let mut facts = vec![
         (DoorTopic::State, state_word(door.state).into()),
         (DoorTopic::Availability, if door.online == Some(false) { "offline" } else { "online" }.into()),
-        // The attempt has a life of its own, in events.
-        (DoorTopic::Attributes, json!(Door { attempt: None, ..door.clone() }).to_string().into_bytes()),
+        (DoorTopic::Attributes, attributes(door)),
     ];
     facts.extend(door.battery.map(|level| (DoorTopic::Battery, level.to_string().into_bytes())));
     facts.extend(door.contact_open.map(|open| (DoorTopic::Contact, if open { "ON" } else { "OFF" }.into())));
     facts
+}
+
+/// The door without what changes at every look: its attempts are events, and of the evidence only its kind is told.
+fn attributes(door: &Door) -> Vec<u8> {
+    let mut attributes = json!(Door { attempt: None, evidence: Vec::new(), ..door.clone() });
+    attributes["evidence"] = json!(door.evidence.first().map(|evidence| evidence.kind));
+    attributes.to_string().into_bytes()
 }
 
 /// The words of Home Assistant's MQTT lock; `None` is its word for what nobody knows.
@@ -241,19 +273,19 @@ const fn state_word(state: DoorState) -> &'static str {
     }
 }
 
-async fn put(broker: &Broker, shown: &mut Shown, door: &DoorId, what: DoorTopic, payload: Vec<u8>) {
+async fn put(broker: &Broker, shown: &mut Shown, door: &DoorId, topic: String, payload: Vec<u8>) {
     let before = shown.entry(door.clone()).or_default();
-    if before.get(&what) == Some(&payload) {
+    if before.get(&topic) == Some(&payload) {
         return;
     }
-    before.insert(what, payload.clone());
-    broker.publish(Message { topic: Topic::door(door, what).to_string(), payload, retain: true }).await;
+    before.insert(topic.clone(), payload.clone());
+    broker.publish(Message { topic, payload, retain: true }).await;
 }
 
 /// A door that is gone leaves nothing behind.
 async fn clear(broker: &Broker, shown: &mut Shown, door: &DoorId) {
-    for what in shown.remove(door).unwrap_or_default().into_keys() {
-        broker.publish(Message { topic: Topic::door(door, what).to_string(), payload: Vec::new(), retain: true }).await;
+    for topic in shown.remove(door).unwrap_or_default().into_keys() {
+        broker.publish(Message { topic, payload: Vec::new(), retain: true }).await;
     }
 }
 

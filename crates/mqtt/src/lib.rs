@@ -3,6 +3,7 @@
 //! * [`broker`] is the one file that knows the library behind it.
 //! * [`roster`] says who may connect, publish and subscribe: users of the store, nothing unless it is named.
 //! * [`house`] publishes what doors and events are, and turns what is published at `doorward/door/<id>/set` into commands.
+//! * `discovery` is what Home Assistant is told about a door.
 //!
 //! It must never decide whether a door opens (that is `doorward-core`): a right to publish there is the grant, and the
 //! keeper decides with it.
@@ -12,6 +13,7 @@
 //! code), and one that was sent to be retained opens nothing ([`house`]).
 
 pub mod broker;
+mod discovery;
 pub mod house;
 pub mod roster;
 
@@ -24,6 +26,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
+use tokio::sync::Notify;
 
 /// Where the broker is.
 #[derive(Debug, Clone)]
@@ -56,8 +59,9 @@ impl Mqtt {
     /// Starts the broker, and puts the doors of a house on it.
     pub async fn start(options: &Options, house: &Handle) -> Result<Self, StartError> {
         let roster = Arc::new(Roster::load(house.store().clone()).await?);
-        let broker = Arc::new(Broker::start(options, Arc::clone(&roster), house.clone()).await?);
-        let link = house::Link::start(house.clone(), Arc::clone(&broker));
+        let born = Arc::new(Notify::new());
+        let broker = Arc::new(Broker::start(options, Arc::clone(&roster), house.clone(), Arc::clone(&born)).await?);
+        let link = house::Link::start(house.clone(), Arc::clone(&broker), born);
         Ok(Self { broker, roster, link: Mutex::new(Some(link)) })
     }
 

@@ -1,5 +1,6 @@
-//! Real peers: PostgreSQL, Chromium, the clients of Mosquitto.
+//! Real peers: PostgreSQL, Chromium, Home Assistant, the clients of Mosquitto.
 
 mod chromium;
+mod home_assistant;
 mod mosquitto;
 mod postgresql;

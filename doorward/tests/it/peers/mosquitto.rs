@@ -14,18 +14,18 @@ use std::{
 };
 use tempfile::TempDir;
 
-const FRONT: &str = "7C:DF:A1:68:3E:6A";
+pub(super) const FRONT: &str = "7C:DF:A1:68:3E:6A";
 const SET: &str = "doorward/door/front_door/set";
 
-struct Scene {
-    binary: Binary,
-    sim: Sim,
-    port: String,
-    data: TempDir,
+pub(super) struct Scene {
+    pub(super) binary: Binary,
+    pub(super) sim: Sim,
+    pub(super) port: String,
+    pub(super) data: TempDir,
 }
 
 impl Scene {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let sim = doorward_sim::utec::start(Config::default()).await.unwrap();
         let data = tempfile::tempdir().unwrap();
         let environment = [("DOORWARD_HTTP__LISTEN", "127.0.0.1:0"), ("DOORWARD_MQTT__LISTEN", "127.0.0.1:0")];
@@ -42,7 +42,7 @@ impl Scene {
     }
 
     /// Adds a user of the broker.
-    fn user(&self, name: &str, publish: &[&str], subscribe: &[&str]) -> User {
+    pub(super) fn user(&self, name: &str, publish: &[&str], subscribe: &[&str]) -> User {
         let mut arguments = vec!["mqtt", "user", "add", name];
         arguments.extend(publish.iter().flat_map(|filter| ["--publish", filter]));
         arguments.extend(subscribe.iter().flat_map(|filter| ["--subscribe", filter]));
@@ -57,9 +57,9 @@ impl Scene {
 }
 
 #[derive(Clone)]
-struct User {
+pub(super) struct User {
     name: String,
-    secret: String,
+    pub(super) secret: String,
     port: String,
 }
 
