@@ -6,7 +6,7 @@
 
 use crate::{
     Options,
-    house::{self, Arrival},
+    house::{Arrival, Inbox},
     roster::{Refusal, Roster},
 };
 use doorward_engine::Handle;
@@ -83,7 +83,7 @@ pub struct Broker {
 impl Broker {
     /// Binds the address and serves.
     pub(crate) async fn start(options: &Options, roster: Arc<Roster>, house: Handle, born: Arc<Notify>) -> Result<Self, BrokerError> {
-        let gate = Arc::new(Gate { roster, house, born });
+        let gate = Arc::new(Gate { roster, inbox: Inbox::new(house, born) });
         let storage = StorageConfig::new()
             .with_base_dir(options.folder.clone())
             .with_max_queued_messages_per_client(QUEUE)
@@ -144,9 +144,7 @@ impl Broker {
 /// What the broker asks before it does anything.
 struct Gate {
     roster: Arc<Roster>,
-    house: Handle,
-    /// Told when Home Assistant has started.
-    born: Arc<Notify>,
+    inbox: Inbox,
 }
 
 impl AuthProvider for Gate {
@@ -158,7 +156,7 @@ impl AuthProvider for Gate {
                 Ok(alias) => AuthResult::success_with_user(alias),
                 Err(refusal) => {
                     tracing::info!(%address, client = connect.client_id, %refusal, "an MQTT client was refused");
-                    self.house.refused(Reason::NotAuthenticated, Some(address.ip()));
+                    self.inbox.house.refused(Reason::NotAuthenticated, Some(address.ip()));
                     AuthResult::fail(match refusal {
                         Refusal::Credentials => ReasonCode::BadUsernameOrPassword,
                         Refusal::ClientId => ReasonCode::ClientIdentifierNotValid,
@@ -213,7 +211,7 @@ impl BrokerEventHandler for Gate {
         Box::pin(async move {
             let Some(user) = event.user_id.as_deref().and_then(|alias| self.roster.name(alias)) else { return PublishAction::Handled };
             let arrival = Arrival { user, topic: &event.topic, payload: &event.payload, retain: event.retain };
-            if house::take(&self.house, &self.born, arrival).await { PublishAction::Handled } else { PublishAction::Continue }
+            if self.inbox.take(arrival).await { PublishAction::Handled } else { PublishAction::Continue }
         })
     }
 }

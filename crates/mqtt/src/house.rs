@@ -9,6 +9,7 @@ use crate::{
     discovery,
 };
 use doorward_core::{
+    Mono,
     keeper::{Command, Notice},
     record::NewEvent,
     scope::Scope,
@@ -63,37 +64,60 @@ struct Wish {
     not_after: Option<Time>,
 }
 
-/// Takes what is meant for doorward; `false` when it is for others.
-pub(crate) async fn take(house: &Handle, born: &Notify, arrival: Arrival<'_>) -> bool {
-    if arrival.topic == discovery::BIRTH && arrival.payload == b"online" {
-        born.notify_one();
-        return false;
+/// Where commands come in.
+pub(crate) struct Inbox {
+    pub(crate) house: Handle,
+    /// Told when Home Assistant has started.
+    born: Arc<Notify>,
+    /// Bare words of the last moment.
+    said: Mutex<BTreeMap<(String, DoorId, &'static str), Mono>>,
+}
+
+impl Inbox {
+    pub(crate) fn new(house: Handle, born: Arc<Notify>) -> Self {
+        Self { house, born, said: Mutex::default() }
     }
-    let Some(topic) = Topic::read(arrival.topic) else { return false };
-    let Topic::Door(door, DoorTopic::Set) = topic else {
-        // What doorward publishes nobody else does, whatever their rights.
-        tracing::info!(user = arrival.user, topic = arrival.topic, "only doorward publishes here");
-        return true;
-    };
-    let actor = Actor { kind: ActorKind::Mqtt, id: arrival.user.clone(), name: Some(arrival.user.clone()) };
-    if arrival.retain {
-        // An empty one clears what an earlier broker kept, and asks nothing.
-        if !arrival.payload.is_empty() {
-            retained(house, &door, &actor).await;
+
+    /// Takes what is meant for doorward; `false` when it is for others.
+    pub(crate) async fn take(&self, arrival: Arrival<'_>) -> bool {
+        if arrival.topic == discovery::BIRTH && arrival.payload == b"online" {
+            self.born.notify_one();
+            return false;
         }
-        return true;
+        let Some(topic) = Topic::read(arrival.topic) else { return false };
+        let Topic::Door(door, DoorTopic::Set) = topic else {
+            // What doorward publishes nobody else does, whatever their rights.
+            tracing::info!(user = arrival.user, topic = arrival.topic, "only doorward publishes here");
+            return true;
+        };
+        let actor = Actor { kind: ActorKind::Mqtt, id: arrival.user.clone(), name: Some(arrival.user.clone()) };
+        if arrival.retain {
+            // An empty one clears what an earlier broker kept, and asks nothing.
+            if !arrival.payload.is_empty() {
+                retained(&self.house, &door, &actor).await;
+            }
+            return true;
+        }
+        match read(arrival.payload) {
+            Ok(wish) if wish.id.is_none() && self.just_said(&arrival.user, &door, wish.action) => {
+                metrics::counter!("doorward_mqtt_repeated_total").increment(1);
+            }
+            Ok(wish) => submit(&self.house, door, actor, wish).await,
+            Err(hint) => {
+                metrics::counter!("doorward_denied_total", "reason" => Reason::BadRequest.as_str()).increment(1);
+                tracing::warn!(%door, user = arrival.user, hint, "a command over MQTT was not understood");
+            }
+        }
+        true
     }
-    match read(arrival.payload) {
-        Ok(wish) if wish.id.is_none() && just_said(house, &arrival.user, &door, wish.action) => {
-            metrics::counter!("doorward_mqtt_repeated_total").increment(1);
-        }
-        Ok(wish) => submit(house, door, actor, wish).await,
-        Err(hint) => {
-            metrics::counter!("doorward_denied_total", "reason" => Reason::BadRequest.as_str()).increment(1);
-            tracing::warn!(%door, user = arrival.user, hint, "a command over MQTT was not understood");
-        }
+
+    /// Whether the same user said the same word to the same door a moment ago.
+    fn just_said(&self, user: &str, door: &DoorId, action: ActionWord) -> bool {
+        let now = self.house.now().mono;
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.retain(|_, at| now.since(*at) < SAME_WORD);
+        said.insert((user.to_owned(), door.clone(), action.as_str()), now).is_some()
     }
-    true
 }
 
 async fn submit(house: &Handle, door: DoorId, actor: Actor, wish: Wish) {
@@ -114,16 +138,6 @@ async fn retained(house: &Handle, door: &DoorId, actor: &Actor) {
     if let Err(error) = house.record(vec![event]).await {
         tracing::error!(%error, %door, "a retained command came in and could not be written down");
     }
-}
-
-/// Whether the same user said the same word to the same door a moment ago.
-fn just_said(house: &Handle, user: &str, door: &DoorId, action: ActionWord) -> bool {
-    type Said = BTreeMap<(String, DoorId, &'static str), doorward_core::Mono>;
-    static SAID: Mutex<Said> = Mutex::new(BTreeMap::new());
-    let now = house.now().mono;
-    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    said.retain(|_, at| now.since(*at) < SAME_WORD);
-    said.insert((user.to_owned(), door.clone(), action.as_str()), now).is_some()
 }
 
 fn read(payload: &[u8]) -> Result<Wish, &'static str> {

@@ -1,0 +1,49 @@
+//! `doorward mqtt …`
+
+use clap::Subcommand;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Mqtt {
+    /// Users of the broker
+    #[command(subcommand)]
+    User(MqttUser),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MqttUser {
+    /// Add a user; its password is made and shown once
+    Add {
+        /// The name with which it connects
+        name: String,
+        /// A topic filter that it may publish to, such as `doorward/door/front_door/set`; may be given several times
+        #[arg(long, value_name = "FILTER")]
+        publish: Vec<String>,
+        /// A topic filter that it may subscribe to, such as `doorward/door/+/state`; may be given several times
+        #[arg(long, value_name = "FILTER")]
+        subscribe: Vec<String>,
+        /// The one client identifier that it may use
+        #[arg(long, value_name = "ID")]
+        client_id: Option<String>,
+    },
+    /// All users
+    List,
+    /// Change what a user may do; its connections come back with the new rights
+    Rights {
+        /// The user
+        name: String,
+        /// All topic filters that it may publish to
+        #[arg(long, value_name = "FILTER")]
+        publish: Option<Vec<String>>,
+        /// All topic filters that it may subscribe to
+        #[arg(long, value_name = "FILTER")]
+        subscribe: Option<Vec<String>>,
+        /// The one client identifier that it may use; empty for any
+        #[arg(long, value_name = "ID")]
+        client_id: Option<String>,
+    },
+    /// Remove a user and end its connections
+    Remove {
+        /// The user
+        name: String,
+    },
+}
