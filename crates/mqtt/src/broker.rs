@@ -10,7 +10,7 @@ use crate::{
     roster::{Refusal, Roster},
 };
 use doorward_engine::Handle;
-use doorward_wire::attempt::Reason;
+use doorward_wire::{attempt::Reason, topic::Topic};
 use mqtt5::{
     QoS,
     broker::{
@@ -150,6 +150,11 @@ struct Gate {
 impl AuthProvider for Gate {
     fn authenticate<'a>(&'a self, connect: &'a ConnectPacket, address: SocketAddr) -> BoxFuture<'a, mqtt5::Result<AuthResult>> {
         Box::pin(async move {
+            // A will is published past what is asked for other messages, so none may speak for doorward or to a door.
+            if connect.will.as_ref().is_some_and(|will| Topic::read(&will.topic).is_some()) {
+                refused("will", &connect.client_id, "of doorward");
+                return Ok(AuthResult::fail(ReasonCode::NotAuthorized));
+            }
             let name = connect.username.as_deref().unwrap_or_default();
             let secret = connect.password.as_deref().unwrap_or_default();
             Ok(match self.roster.admit(name, secret, &connect.client_id).await {
