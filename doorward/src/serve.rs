@@ -94,7 +94,7 @@ pub(crate) async fn start(folder: std::path::PathBuf, mut sources: Sources, debu
     for problem in &problems {
         tracing::error!("{problem}");
     }
-    let mqtt = broker(&config, &data, &handle, &mut problems).await;
+    let mqtt = mqtt(&config, &data, &handle, &mut problems).await;
     let web = Web::new(handle.clone(), web_config(&config, &data, problems), logbook, metrics, mqtt.clone());
     let (stop, listeners) = serve(&web, http, public, admin);
     started(&handle).await;
@@ -122,16 +122,25 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-/// The embedded broker. A house without it still opens its doors, so what keeps it from starting is a banner.
-async fn broker(config: &Config, data: &Data, handle: &Handle, problems: &mut Vec<String>) -> Option<Arc<Mqtt>> {
-    let listen = config.mqtt.listen?;
-    match Mqtt::start(&doorward_mqtt::Options { listen, folder: data.path.join("mqtt") }, handle).await {
+/// MQTT. A house without it still opens its doors, so what keeps it from starting is a banner.
+async fn mqtt(config: &Config, data: &Data, handle: &Handle, problems: &mut Vec<String>) -> Option<Arc<Mqtt>> {
+    let (key, started) = match (&config.mqtt.external, config.mqtt.listen) {
+        (Some(external), _) => ("mqtt.broker".into(), Mqtt::external(external.clone(), handle).await),
+        (None, Some(listen)) => {
+            let options = doorward_mqtt::broker::Options { listen, folder: data.path.join("mqtt") };
+            (format!("mqtt.listen {listen}"), Mqtt::embedded(&options, handle).await)
+        }
+        (None, None) => return None,
+    };
+    match started {
         Ok(mqtt) => {
-            tracing::info!("the MQTT broker listens at {}", mqtt.address());
+            if let Some(address) = mqtt.address() {
+                tracing::info!("the MQTT broker listens at {address}");
+            }
             Some(Arc::new(mqtt))
         }
         Err(error) => {
-            let problem = format!("mqtt.listen {listen}: {error}");
+            let problem = format!("{key}: {error}");
             tracing::error!("{problem}");
             problems.push(problem);
             None

@@ -245,7 +245,7 @@ async fn a_poll_says_when_it_was_asked(fixture: &dyn Fixture) -> Result<(), Stri
     let how = done.sight.ok_or("nothing was seen")?.how;
     match how {
         How::Polled { requested } => ensure(requested == before, || format!("asked at {before:?}, said {requested:?}")),
-        How::Answer | How::Pushed | How::Contact => Err(format!("{how:?} is not a poll")),
+        How::Answer | How::Pushed | How::Contact | How::Kept => Err(format!("{how:?} is not a poll")),
     }
 }
 
@@ -265,7 +265,7 @@ async fn reports_name_only_known_doors(fixture: &dyn Fixture) -> Result<(), Stri
                     seen = true;
                     ensure(known.contains(&external), || format!("{external} was seen before it was found"))?;
                 }
-                Report::Lease(_) | Report::SignedIn | Report::Up | Report::Down(_) | Report::Push(_) => {}
+                Report::Lease(_) | Report::SignedIn | Report::Up | Report::Down(_) | Report::Push(_) | Report::Listen(_) => {}
             }
         }
         if seen {

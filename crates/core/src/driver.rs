@@ -15,6 +15,7 @@ use doorward_wire::{
     attempt::Reason,
     code::CodeWish,
     door::{Capability, DoorId, DoorKind, DoorState},
+    topic::Filter,
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -58,6 +59,47 @@ pub trait Ctx: Send + Sync {
 
     /// Tells what was seen. Never waits; the house takes it in order.
     fn report(&self, report: Report);
+
+    /// Publishes over MQTT, and returns when the broker has it. Not connected means that nothing was sent.
+    fn publish(&self, message: Message) -> BoxFuture<'_, Result<(), Fault>> {
+        let log = format!("no MQTT for {}", message.topic);
+        Box::pin(async move { Err(Fault::offline("doorward has no MQTT broker here.", log)) })
+    }
+
+    /// The next of what this account listens for ([`Report::Listen`]), in the order in which it came.
+    fn hear(&self) -> BoxFuture<'_, Heard> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// A message for the MQTT broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Where.
+    pub topic: String,
+    /// What.
+    pub payload: Vec<u8>,
+    /// Kept by the broker for whoever subscribes later.
+    pub retain: bool,
+    /// For what must not come late or twice, as what opens a door: it is sent at most once, and a broker that knows
+    /// MQTT 5 drops it when this time is over. `None` for all else: it is sent at least once.
+    pub fresh_for: Option<Duration>,
+}
+
+/// What an account hears over MQTT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// The broker can be reached, or not any more. Told first of all.
+    Connected(bool),
+    /// Somebody published.
+    Message {
+        /// Where.
+        topic: String,
+        /// What.
+        payload: Vec<u8>,
+        /// The broker had kept it: nobody knows how old it is.
+        kept: bool,
+    },
 }
 
 /// The store could not keep or read a value.
@@ -305,6 +347,8 @@ pub enum How {
     Pushed,
     /// A contact at the door.
     Contact,
+    /// Kept by a broker: true when it was published, and nobody knows when that was. It says nothing about a command.
+    Kept,
 }
 
 /// What a driver tells by itself.
@@ -329,6 +373,8 @@ pub enum Report {
     Down(Fault),
     /// How the vendor's pushes stand: told at the start, when they are registered, and when one comes.
     Push(Push),
+    /// What the account wants to hear over MQTT from now on, all of it; it comes by [`Ctx::hear`].
+    Listen(Vec<Filter>),
 }
 
 /// How a vendor's pushes stand.

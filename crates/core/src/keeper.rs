@@ -108,6 +108,15 @@ pub enum Input {
         /// What it tells.
         report: Report,
     },
+    /// The contact that is set up for a door was heard.
+    Contact {
+        /// The door.
+        door: DoorId,
+        /// Whether it stands open; `None` when nobody can tell any more.
+        open: Option<bool>,
+        /// A broker had kept it: nobody knows how old it is.
+        kept: bool,
+    },
     /// A record is durable, or is not.
     Stored {
         /// Which record.
@@ -260,6 +269,7 @@ impl Keeper {
             Input::Command(command) => self.doors.command(&command, now, &mut self.outbox),
             Input::Acted { act, result } => self.acted(act, result, now),
             Input::Report { account, report } => self.reported(&account, report, now),
+            Input::Contact { door, open, kept } => self.doors.contact(&door, open, kept, now, &mut self.outbox),
             Input::Stored { ticket, result } => self.stored(ticket, result, now),
             Input::Changed(change) => self.changed(change, now),
             Input::Time => {}
@@ -334,6 +344,8 @@ impl Keeper {
             Report::SignedIn => self.leases.signed_in(account, now, &mut self.outbox),
             Report::Up => self.leases.up(account, &mut self.outbox),
             Report::Push(push) => self.leases.push(account, push, &mut self.outbox),
+            // What an account listens for is between it and the broker.
+            Report::Listen(_) => {}
         }
     }
 

@@ -20,6 +20,52 @@ pub struct AutoLock {
     pub at: Option<jiff::civil::Time>,
 }
 
+/// A contact at a door, as some sensor tells it over MQTT.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contact {
+    /// The topic on which it is told.
+    pub mqtt: String,
+    /// Which value of a JSON payload: `contact`, `/a/0/b`. The whole payload when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json: Option<String>,
+    /// The value that stands for open.
+    pub open: String,
+}
+
+impl Contact {
+    /// Whether the door is open; `None` when the payload does not say.
+    ///
+    /// ```
+    /// use doorward_core::setup::Contact;
+    ///
+    /// let contact = Contact { mqtt: "zigbee2mqtt/gate".into(), json: Some("contact".into()), open: "false".into() };
+    /// assert_eq!(contact.read(br#"{"contact":false}"#), Some(true));
+    /// assert_eq!(contact.read(br#"{"contact":true}"#), Some(false));
+    /// assert_eq!(contact.read(br#"{"battery":90}"#), None);
+    /// ```
+    pub fn read(&self, payload: &[u8]) -> Option<bool> {
+        let value = payload_value(payload, self.json.as_deref())?;
+        (!NOTHING.iter().any(|word| value.eq_ignore_ascii_case(word))).then(|| value == self.open)
+    }
+}
+
+/// What sensors write when they know nothing.
+const NOTHING: [&str; 5] = ["", "none", "null", "unknown", "unavailable"];
+
+/// One value of a payload as text: the whole of it, or what a name or JSON pointer (RFC 6901) picks.
+pub fn payload_value(payload: &[u8], json: Option<&str>) -> Option<String> {
+    let text = std::str::from_utf8(payload).ok()?.trim();
+    let Some(path) = json else { return Some(text.into()) };
+    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+    let picked = if path.starts_with('/') { value.pointer(path)? } else { value.get(path)? };
+    match picked {
+        serde_json::Value::String(text) => Some(text.clone()),
+        serde_json::Value::Bool(_) | serde_json::Value::Number(_) => Some(picked.to_string()),
+        serde_json::Value::Null | serde_json::Value::Array(_) | serde_json::Value::Object(_) => None,
+    }
+}
+
 /// A door as it is set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoorSetup {
@@ -45,6 +91,8 @@ pub struct DoorSetup {
     pub auto_lock: AutoLock,
     /// Opens even when the audit cannot be written (a way out).
     pub fail_open: bool,
+    /// A contact that tells whether it stands open.
+    pub contact: Option<Contact>,
     /// Set in the configuration file.
     pub managed: bool,
     /// What was last seen before this start, to tell a change from a first sight.

@@ -1,9 +1,13 @@
 //! What a driver may use of the house.
 
-use crate::{clock::Clock, message::Message};
+use crate::{
+    clock::Clock,
+    exchange::{Ear, Exchange},
+    message::Message,
+};
 use doorward_core::{
     Now, Secret,
-    driver::{BoxFuture, Ctx, KeepError, Report},
+    driver::{self, BoxFuture, Ctx, Fault, Heard, KeepError, Report},
     keeper::Input,
 };
 use doorward_store::Store;
@@ -17,12 +21,16 @@ pub struct AccountCtx {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Store,
     pub(crate) inputs: mpsc::UnboundedSender<Message>,
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) ear: Arc<Ear>,
 }
 
 impl AccountCtx {
     /// For a driver that does one thing while no house runs; what it reports goes nowhere.
     pub fn alone(account: AccountId, clock: Arc<dyn Clock>, store: Store) -> Self {
-        Self { account, clock, store, inputs: mpsc::unbounded_channel().0 }
+        let inputs = mpsc::unbounded_channel().0;
+        let exchange = Arc::new(Exchange::new(inputs.clone()));
+        Self { account, clock, store, inputs, exchange, ear: Arc::default() }
     }
 }
 
@@ -48,7 +56,17 @@ impl Ctx for AccountCtx {
     }
 
     fn report(&self, report: Report) {
+        if let Report::Listen(filters) = report {
+            return self.exchange.listen(&self.account, filters);
+        }
         // Nobody reads any more when the program stops.
         let _ = self.inputs.send(Message::Input(Input::Report { account: self.account.clone(), report }));
+    }
+    fn publish(&self, message: driver::Message) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(self.exchange.publish(message))
+    }
+
+    fn hear(&self) -> BoxFuture<'_, Heard> {
+        Box::pin(self.ear.hear())
     }
 }

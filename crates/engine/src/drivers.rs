@@ -1,6 +1,6 @@
 //! The drivers that run: one for each account, with its watch.
 
-use crate::{clock::Clock, ctx::AccountCtx, message::Message};
+use crate::{clock::Clock, ctx::AccountCtx, exchange::Exchange, message::Message};
 use doorward_core::{
     driver::{About, Driver, Entry, Mistake, Settings},
     setup::AccountSetup,
@@ -50,6 +50,7 @@ pub(crate) struct Drivers {
     store: Store,
     clock: Arc<dyn Clock>,
     inputs: mpsc::UnboundedSender<Message>,
+    exchange: Arc<Exchange>,
     running: Mutex<BTreeMap<AccountId, Running>>,
 }
 
@@ -62,7 +63,12 @@ struct Running {
 
 impl Drivers {
     pub(crate) fn new(entries: &'static [Entry], store: Store, clock: Arc<dyn Clock>, inputs: mpsc::UnboundedSender<Message>) -> Self {
-        Self { entries, store, clock, inputs, running: Mutex::default() }
+        let exchange = Arc::new(Exchange::new(inputs.clone()));
+        Self { entries, store, clock, inputs, exchange, running: Mutex::default() }
+    }
+
+    pub(crate) const fn exchange(&self) -> &Arc<Exchange> {
+        &self.exchange
     }
 
     pub(crate) const fn entries(&self) -> &'static [Entry] {
@@ -87,6 +93,8 @@ impl Drivers {
             clock: Arc::clone(&self.clock),
             store: self.store.clone(),
             inputs: self.inputs.clone(),
+            exchange: Arc::clone(&self.exchange),
+            ear: self.exchange.open(account),
         });
         let (stop, mut stopped) = watch::channel(false);
         let before = self.lock().remove(account);
@@ -115,6 +123,7 @@ impl Drivers {
         let running = self.lock().remove(account);
         if let Some(running) = running {
             running.end().await;
+            self.exchange.close(account);
         }
     }
 

@@ -1,7 +1,7 @@
 //! How everything else talks to the house.
 
 use crate::{
-    Board,
+    Board, Exchange,
     clock::Clock,
     drivers::{Drivers, SetUpError},
     fan::Fan,
@@ -65,6 +65,11 @@ impl Handle {
     /// Everything that is told from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Notice>> {
         self.fan.subscribe()
+    }
+
+    /// Where MQTT and the house meet.
+    pub fn exchange(&self) -> &Arc<Exchange> {
+        self.drivers.exchange()
     }
 
     /// How many driver calls have not come back yet.

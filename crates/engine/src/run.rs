@@ -4,6 +4,7 @@ use crate::{
     Handle,
     clock::Clock,
     drivers::Drivers,
+    exchange::Exchange,
     fan::Fan,
     message::{Caller, Message},
     post::Post,
@@ -12,7 +13,7 @@ use crate::{
 use doorward_core::{
     Mono,
     driver::{Entry, Report, Sight},
-    keeper::{At, CommandError, Input, Keeper, Notice, Output},
+    keeper::{At, Change, CommandError, Input, Keeper, Notice, Output},
     refusals::Refusals,
 };
 use doorward_store::{Store, StoreError};
@@ -87,6 +88,7 @@ impl House {
             fan: fan.clone(),
             jobs: jobs.clone(),
             post: post.clone(),
+            exchange: Arc::clone(drivers.exchange()),
             waiting: HashMap::new(),
             listening: Vec::new(),
         };
@@ -138,6 +140,7 @@ struct Loop {
     fan: Fan,
     jobs: mpsc::UnboundedSender<Job>,
     post: Post,
+    exchange: Arc<Exchange>,
     waiting: HashMap<AttemptId, Vec<(At, Caller)>>,
     /// Who wants to know when this turn is over.
     listening: Vec<oneshot::Sender<()>>,
@@ -176,6 +179,7 @@ impl Loop {
                 if let Input::Report { account, report: Report::Seen { external, sight: Sight { raw: Some(raw), .. } } } = &input {
                     self.fan.board.put_raw(account, external, raw, now.utc);
                 }
+                self.contacts(&input);
                 self.keeper.handle(input, now);
             }
             Message::Wait(id, at, caller) => self.wait(id, at, caller),
@@ -190,6 +194,24 @@ impl Loop {
                 let rows = self.refusals.note(reason, source, self.clock.now().utc);
                 self.write_refusals(rows);
             }
+        }
+    }
+
+    /// Which contacts are to be heard.
+    fn contacts(&self, input: &Input) {
+        let doors = match input {
+            Input::Boot { doors, .. } => doors.as_slice(),
+            Input::Changed(Change::Door(door)) => std::slice::from_ref(door.as_ref()),
+            Input::Command(_)
+            | Input::Acted { .. }
+            | Input::Report { .. }
+            | Input::Contact { .. }
+            | Input::Stored { .. }
+            | Input::Changed(_)
+            | Input::Time => &[],
+        };
+        for door in doors {
+            self.exchange.set_contact(&door.id, door.contact.as_ref());
         }
     }
 
@@ -225,7 +247,12 @@ impl Loop {
             match output {
                 Output::Record { ticket, record } => records.push((ticket, record)),
                 Output::Act { act, account, target, action } => self.post.send(act, account, target, action),
-                Output::Publish(notice) => self.fan.publish(notice),
+                Output::Publish(notice) => {
+                    if let Notice::DoorGone(door) = &notice {
+                        self.exchange.set_contact(door, None);
+                    }
+                    self.fan.publish(notice);
+                }
                 Output::Reply { id, at, attempt } => self.reply(id, at, &attempt),
             }
         }

@@ -5,29 +5,41 @@
 //! moments can be lost by `kill -9`; nothing of doorward's relies on them.
 
 use crate::{
-    Options,
-    house::{Arrival, Inbox},
+    inbox::{Arrival, Demand, Inbox},
+    line::Message,
     roster::{Refusal, Roster},
 };
-use doorward_engine::Handle;
-use doorward_wire::{attempt::Reason, topic::Topic};
+use doorward_core::driver;
+use doorward_engine::{Exchange, Handle};
+use doorward_wire::{
+    attempt::Reason,
+    topic::{Filter, Topic},
+};
 use mqtt5::{
     QoS,
     broker::{
         AuthProvider, AuthResult, BrokerConfig, BrokerEventHandler, BrokerShutdownHandle, ClientConnectEvent, ClientDisconnectEvent,
-        ClientPublishEvent, MqttBroker, PublishAction, StorageConfig, config::AuthConfig, router::MessageRouter,
+        ClientPublishEvent, MqttBroker, PublishAction, StorageConfig,
+        config::AuthConfig,
+        router::{DeliveryLanes, MessageRouter, SubscriptionRequest},
     },
     packet::{connect::ConnectPacket, publish::PublishPacket},
     types::ReasonCode,
 };
 use std::{
+    collections::BTreeSet,
     future::Future,
     net::SocketAddr,
+    path::PathBuf,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::Instant,
+};
 
 /// Bytes of a packet.
 const PACKET: usize = 256 * 1024;
@@ -43,6 +55,10 @@ const SUBSCRIPTIONS: usize = 1_000;
 const RETAINED: usize = 50_000;
 /// How long the session of a client that is away lives.
 const SESSION: Duration = Duration::from_hours(24 * 7);
+/// Messages that wait for the house.
+const EARS: usize = 10_000;
+/// The house among the clients. The library takes no such identifier from a connection.
+const HOUSE: &str = "in/house";
 /// How long clients get to hear what was published last. The library tells nobody when it has been written.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long the broker gets to stop.
@@ -61,15 +77,13 @@ impl From<mqtt5::MqttError> for BrokerError {
     }
 }
 
-/// A message of doorward's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// Where.
-    pub topic: String,
-    /// What.
-    pub payload: Vec<u8>,
-    /// Kept for whoever subscribes later.
-    pub retain: bool,
+/// Where the broker is.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where sessions and retained messages are kept.
+    pub folder: PathBuf,
 }
 
 /// A running broker.
@@ -77,13 +91,14 @@ pub struct Broker {
     router: Arc<MessageRouter>,
     address: SocketAddr,
     stop: BrokerShutdownHandle,
+    up: watch::Sender<bool>,
     running: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Broker {
     /// Binds the address and serves.
     pub(crate) async fn start(options: &Options, roster: Arc<Roster>, house: Handle, born: Arc<Notify>) -> Result<Self, BrokerError> {
-        let gate = Arc::new(Gate { roster, inbox: Inbox::new(house, born) });
+        let gate = Arc::new(Gate { roster, inbox: Inbox::new(house.clone(), born) });
         let storage = StorageConfig::new()
             .with_base_dir(options.folder.clone())
             .with_max_queued_messages_per_client(QUEUE)
@@ -112,17 +127,68 @@ impl Broker {
         if ready.wait_for(|ready| *ready).await.is_err() {
             return Err(BrokerError("the broker could not read what it had kept".into()));
         }
-        Ok(Self { router: messages, address, stop, running: Mutex::new(Some(running)) })
+        let up = watch::Sender::new(true);
+        tokio::spawn(Self::serve(Arc::clone(&messages), house, up.subscribe()));
+        Ok(Self { router: messages, address, stop, up, running: Mutex::new(Some(running)) })
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 
+    /// Changes never: it is there as long as doorward is.
+    pub(crate) fn up(&self) -> watch::Receiver<bool> {
+        self.up.subscribe()
+    }
+
     /// Publishes past all rights.
     pub(crate) async fn publish(&self, message: Message) {
         let packet = PublishPacket::new(message.topic, message.payload, QoS::AtLeastOnce).with_retain(message.retain);
-        self.router.route_message(&packet, None).await;
+        self.route(&packet).await;
+    }
+
+    /// Publishes for a driver.
+    pub(crate) async fn publish_within(&self, message: driver::Message) {
+        let qos = if message.fresh_for.is_some() { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+        let packet = PublishPacket::new(message.topic, message.payload, qos).with_retain(message.retain);
+        self.route(&packet).await;
+    }
+
+    /// Without waiting for anybody: what a slow subscriber cannot take now is queued for it.
+    async fn route(&self, packet: &PublishPacket) {
+        self.router.route_message_with_deadline(packet, None, Instant::now()).await;
+    }
+
+    /// Hands what is published to the house, as far as it wants to hear it.
+    async fn serve(router: Arc<MessageRouter>, house: Handle, mut up: watch::Receiver<bool>) {
+        let (lanes, mut lane) = DeliveryLanes::channel(EARS);
+        let (kick, _kicked) = tokio::sync::oneshot::channel();
+        router.register_session(HOUSE.into(), lanes, router.queue_handle(HOUSE), kick, true).await;
+        let exchange = Arc::clone(house.exchange());
+        let mut filters = exchange.filters();
+        let mut there: BTreeSet<Filter> = BTreeSet::new();
+        exchange.connected(true);
+        filters.mark_changed();
+        loop {
+            tokio::select! {
+                Some(message) = lane.recv() => {
+                    let PublishPacket { topic_name, payload, .. } = message.publish;
+                    exchange.arrived(&topic_name, &payload, false);
+                }
+                changed = filters.changed() => {
+                    if changed.is_err() { return; }
+                    let wanted = filters.borrow_and_update().clone();
+                    for gone in there.difference(&wanted) {
+                        let _ = router.unsubscribe(HOUSE, gone.as_str(), None).await;
+                    }
+                    for new in wanted.difference(&there) {
+                        listen(&router, &exchange, new).await;
+                    }
+                    there = wanted;
+                }
+                () = gone(&mut up) => return exchange.connected(false),
+            }
+        }
     }
 
     pub(crate) async fn disconnect(&self, client: &str) {
@@ -131,6 +197,7 @@ impl Broker {
 
     pub(crate) async fn stop(&self) {
         tokio::time::sleep(LAST_WORDS).await;
+        self.up.send_replace(false);
         self.stop.shutdown();
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(running) = running
@@ -138,6 +205,22 @@ impl Broker {
         {
             tracing::warn!("the MQTT broker did not stop in time");
         }
+    }
+}
+
+async fn gone(up: &mut watch::Receiver<bool>) {
+    let _ = up.wait_for(|up| !*up).await;
+}
+
+/// Subscribes the house, and hands over what the broker has kept.
+async fn listen(router: &MessageRouter, exchange: &Exchange, filter: &Filter) {
+    // QoS 0: what the house cannot take in time is dropped rather than let wait for it whoever published.
+    if let Err(error) = router.subscribe(SubscriptionRequest::new(HOUSE, filter.as_str(), QoS::AtMostOnce)).await {
+        tracing::error!(%filter, %error, "the house cannot listen at its own broker");
+        return;
+    }
+    for kept in router.get_retained_messages(filter.as_str()).await {
+        exchange.arrived(&kept.topic_name, &kept.payload, true);
     }
 }
 
@@ -215,7 +298,7 @@ impl BrokerEventHandler for Gate {
     fn on_client_publish(&self, event: ClientPublishEvent) -> BoxFuture<'_, PublishAction> {
         Box::pin(async move {
             let Some(user) = event.user_id.as_deref().and_then(|alias| self.roster.name(alias)) else { return PublishAction::Handled };
-            let arrival = Arrival { user, topic: &event.topic, payload: &event.payload, retain: event.retain };
+            let arrival = Arrival { user, topic: &event.topic, payload: &event.payload, retain: event.retain, demand: Demand::Words };
             if self.inbox.take(arrival).await { PublishAction::Handled } else { PublishAction::Continue }
         })
     }

@@ -5,7 +5,7 @@
 //! never retained: Home Assistant shows what the door was seen to do.
 
 use doorward_wire::{
-    door::{Capability, Door, DoorKind},
+    door::{Capability, Door, DoorId, DoorKind},
     topic::{DoorTopic, Topic},
 };
 use serde_json::{Value, json};
@@ -17,19 +17,40 @@ pub(crate) const BIRTH: &str = "homeassistant/status";
 pub(crate) fn entities(door: &Door) -> Vec<(String, Vec<u8>)> {
     let can = |capability| door.capabilities.contains(&capability);
     let lockable = can(Capability::Lock) || can(Capability::Unlock);
-    vec![
-        entity(door, "lock", "lock", lockable.then(|| lock(door))),
-        entity(door, "button", "open", (can(Capability::Open) && !lockable).then(|| button(door))),
-        entity(door, "sensor", "battery", can(Capability::Battery).then(|| battery(door))),
-        entity(door, "binary_sensor", "contact", can(Capability::Contact).then(|| contact(door))),
-        entity(door, "binary_sensor", "problem", Some(problem(door))),
-        entity(door, "binary_sensor", "connectivity", Some(connectivity(door))),
-        entity(door, "event", "ring", can(Capability::Ring).then(|| ring(door))),
-    ]
+    let about = [
+        lockable.then(|| lock(door)),
+        (can(Capability::Open) && !lockable).then(|| button(door)),
+        can(Capability::Battery).then(|| battery(door)),
+        can(Capability::Contact).then(|| contact(door)),
+        Some(problem(door)),
+        Some(connectivity(door)),
+        can(Capability::Ring).then(|| ring(door)),
+    ];
+    ENTITIES.into_iter().zip(about).map(|((component, name), about)| entity(door, component, name, about)).collect()
+}
+
+/// Every topic at which something about a door may be announced.
+pub(crate) fn topics(door: &DoorId) -> impl Iterator<Item = String> {
+    ENTITIES.into_iter().map(|(component, name)| config_topic(door, component, name))
+}
+
+/// Components and names of all that a door may have.
+const ENTITIES: [(&str, &str); 7] = [
+    ("lock", "lock"),
+    ("button", "open"),
+    ("sensor", "battery"),
+    ("binary_sensor", "contact"),
+    ("binary_sensor", "problem"),
+    ("binary_sensor", "connectivity"),
+    ("event", "ring"),
+];
+
+fn config_topic(door: &DoorId, component: &str, name: &str) -> String {
+    format!("homeassistant/{component}/doorward_{door}/{name}/config")
 }
 
 fn entity(door: &Door, component: &str, name: &str, about: Option<Value>) -> (String, Vec<u8>) {
-    let topic = format!("homeassistant/{component}/doorward_{}/{name}/config", door.id);
+    let topic = config_topic(&door.id, component, name);
     let Some(Value::Object(about)) = about else { return (topic, Vec::new()) };
     let mut entity = json!({
         "unique_id": format!("doorward_{}_{name}", door.id),

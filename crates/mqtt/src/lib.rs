@@ -1,47 +1,50 @@
-//! MQTT: an embedded broker that nobody has to install, and every door on it.
+//! MQTT: a broker that nobody has to install, or another one in its place, and every door on it.
 //!
-//! * [`broker`] is the one file that knows the library behind it.
-//! * [`roster`] says who may connect, publish and subscribe: users of the store, nothing unless it is named.
-//! * [`house`] publishes what doors and events are, and turns what is published at `doorward/door/<id>/set` into commands.
-//! * `discovery` is what Home Assistant is told about a door.
+//! * [`broker`] is the embedded broker, [`remote`] the connection to another one: the two files that know the library.
+//! * [`line`] is whichever of the two there is, for all others here.
+//! * [`roster`] says who may connect, publish and subscribe at the embedded broker: users of the store, nothing unless it
+//!   is named.
+//! * `doors` publishes what doors are, `events` what happened, `discovery` what Home Assistant is told about a door.
+//! * `inbox` turns what is published at `doorward/door/<id>/set` into commands.
+//! * What drivers and contacts want to hear and say goes through [`doorward_engine::Exchange`].
 //!
 //! It must never decide whether a door opens (that is `doorward-core`): a right to publish there is the grant, and the
 //! keeper decides with it.
 //!
 //! # What happens to a command
-//! The broker hands it over before anybody gets it. It is never kept, never delivered to other clients (it may hold a
-//! code), and one that was sent to be retained opens nothing ([`house`]).
+//! The embedded broker hands it over before anybody gets it. It is never kept, never delivered to other clients (it may
+//! hold a code), and one that was sent to be retained opens nothing.
 
 pub mod broker;
 mod discovery;
-pub mod house;
+mod doors;
+mod events;
+mod inbox;
+pub mod line;
+pub mod remote;
 pub mod roster;
 
-use broker::{Broker, BrokerError};
+use broker::{Broker, BrokerError, Options};
+use doors::Doors;
 use doorward_engine::Handle;
 use doorward_store::StoreError;
+use events::Events;
+use line::Line;
+use remote::{Remote, RemoteOptions};
 use roster::Roster;
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::Notify;
 
-/// Where the broker is.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// Where sessions and retained messages are kept.
-    pub folder: PathBuf,
-}
-
 /// MQTT, running.
 pub struct Mqtt {
-    broker: Arc<Broker>,
+    line: Line,
+    /// Users of the embedded broker.
     roster: Arc<Roster>,
-    link: Mutex<Option<house::Link>>,
+    house: Handle,
+    publishing: Mutex<Option<(Doors, Events)>>,
 }
 
 /// Why MQTT cannot start. `Display` says what a person can do.
@@ -56,38 +59,69 @@ pub enum StartError {
 }
 
 impl Mqtt {
-    /// Starts the broker, and puts the doors of a house on it.
-    pub async fn start(options: &Options, house: &Handle) -> Result<Self, StartError> {
+    /// Starts the embedded broker, and puts the doors of a house on it.
+    pub async fn embedded(options: &Options, house: &Handle) -> Result<Self, StartError> {
         let roster = Arc::new(Roster::load(house.store().clone()).await?);
         let born = Arc::new(Notify::new());
-        let broker = Arc::new(Broker::start(options, Arc::clone(&roster), house.clone(), Arc::clone(&born)).await?);
-        let link = house::Link::start(house.clone(), Arc::clone(&broker), born);
-        Ok(Self { broker, roster, link: Mutex::new(Some(link)) })
+        let broker = Broker::start(options, Arc::clone(&roster), house.clone(), Arc::clone(&born)).await?;
+        Ok(Self::start(Line::Embedded(Arc::new(broker)), roster, house, born))
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.broker.address()
+    /// Connects to a broker elsewhere, for as long as the house runs, and puts its doors there. It need not be up yet.
+    pub async fn external(options: RemoteOptions, house: &Handle) -> Result<Self, StartError> {
+        let roster = Arc::new(Roster::load(house.store().clone()).await?);
+        let born = Arc::new(Notify::new());
+        let remote = Remote::start(options, house.clone(), Arc::clone(&born));
+        Ok(Self::start(Line::External(remote), roster, house, born))
     }
 
-    /// Who may do what.
+    fn start(line: Line, roster: Arc<Roster>, house: &Handle, born: Arc<Notify>) -> Self {
+        house.exchange().join(Arc::new(line.clone()));
+        let doors = Doors::start(house.clone(), line.clone(), born);
+        let events = Events::start(house.clone(), line.clone());
+        Self { line, roster, house: house.clone(), publishing: Mutex::new(Some((doors, events))) }
+    }
+
+    /// Where the embedded broker listens.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match &self.line {
+            Line::Embedded(broker) => Some(broker.address()),
+            Line::External(_) => None,
+        }
+    }
+
+    /// The connection to a broker elsewhere.
+    pub fn remote(&self) -> Option<&Remote> {
+        match &self.line {
+            Line::Embedded(_) => None,
+            Line::External(remote) => Some(remote),
+        }
+    }
+
+    /// Who may do what at the embedded broker.
     pub fn roster(&self) -> &Arc<Roster> {
         &self.roster
     }
 
     /// Ends the connections of a user whose rights have changed; they come back with the new ones.
     pub async fn kick(&self, user: &str) {
+        let Line::Embedded(broker) = &self.line else { return };
         for client in self.roster.clients_of(user) {
-            self.broker.disconnect(&client).await;
+            broker.disconnect(&client).await;
         }
     }
 
-    /// Says that doorward goes, and stops the broker.
+    /// Says that doorward goes, and stops.
     pub async fn stop(&self) {
-        let link = self.link.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(link) = link {
-            link.stop().await;
+        let publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((doors, events)) = publishing {
+            events.stop().await;
+            doors.stop().await;
         }
-        self.broker.stop().await;
+        match &self.line {
+            Line::Embedded(broker) => broker.stop().await,
+            Line::External(remote) => remote.stop().await,
+        }
+        self.house.exchange().leave();
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     Store, StoreError,
     db::{Row, Tx, args},
 };
-use doorward_core::setup::{AutoLock, DoorSetup};
+use doorward_core::setup::{AutoLock, Contact, DoorSetup};
 use doorward_wire::{
     Time,
     door::{DoorId, DoorState},
@@ -50,6 +50,8 @@ struct Settings {
     auto_lock: AutoLock,
     #[serde(default)]
     fail_open: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    contact: Option<Contact>,
 }
 
 impl Store {
@@ -171,6 +173,7 @@ fn settings(door: &DoorSetup) -> Result<String, StoreError> {
         confirm_within_ms: u64::try_from(door.confirm_within.as_millis()).unwrap_or(u64::MAX),
         auto_lock: door.auto_lock.clone(),
         fail_open: door.fail_open,
+        contact: door.contact.clone(),
     };
     serde_json::to_string(&settings).map_err(|error| StoreError::Bug(format!("settings of a door: {error}")))
 }
@@ -193,6 +196,7 @@ fn read(row: &Row) -> Result<DoorSetup, StoreError> {
         confirm_within: Duration::from_millis(settings.confirm_within_ms),
         auto_lock: settings.auto_lock,
         fail_open: settings.fail_open,
+        contact: settings.contact,
         managed: row.switch("managed")?,
         last_state: row.parse_option("last_state")?,
     })

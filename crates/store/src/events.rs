@@ -18,6 +18,9 @@ pub(crate) const ACTOR_NAME: &str = "CASE actor_kind \
      WHEN 'token' THEN (SELECT name FROM tokens WHERE tokens.id = actor_id) \
      END AS actor_name";
 
+/// Bytes of an event beside its data, when it is written as JSON; more than it ever has.
+const FRAME: u64 = 512;
+
 /// Which events to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventQuery {
@@ -61,6 +64,22 @@ impl Store {
             events.reverse();
         }
         Ok(events)
+    }
+
+    /// After which event to go on for somebody who has had those up to `after`, and is to get no more than so many events
+    /// and bytes: the newest of them.
+    pub async fn backlog(&self, after: i64, most: u32, bytes: u64) -> Result<i64, StoreError> {
+        let sql = "SELECT seq, COALESCE(LENGTH(data_json), 0) AS size FROM events WHERE seq > $1 ORDER BY seq DESC LIMIT $2";
+        let rows = self.db().all(sql, args![after, i64::from(most) + 1]).await?;
+        let mut room = bytes;
+        for (number, row) in (0..).zip(&rows) {
+            let size = u64::try_from(row.get::<i64>("size")?).unwrap_or_default() + FRAME;
+            if number >= most || size > room {
+                return row.get("seq");
+            }
+            room -= size;
+        }
+        Ok(after)
     }
 
     /// The number of the newest event; 0 before the first.

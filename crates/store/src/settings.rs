@@ -51,4 +51,20 @@ impl Store {
     pub async fn remove_setting(&self, key: &str) -> Result<bool, StoreError> {
         Ok(self.db().execute("DELETE FROM settings WHERE key = $1", args![key]).await? > 0)
     }
+    /// What a part of doorward noted for its next start: how far it is, what it did outside.
+    pub async fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let row = self.db().one("SELECT value FROM meta WHERE key = $1", args![noted(name)]).await?;
+        row.map(|row| row.get("value")).transpose()
+    }
+
+    /// Notes something for the next start.
+    pub async fn set_note(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        let sql = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        self.db().execute(sql, args![noted(name), value]).await.map(drop)
+    }
+}
+
+/// Apart from what the store itself keeps there.
+fn noted(name: &str) -> String {
+    format!("note {name}")
 }

@@ -36,6 +36,8 @@ words! {
         MqttRetainedCommand = "mqtt.retained_command",
         /// An MQTT user was added, changed or removed.
         MqttUserChanged = "mqtt.user_changed",
+        /// Events were too many or too old to be published when the MQTT broker came back; they are in the audit.
+        MqttEventsDropped = "mqtt.events_dropped",
         /// The bolt is stuck.
         DoorJammed = "door.jammed",
         /// The battery is low, or was changed.

@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Number,
     Switch,
     List,
+    /// A text that is never shown.
+    Secret,
 }
 
 /// Reads keys one by one.
@@ -139,8 +141,8 @@ impl<'a> Keys<'a> {
     pub(crate) fn schema(&self) -> serde_json::Map<String, Value> {
         let mut sections = serde_json::Map::new();
         for (section, help) in &self.sections {
-            let properties: serde_json::Map<String, Value> =
-                self.known.iter().filter(|known| known.section == *section).map(|known| (known.name.to_owned(), known.schema())).collect();
+            let own = self.known.iter().filter(|known| known.section == *section);
+            let properties: serde_json::Map<String, Value> = own.flat_map(Known::schemas).collect();
             let value = json!({ "type": "object", "description": help, "additionalProperties": false, "properties": properties });
             sections.insert((*section).into(), value);
         }
@@ -151,16 +153,26 @@ impl<'a> Keys<'a> {
 impl Known {
     fn literal(&self) -> String {
         match self.kind {
-            Kind::Text => format!("{:?}", self.default),
+            Kind::Text | Kind::Secret => format!("{:?}", self.default),
             Kind::Number | Kind::Switch => self.default.clone(),
             Kind::List if self.default.is_empty() => "[]".into(),
             Kind::List => format!("[{}]", self.default.split(',').map(|item| format!("{:?}", item.trim())).collect::<Vec<_>>().join(", ")),
         }
     }
 
+    /// The key, and the twin that names a file for a secret.
+    fn schemas(&self) -> Vec<(String, Value)> {
+        let mut schemas = vec![(self.name.to_owned(), self.schema())];
+        if self.kind == Kind::Secret {
+            let help = format!("A file that holds {}.", self.name);
+            schemas.push((format!("{}_file", self.name), json!({ "type": "string", "description": help })));
+        }
+        schemas
+    }
+
     fn schema(&self) -> Value {
         let (kind, default) = match self.kind {
-            Kind::Text => (json!({ "type": "string" }), json!(self.default)),
+            Kind::Text | Kind::Secret => (json!({ "type": "string" }), json!(self.default)),
             Kind::Number => (json!({ "type": "integer" }), json!(self.default.parse::<i64>().ok())),
             Kind::Switch => (json!({ "type": "boolean" }), json!(self.default == "true")),
             Kind::List => (json!({ "type": "array", "items": { "type": "string" } }), json!([])),
@@ -197,7 +209,12 @@ impl Section<'_, '_> {
             #[expect(clippy::expect_used, reason = "a test reads every default")]
             parse(default).map_err(|hint| format!("{path}: {hint}")).expect("defaults parse")
         });
-        let shown = if path == "store.url" { without_password(&text) } else { text };
+        let shown = match kind {
+            Kind::Secret if text.is_empty() => text,
+            Kind::Secret => "(set)".into(),
+            Kind::Text if path == "store.url" => without_password(&text),
+            Kind::Text | Kind::Number | Kind::Switch | Kind::List => text,
+        };
         self.keys.shown.push((path, shown, origin.into()));
         parsed
     }
@@ -239,7 +256,7 @@ impl Section<'_, '_> {
 impl Kind {
     const fn describe(self) -> &'static str {
         match self {
-            Self::Text => "a text in quotes",
+            Self::Text | Self::Secret => "a text in quotes",
             Self::Number => "a whole number",
             Self::Switch => "true or false",
             Self::List => "a list of texts in quotes",
@@ -250,7 +267,7 @@ impl Kind {
 /// A value of the file as the text that the environment would hold.
 fn text(value: &toml::Value, kind: Kind) -> Option<String> {
     match (kind, value) {
-        (Kind::Text, toml::Value::String(text)) => Some(text.clone()),
+        (Kind::Text | Kind::Secret, toml::Value::String(text)) => Some(text.clone()),
         (Kind::Number, toml::Value::Integer(number)) => Some(number.to_string()),
         (Kind::Switch, toml::Value::Boolean(on)) => Some(on.to_string()),
         (Kind::List, toml::Value::Array(items)) => {

@@ -2,18 +2,136 @@
 
 use super::{
     Listen,
-    http::listen,
+    http::{listen, switch},
     keys::{Keys, Kind},
 };
+use doorward_core::Secret;
+use doorward_mqtt::remote::{RemoteOptions, TlsFiles};
+use std::path::PathBuf;
 
 #[derive(Debug)]
 pub(crate) struct MqttConfig {
+    /// Where the embedded broker listens.
     pub(crate) listen: Listen,
+    /// Another broker in its place.
+    pub(crate) external: Option<RemoteOptions>,
+}
+
+/// `mqtt.broker`, when it is not the embedded one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    tls: bool,
+    user: Option<String>,
+    host: String,
+    port: u16,
 }
 
 impl MqttConfig {
     pub(crate) fn read(keys: &mut Keys) -> Self {
-        let mut section = keys.section("mqtt", "The embedded MQTT broker.");
-        Self { listen: section.value("listen", Kind::Text, "127.0.0.1:1883", "Where the broker listens; “off” for none.", listen) }
+        let mut section = keys.section("mqtt", "MQTT: the embedded broker, or another one in its place.");
+        let listen = section.value("listen", Kind::Text, "127.0.0.1:1883", "Where the embedded broker listens; “off” for none.", listen);
+        let place = section.value(
+            "broker",
+            Kind::Text,
+            "embedded",
+            "“embedded”, or another broker that is used instead: mqtt://user@host:1883, with TLS mqtts://user@host:8883.",
+            place,
+        );
+        let password = section.value("password", Kind::Secret, "", "The password at another broker.", |text| {
+            Ok((!text.is_empty()).then(|| Secret::new(text.to_owned())))
+        });
+        let ca = section.value(
+            "ca_file",
+            Kind::Text,
+            "",
+            "PEM file with the authority that another broker's certificate comes from, instead of the public ones.",
+            file,
+        );
+        let certificate = section.value("cert_file", Kind::Text, "", "PEM file with doorward's own certificate for another broker.", file);
+        let key = section.value("key_file", Kind::Text, "", "PEM file with the key of that certificate.", file);
+        let client_id = section.value("client_id", Kind::Text, "doorward", "doorward's client identifier at another broker.", client_id);
+        let commands = section.value(
+            "commands",
+            Kind::Switch,
+            "false",
+            "Take commands from another broker. Whoever may publish at doorward/door/+/set there opens doors.",
+            switch,
+        );
+        if certificate.is_some() != key.is_some() {
+            keys.mistake("mqtt.cert_file", "mqtt.cert_file and mqtt.key_file belong together");
+        }
+        if place.as_ref().is_some_and(|place| !place.tls) && (ca.is_some() || certificate.is_some()) {
+            keys.mistake("mqtt.broker", "certificates need TLS: write mqtts:// instead of mqtt://");
+        }
+        let external = place.map(|Place { tls, user, host, port }| RemoteOptions {
+            host,
+            port,
+            tls: tls.then(|| TlsFiles { ca, client: certificate.zip(key) }),
+            user,
+            password,
+            client_id,
+            commands,
+        });
+        Self { listen, external }
+    }
+}
+
+fn place(text: &str) -> Result<Option<Place>, String> {
+    if text == "embedded" {
+        return Ok(None);
+    }
+    let wrong = || format!("“{text}” is neither “embedded” nor mqtt://user@host:1883 nor mqtts://user@host:8883");
+    let (tls, rest) = match text.split_once("://") {
+        Some(("mqtt", rest)) => (false, rest),
+        Some(("mqtts", rest)) => (true, rest),
+        _ => return Err(wrong()),
+    };
+    let (user, place) = match rest.rsplit_once('@') {
+        Some((user, _)) if user.contains(':') => return Err("leave the password out and set mqtt.password".into()),
+        Some((user, place)) => (Some(user.to_owned()), place),
+        None => (None, rest),
+    };
+    let place = place.trim_end_matches('/');
+    let standard = if tls { 8883 } else { 1883 };
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| wrong())?),
+        _ => (place, standard),
+    };
+    if host.is_empty() || host.contains(['/', '?', '#', ' ']) || user.as_ref().is_some_and(String::is_empty) {
+        return Err(wrong());
+    }
+    Ok(Some(Place { tls, user, host: host.into(), port }))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as a key's parser")]
+fn file(text: &str) -> Result<Option<PathBuf>, String> {
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+fn client_id(text: &str) -> Result<String, String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    if (1..=64).contains(&text.len()) && text.chars().all(plain) {
+        Ok(text.into())
+    } else {
+        Err("must be 1 to 64 letters, digits, dots, dashes and underscores".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_is_embedded_or_has_an_address() {
+        assert_eq!(place("embedded"), Ok(None));
+        let at = |tls, user: Option<&str>, host: &str, port| Ok(Some(Place { tls, user: user.map(Into::into), host: host.into(), port }));
+        assert_eq!(place("mqtt://broker"), at(false, None, "broker", 1883));
+        assert_eq!(place("mqtts://door@broker.lan:8884/"), at(true, Some("door"), "broker.lan", 8884));
+        assert_eq!(place("mqtts://[::1]"), at(true, None, "[::1]", 8883));
+        assert_eq!(place("mqtt://[::1]:1884"), at(false, None, "[::1]", 1884));
+        for wrong in ["", "broker:1883", "http://broker", "mqtt://", "mqtt://@broker", "mqtt://broker:x", "mqtt://broker/path"] {
+            assert!(place(wrong).is_err(), "{wrong}");
+        }
+        assert!(place("mqtt://door:secret@broker").unwrap_err().contains("mqtt.password"));
     }
 }

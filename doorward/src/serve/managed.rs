@@ -110,6 +110,7 @@ fn new(wish: &DoorConfig, account: doorward_wire::account::AccountId, external: 
         confirm_within: Duration::from_secs(5),
         auto_lock: doorward_core::setup::AutoLock::default(),
         fail_open: false,
+        contact: None,
         managed: true,
         last_state: None,
     }

@@ -100,7 +100,8 @@ struct DoorCell {
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     state: DoorState,
-    at: Mono,
+    /// From when on it is too old to be believed.
+    until: Mono,
 }
 
 impl Doors {
@@ -204,6 +205,7 @@ impl Doors {
             confirm_within: Duration::from_secs(5),
             auto_lock: crate::setup::AutoLock::default(),
             fail_open: false,
+            contact: None,
             managed: false,
             last_state: None,
         };
@@ -263,10 +265,46 @@ impl DoorCell {
         }
     }
 
+    /// What the driver saw is not so any more. A contact of its own goes on telling what it tells.
     fn forget_state(&mut self) {
-        self.seen = None;
-        self.since = None;
-        self.contact_open = None;
+        let own = self.setup.contact.is_some();
+        if !own {
+            self.contact_open = None;
+        }
+        if !own || self.has_bolt() {
+            self.seen = None;
+            self.since = None;
+        }
+    }
+
+    /// A door without a bolt is where its contact says, and nowhere without one.
+    fn has_bolt(&self) -> bool {
+        self.setup.capabilities.iter().any(|can| matches!(can, Capability::Lock | Capability::Unlock))
+    }
+
+    /// How long what a command did is looked for.
+    fn window(&self) -> Duration {
+        let asked = self.setup.capabilities.contains(&Capability::Refresh);
+        let tells = self.told.is_some() || self.setup.contact.is_some() || self.setup.capabilities.contains(&Capability::Contact);
+        match self.verify.last() {
+            Some(last) if asked => *last + LAST_LOOK,
+            _ if tells => CORRECTION.max(self.setup.confirm_within),
+            _ => self.setup.confirm_within,
+        }
+    }
+
+    /// The moments after an answer at which the door is asked, if it can be.
+    fn looks_after(&self, answered: Mono) -> VecDeque<Mono> {
+        let asked = self.setup.capabilities.contains(&Capability::Refresh);
+        self.verify.iter().filter(|_| asked).map(|offset| answered.plus(*offset)).collect()
+    }
+
+    fn capabilities(&self) -> Vec<Capability> {
+        let mut can = self.setup.capabilities.clone();
+        if self.setup.contact.is_some() && !can.contains(&Capability::Contact) {
+            can.push(Capability::Contact);
+        }
+        can
     }
 
     fn target(&self) -> Target {
@@ -292,7 +330,7 @@ impl DoorCell {
             since: self.since,
             online: self.online,
             battery: self.battery,
-            capabilities: self.setup.capabilities.clone(),
+            capabilities: self.capabilities(),
             evidence: self.evidence.iter().cloned().collect(),
             account: Some(self.setup.account.to_string()),
             external: Some(self.setup.external.clone()),

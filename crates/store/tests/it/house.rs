@@ -185,6 +185,7 @@ pub(crate) fn door(id: &str, account: &str) -> DoorSetup {
         confirm_within: Duration::from_secs(5),
         auto_lock: AutoLock::default(),
         fail_open: false,
+        contact: None,
         managed: false,
         last_state: None,
     }

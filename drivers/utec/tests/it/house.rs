@@ -128,6 +128,7 @@ pub(crate) fn word(report: &Report) -> String {
         Report::Up => "up".into(),
         Report::Down(fault) => format!("down {:?}", fault.family),
         Report::Push(_) => "push".into(),
+        Report::Listen(_) => "listen".into(),
     }
 }
 

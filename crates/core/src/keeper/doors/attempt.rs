@@ -3,8 +3,8 @@
 use super::ending::{ended, finished};
 use super::{
     Action, ActionWord, ActorKind, At, Attempt, AttemptId, AttemptState, Capability, Command, CommandError, Done, DoorId, DoorState, Doors,
-    EventKind, Evidence, EvidenceKind, FRESH_FOR, Fault, LAST_LOOK, MAILBOX, MOST_AHEAD, Mono, NewEvent, Notice, Now, OpenIntent, Outbox,
-    Purpose, Reason, Record, StoreFailed, Stored, Time, Timer, json, policy,
+    EventKind, Evidence, EvidenceKind, FRESH_FOR, Fault, MAILBOX, MOST_AHEAD, Mono, NewEvent, Notice, Now, OpenIntent, Outbox, Purpose,
+    Reason, Record, StoreFailed, Stored, Time, Timer, json, policy,
 };
 use crate::{
     driver::{Family, Once},
@@ -62,6 +62,11 @@ impl AttemptCell {
     /// Whether the door may be moving because of it.
     pub(super) const fn moves(&self) -> bool {
         matches!(self.phase, Phase::Acting | Phase::Verifying { .. })
+    }
+
+    /// What it opens closes again by itself.
+    pub(super) fn momentary(&self) -> bool {
+        self.view.action == ActionWord::Open
     }
 
     pub(super) fn judge(&self, state: DoorState) -> Agreement {
@@ -282,8 +287,8 @@ impl Doors {
                 if let Some(raw) = done.raw {
                     cell.raw = Some(raw);
                 }
-                cell.looks = cell.verify.iter().map(|offset| now.mono.plus(*offset)).collect();
-                let window = cell.verify.last().map_or(cell.setup.confirm_within, |last| *last + LAST_LOOK);
+                cell.looks = cell.looks_after(now.mono);
+                let window = cell.window();
                 outbox.publish(Notice::Attempt(attempt.view.clone()));
                 self.timers.insert((now.mono.plus(window), Timer::Attempt(id)));
                 if let Some(sight) = done.sight {
@@ -293,7 +298,7 @@ impl Doors {
             Err(fault) => {
                 if fault.family == Family::Timeout {
                     // Nobody knows: the attempt says so, and the door is looked at all the same.
-                    cell.looks = cell.verify.iter().map(|offset| now.mono.plus(*offset)).collect();
+                    cell.looks = cell.looks_after(now.mono);
                 }
                 let (state, reason) = verdict(&fault);
                 self.end(id, state, Some((reason, fault.person)), now, outbox);

@@ -1,8 +1,8 @@
 //! How an attempt ends: by what was seen, by what was not, and for how long that can still be corrected.
 
 use super::{
-    ActionWord, At, Attempt, AttemptId, AttemptState, CORRECTION, DoorId, DoorKind, DoorState, Doors, EventKind, LAST_LOOK, Mono, NewEvent,
-    Notice, Now, Outbox, REMEMBER, Reason, Record, Timer,
+    ActionWord, At, Attempt, AttemptId, AttemptState, CORRECTION, DoorId, DoorKind, DoorState, Doors, EventKind, Mono, NewEvent, Notice,
+    Now, Outbox, REMEMBER, Reason, Record, Timer,
     attempt::{Agreement, AttemptCell, Phase, about},
     json,
 };
@@ -28,7 +28,10 @@ impl Doors {
         let strike = cell.setup.kind != DoorKind::Bolt && view.action == ActionWord::Open;
         let kind = match state {
             AttemptState::Pending => None,
-            AttemptState::Confirmed => (strike && cell.setup.kind != DoorKind::Foreign).then_some(EventKind::DoorOpened),
+            // What was seen to open is told already.
+            AttemptState::Confirmed => {
+                (strike && cell.setup.kind != DoorKind::Foreign && cell.told != Some(DoorState::Open)).then_some(EventKind::DoorOpened)
+            }
             AttemptState::Unconfirmed => Some(EventKind::DoorUnconfirmed),
             AttemptState::Contradicted => Some(EventKind::DoorContradicted),
             AttemptState::Refused => Some(EventKind::DoorRefused),
@@ -56,7 +59,7 @@ impl Doors {
     pub(super) fn attempt_due(&mut self, id: AttemptId, now: Now, outbox: &mut Outbox) {
         match self.attempts.get(&id).map(|attempt| attempt.phase) {
             Some(Phase::Verifying { answered, .. }) => {
-                let due = self.cell_of(id).map(|(_, cell)| cell.verify.last().map_or(cell.setup.confirm_within, |last| *last + LAST_LOOK));
+                let due = self.cell_of(id).map(|(_, cell)| cell.window());
                 if due.is_some_and(|window| now.mono >= answered.plus(window)) {
                     self.conclude(id, now, outbox);
                 }
@@ -85,7 +88,7 @@ impl Doors {
                 self.end(id, AttemptState::Contradicted, Some((Reason::Jammed, detail)), now, outbox);
             }
             Some(Agreement::Opposite(seen)) => {
-                let detail = format!("The lock's cloud accepted the command, but the door was still seen {seen}.");
+                let detail = format!("The command was accepted, but the door was still seen {seen}.");
                 self.end(id, AttemptState::Contradicted, Some((Reason::Contradicted, detail)), now, outbox);
             }
             Some(Agreement::Agrees | Agreement::Neither) | None => {

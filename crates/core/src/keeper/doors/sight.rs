@@ -1,20 +1,36 @@
 //! What was seen at a door, and what it says about the newest command.
 
 use super::{
-    AccountId, AttemptState, BATTERY_LOW, Capability, Done, DoorCell, DoorId, DoorKind, DoorState, Doors, EventKind, Evidence,
-    EvidenceKind, Fault, How, NewEvent, Now, Outbox, Phase, Reason, Record, Seen, Sight, Timer,
+    AccountId, AttemptState, BATTERY_LOW, Capability, Done, DoorCell, DoorId, DoorState, Doors, Duration, EventKind, Evidence,
+    EvidenceKind, Fault, How, Mono, NewEvent, Now, Outbox, Phase, Reason, Record, Seen, Sight, Timer,
     attempt::{Agreement, about},
     json,
 };
 
 /// Pieces of evidence that a door shows.
 const EVIDENCE: usize = 5;
+/// How long a contact is believed that says nothing more: sensors speak when something changes, and about once a day.
+const CONTACT_STALE: Duration = Duration::from_hours(25);
 
 impl Doors {
     pub(in crate::keeper) fn seen(&mut self, account: &AccountId, external: &str, sight: Sight, now: Now, outbox: &mut Outbox) {
         if let Some(id) = self.externals.get(&(account.clone(), external.to_owned())).cloned() {
             self.sight(&id, sight, now, outbox);
         }
+    }
+
+    /// The contact that is set up for a door spoke, or can be heard no more.
+    pub(in crate::keeper) fn contact(&mut self, id: &DoorId, open: Option<bool>, kept: bool, now: Now, outbox: &mut Outbox) {
+        let how = if kept { How::Kept } else { How::Contact };
+        if open.is_some() {
+            return self.sight(id, Sight { contact_open: open, ..Sight::new(how) }, now, outbox);
+        }
+        let Some(cell) = self.cells.get_mut(id).filter(|cell| cell.contact_open.is_some()) else { return };
+        cell.contact_open = None;
+        if !cell.has_bolt() {
+            (cell.seen, cell.since) = (None, None);
+        }
+        self.publish(id, outbox);
     }
 
     /// A look after a command came back.
@@ -41,18 +57,23 @@ impl Doors {
         if let Some(level) = sight.battery {
             events.extend(cell.battery_seen(level, now));
         }
-        if sight.contact_open.is_some() {
-            cell.contact_open = sight.contact_open;
+        let by_contact = matches!(sight.how, How::Contact | How::Kept);
+        // The contact that a person set up is believed rather than the vendor's.
+        let contact_open = sight.contact_open.filter(|_| by_contact || cell.setup.contact.is_none());
+        if contact_open.is_some() {
+            cell.contact_open = contact_open;
         }
         if sight.online == Some(false) {
             cell.forget_state();
         }
-        let state = sight.state.filter(|_| usable).map(|state| cell.with_contact(state));
+        let seen = sight.state.map(|state| cell.with_contact(state)).or_else(|| cell.by_contact(contact_open?));
+        let state = seen.filter(|_| usable);
         if let Some(state) = state {
             cell.evidence.push_front(Evidence { kind: sight.how.kind(), state: Some(state), at: now.utc });
             cell.evidence.truncate(EVIDENCE);
-            cell.stand(state, now);
-            self.timers.insert((now.mono.plus(cell.stale_after), Timer::Stale(id.clone())));
+            let until = now.mono.plus(if by_contact { CONTACT_STALE.max(cell.stale_after) } else { cell.stale_after });
+            cell.stand(state, until, now);
+            self.timers.insert((until, Timer::Stale(id.clone())));
         }
         let changed = state.filter(|state| cell.told != Some(*state) && *state != DoorState::Unknown);
         if let Some(state) = changed {
@@ -62,7 +83,8 @@ impl Doors {
             let seen = changed.map(|state| (id.clone(), state));
             outbox.record_plain(Record::Events { events, seen });
         }
-        if let Some(online) = sight.online.or(state.map(|_| true)) {
+        // A contact hangs beside the door: whether the lock can be reached it does not know.
+        if let Some(online) = sight.online.or(state.filter(|_| !by_contact).map(|_| true)) {
             self.set_online(id, online, now, outbox);
         }
         if let Some(state) = state {
@@ -128,7 +150,8 @@ impl Doors {
         let auto_lock_due = cell.auto_lock_at.is_some_and(|at| at <= now.mono);
         let Some((_, ended)) = correctable else { return };
         match (ended, agreement, how) {
-            (AttemptState::Confirmed, Agreement::Opposite(seen), How::Pushed | How::Contact) if !auto_lock_due => {
+            // What opens for a moment closes again by itself.
+            (AttemptState::Confirmed, Agreement::Opposite(seen), How::Pushed | How::Contact) if !auto_lock_due && !attempt.momentary() => {
                 attempt.view.add(evidence);
                 let detail = format!("The door was seen to do it, and {seen} again right afterwards.");
                 self.end(newest, AttemptState::Contradicted, Some((Reason::Contradicted, detail)), now, outbox);
@@ -145,23 +168,33 @@ impl Doors {
 impl DoorCell {
     /// Whether this can be true of the door now: a poll that was asked before the last command was answered cannot.
     fn usable(&self, how: &How, attempts: &std::collections::HashMap<super::AttemptId, super::AttemptCell>) -> bool {
-        let acting = self.newest.and_then(|id| attempts.get(&id)).is_some_and(|attempt| attempt.phase == Phase::Acting);
+        let newest = self.newest.and_then(|id| attempts.get(&id));
+        let acting = newest.is_some_and(|attempt| attempt.phase == Phase::Acting);
         match how {
             How::Polled { requested } => !acting && self.answered.is_none_or(|answered| *requested > answered),
+            How::Kept => !newest.is_some_and(super::attempt::AttemptCell::moves),
             How::Answer | How::Pushed | How::Contact => true,
         }
     }
 
     /// A bolt that is drawn and a contact that is open are an open door.
     fn with_contact(&self, state: DoorState) -> DoorState {
-        if state == DoorState::Unlocked && self.contact_open == Some(true) && self.setup.kind == DoorKind::Bolt {
-            DoorState::Open
-        } else {
-            state
+        if state == DoorState::Unlocked && self.contact_open == Some(true) && self.has_bolt() { DoorState::Open } else { state }
+    }
+
+    /// What a contact says of a door without a bolt, and how it changes what is known of one with a bolt.
+    fn by_contact(&self, open: bool) -> Option<DoorState> {
+        if !self.has_bolt() {
+            return Some(if open { DoorState::Open } else { DoorState::Locked });
+        }
+        match (self.seen?.state, open) {
+            (DoorState::Unlocked, true) => Some(DoorState::Open),
+            (DoorState::Open, false) => Some(DoorState::Unlocked),
+            _ => None,
         }
     }
 
-    fn stand(&mut self, state: DoorState, now: Now) {
+    fn stand(&mut self, state: DoorState, until: Mono, now: Now) {
         if self.seen.is_none_or(|seen| seen.state != state) {
             self.since = Some(now.utc);
         }
@@ -170,7 +203,7 @@ impl DoorCell {
             DoorState::Locked => self.unlocked_since = None,
             DoorState::Locking | DoorState::Unlocking | DoorState::Jammed | DoorState::Unknown => {}
         }
-        self.seen = Some(Seen { state, at: now.mono });
+        self.seen = Some(Seen { state, until });
     }
 
     fn battery_seen(&mut self, level: u8, now: Now) -> Option<NewEvent> {
@@ -189,7 +222,7 @@ impl How {
     const fn kind(self) -> EvidenceKind {
         match self {
             Self::Answer => EvidenceKind::Answer,
-            Self::Polled { .. } => EvidenceKind::Polled,
+            Self::Polled { .. } | Self::Kept => EvidenceKind::Polled,
             Self::Pushed => EvidenceKind::Pushed,
             Self::Contact => EvidenceKind::Contact,
         }

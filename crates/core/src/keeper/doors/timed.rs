@@ -52,8 +52,9 @@ impl Doors {
 
     fn stale_due(&mut self, door: &DoorId, now: Now, outbox: &mut Outbox) {
         let Some(cell) = self.cells.get_mut(door) else { return };
-        if cell.seen.is_some_and(|seen| now.mono.since(seen.at) >= cell.stale_after) {
+        if cell.seen.is_some_and(|seen| now.mono >= seen.until) {
             cell.forget_state();
+            (cell.seen, cell.since) = (None, None);
             self.publish(door, outbox);
         }
     }

@@ -53,6 +53,7 @@ impl House {
             confirm_within: 5 * SECOND,
             auto_lock: AutoLock::default(),
             fail_open: false,
+            contact: None,
             managed: false,
             last_state: None,
         };

@@ -41,6 +41,9 @@ impl Texts {
                 &format!("sent a command to {door} that was to be kept; it did nothing"),
                 &format!("A kept command for {door} did nothing"),
             ),
+            EventKind::MqttEventsDropped => {
+                format!("{} events were too many to be published when the MQTT broker came back", event.data["count"])
+            }
             EventKind::MqttUserChanged => {
                 let user = event.data["user"].as_str().unwrap_or_default();
                 let change = event.data["change"].as_str().unwrap_or("changed");
@@ -148,7 +151,7 @@ impl Texts {
             EventKind::DoorContradicted | EventKind::DoorJammed | EventKind::AccountNeedsSignIn => ("alert", "bad"),
             EventKind::DoorRefused | EventKind::DoorFailed => ("x", "bad"),
             EventKind::DoorRing => ("bell", "busy"),
-            EventKind::MqttRetainedCommand => ("alert", "warn"),
+            EventKind::MqttRetainedCommand | EventKind::MqttEventsDropped => ("alert", "warn"),
             EventKind::MqttUserChanged => ("key", "calm"),
             EventKind::DoorBattery => ("battery", if event.data["low"] == true { "warn" } else { "ok" }),
             EventKind::DoorOffline => ("offline", "warn"),

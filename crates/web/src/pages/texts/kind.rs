@@ -17,6 +17,7 @@ impl Texts {
             EventKind::DoorLocked => ("Locked", "Doors"),
             EventKind::DoorUnlocked => ("Unlocked", "Doors"),
             EventKind::DoorRing => ("Bell rang", "Doors"),
+            EventKind::MqttEventsDropped => ("Events not published", "doorward"),
             EventKind::MqttRetainedCommand => ("Kept command", "Doors"),
             EventKind::MqttUserChanged => ("MQTT user changed", "People"),
             EventKind::DoorJammed => ("Jammed", "Doors"),

@@ -1,0 +1,199 @@
+//! Where commands come in: what is published at `doorward/door/<id>/set`.
+//!
+//! Rules 1 and 2 of the house hold here: what was sent to be retained opens nothing and is told; a command in JSON may
+//! name its `id` and `not_after`, and then comes at most once and never late; of bare words the same one of the same user
+//! at one door within two seconds counts once.
+
+use crate::discovery;
+use doorward_core::{Mono, keeper::Command, record::NewEvent, scope::Scope};
+use doorward_engine::Handle;
+use doorward_wire::{
+    Time,
+    attempt::{ActionWord, Actor, ActorKind, Reason},
+    door::DoorId,
+    event::EventKind,
+    topic::{DoorTopic, Topic},
+};
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// Bytes of a command.
+const COMMAND: usize = 1024;
+/// Kept commands at one door are told once in this time; they are counted each.
+const TOLD_AGAIN: Duration = Duration::from_mins(1);
+/// The same bare word within this time is the same command.
+const SAME_WORD: Duration = Duration::from_secs(2);
+
+/// Something that a client published.
+#[derive(Debug)]
+pub(crate) struct Arrival<'a> {
+    /// Who published it.
+    pub(crate) user: String,
+    /// Where.
+    pub(crate) topic: &'a str,
+    /// What.
+    pub(crate) payload: &'a [u8],
+    /// It was sent to be kept.
+    pub(crate) retain: bool,
+    /// What a command must name.
+    pub(crate) demand: Demand,
+}
+
+/// What a command must name where it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// Words will do: what was retained can be told from what was not.
+    Words,
+    /// `id` and `not_after`: the broker speaks MQTT 3.1.1, which hides that a message is retained.
+    Json,
+}
+
+/// What is asked of a door.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    action: ActionWord,
+    #[serde(default)]
+    id: Option<Uuid>,
+    #[serde(default)]
+    not_after: Option<Time>,
+}
+
+/// Where commands come in.
+pub(crate) struct Inbox {
+    pub(crate) house: Handle,
+    /// Told when Home Assistant has started.
+    born: Arc<Notify>,
+    /// Bare words of the last moment.
+    said: Mutex<BTreeMap<(String, DoorId, &'static str), Mono>>,
+    /// When a kept command at a door was last told.
+    told: Mutex<BTreeMap<DoorId, Mono>>,
+}
+
+impl Inbox {
+    pub(crate) fn new(house: Handle, born: Arc<Notify>) -> Self {
+        Self { house, born, said: Mutex::default(), told: Mutex::default() }
+    }
+
+    /// Takes what is meant for doorward; `false` when it is for others.
+    pub(crate) async fn take(&self, arrival: Arrival<'_>) -> bool {
+        if arrival.topic == discovery::BIRTH && arrival.payload == b"online" {
+            self.born.notify_one();
+            return false;
+        }
+        let Some(topic) = Topic::read(arrival.topic) else { return false };
+        let Topic::Door(door, DoorTopic::Set) = topic else {
+            // What doorward publishes nobody else does, whatever their rights.
+            tracing::info!(user = arrival.user, topic = arrival.topic, "only doorward publishes here");
+            return true;
+        };
+        let actor = Actor { kind: ActorKind::Mqtt, id: arrival.user.clone(), name: Some(arrival.user.clone()) };
+        // An empty one clears what a broker kept, and asks nothing.
+        if arrival.payload.is_empty() {
+            return true;
+        }
+        if arrival.retain {
+            self.retained(&door, &actor).await;
+            return true;
+        }
+        match read(arrival.payload, arrival.demand) {
+            Ok(wish) if wish.id.is_none() && self.just_said(&arrival.user, &door, wish.action) => {
+                metrics::counter!("doorward_mqtt_repeated_total").increment(1);
+            }
+            Ok(wish) => submit(&self.house, door, actor, wish).await,
+            Err(hint) => {
+                metrics::counter!("doorward_denied_total", "reason" => Reason::BadRequest.as_str()).increment(1);
+                tracing::warn!(%door, user = arrival.user, hint, "a command over MQTT was not understood");
+            }
+        }
+        true
+    }
+
+    /// A command that was sent to be kept would open the door at every restart of a broker: it does nothing, and is told.
+    async fn retained(&self, door: &DoorId, actor: &Actor) {
+        metrics::counter!("doorward_mqtt_retained_total").increment(1);
+        let now = self.house.now();
+        if self.house.board().door(door).is_none() || !is_first(&self.told, door.clone(), now.mono, TOLD_AGAIN) {
+            return;
+        }
+        let event = NewEvent::new(now.utc, EventKind::MqttRetainedCommand).door(door).actor(actor);
+        if let Err(error) = self.house.record(vec![event]).await {
+            tracing::error!(%error, %door, "a retained command came in and could not be written down");
+        }
+    }
+
+    /// Whether the same user said the same word to the same door a moment ago.
+    fn just_said(&self, user: &str, door: &DoorId, action: ActionWord) -> bool {
+        !is_first(&self.said, (user.to_owned(), door.clone(), action.as_str()), self.house.now().mono, SAME_WORD)
+    }
+}
+
+/// Whether something is so for the first time within a span; what is older is forgotten.
+fn is_first<K: Ord>(known: &Mutex<BTreeMap<K, Mono>>, key: K, now: Mono, span: Duration) -> bool {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    known.retain(|_, at| now.since(*at) < span);
+    if known.contains_key(&key) {
+        return false;
+    }
+    known.insert(key, now);
+    true
+}
+
+async fn submit(house: &Handle, door: DoorId, actor: Actor, wish: Wish) {
+    // The right to publish here is the grant.
+    let rights = Scope::rights(&[Scope::DoorsAct(Some(door.clone()))]);
+    let id = wish.id.unwrap_or_else(|| house.clock().uuid());
+    let command = Command { id, door: door.clone(), action: wish.action, actor, rights, not_after: wish.not_after };
+    if let Err(error) = house.submit(command).await {
+        metrics::counter!("doorward_denied_total", "reason" => Reason::BadRequest.as_str()).increment(1);
+        tracing::warn!(%door, %error, "a command over MQTT was not taken");
+    }
+}
+
+fn read(payload: &[u8], demand: Demand) -> Result<Wish, &'static str> {
+    let wish = understood(payload)?;
+    if demand == Demand::Json && (wish.id.is_none() || wish.not_after.is_none()) {
+        return Err("over MQTT 3.1.1 a command is JSON with action, id and not_after");
+    }
+    Ok(wish)
+}
+
+fn understood(payload: &[u8]) -> Result<Wish, &'static str> {
+    if payload.len() > COMMAND {
+        return Err("a command has at most 1024 bytes");
+    }
+    let text = std::str::from_utf8(payload).map_err(|_| "a command is text")?.trim();
+    let action = match text {
+        "LOCK" => ActionWord::Lock,
+        "UNLOCK" => ActionWord::Unlock,
+        "OPEN" => ActionWord::Open,
+        json => return serde_json::from_str(json).map_err(|_| "write LOCK, UNLOCK, OPEN, or JSON with action, id and not_after"),
+    };
+    Ok(Wish { action, id: None, not_after: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_words_or_json() {
+        assert_eq!(read(b"UNLOCK", Demand::Words), Ok(Wish { action: ActionWord::Unlock, id: None, not_after: None }));
+        let id = Uuid::from_u128(7);
+        let json = format!(r#"{{"action":"open","id":"{id}","not_after":"2026-11-24T12:00:00Z"}}"#);
+        let not_after = Some("2026-11-24T12:00:00Z".parse().unwrap());
+        assert_eq!(read(json.as_bytes(), Demand::Words), Ok(Wish { action: ActionWord::Open, id: Some(id), not_after }));
+        for wrong in [&b""[..], b"unlock", b"\xff", b"{}", br#"{"action":"explode"}"#, br#"{"action":"lock","now":true}"#, b"[]"] {
+            assert!(read(wrong, Demand::Words).is_err(), "{}", String::from_utf8_lossy(wrong));
+        }
+        assert!(read(json.as_bytes(), Demand::Json).is_ok() && read(b"UNLOCK", Demand::Json).is_err());
+        assert!(read(br#"{"action":"open","not_after":"2026-11-24T12:00:00Z"}"#, Demand::Json).is_err());
+        assert!(read(&vec![b' '; COMMAND + 1], Demand::Words).is_err());
+    }
+}

@@ -1,0 +1,530 @@
+//! A broker elsewhere: Mosquitto, RabbitMQ, EMQX, anything that speaks MQTT 5 or 3.1.1.
+//!
+//! One connection after the other, each with a clean start, so that nothing old is sent or comes in. What doors are is
+//! published anew by [`crate::doors`], what happened by [`crate::events`]; commands that came while doorward was away are
+//! gone. MQTT 5 is tried first, 3.1.1 where the broker knows no other; with 3.1.1 commands are stricter ([`Demand`]).
+
+use crate::{
+    discovery,
+    inbox::{Arrival, Demand, Inbox},
+};
+use doorward_core::{
+    Secret,
+    driver::{Fault, Message},
+};
+use doorward_engine::Handle;
+use doorward_wire::{
+    Time,
+    topic::{DoorTopic, Filter, Topic},
+};
+use mqtt5::{
+    ConnectOptions, ConnectionEvent, MqttClient, MqttError, ProtocolVersion, PublishOptions, PublishResult, QoS, SubscribeOptions,
+    WillMessage, transport::tls::TlsConfig, types::ReasonCode,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, mpsc, oneshot, watch},
+    task::JoinHandle,
+};
+
+/// How long connecting may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long the broker may take to acknowledge something.
+const ANSWER: Duration = Duration::from_secs(10);
+/// The first pause after a connection was lost or refused; each further one is twice as long.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The longest one.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// A connection that held for this long is a good one: the next pause is the first again.
+const HELD: Duration = Duration::from_mins(1);
+/// How often the broker is asked whether it is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Bytes of a packet that the broker may send.
+const PACKET: u32 = 256 * 1024;
+/// Messages that came in and wait to be looked at.
+const WAITING: usize = 4096;
+/// Over MQTT 3.1.1, how long after subscribing a message that the broker kept may take to come.
+const KEPT_GRACE: Duration = Duration::from_millis(300);
+/// Commands at any door.
+const COMMANDS: &str = "doorward/door/+/set";
+
+/// Where the broker is and how to get in.
+#[derive(Debug, Clone)]
+pub struct RemoteOptions {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// How TLS is done; plain text when absent.
+    pub tls: Option<TlsFiles>,
+    /// The user.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<Secret<String>>,
+    /// The client identifier.
+    pub client_id: String,
+    /// Whether commands are taken from there.
+    pub commands: bool,
+}
+
+/// Certificates in PEM files.
+#[derive(Debug, Clone, Default)]
+pub struct TlsFiles {
+    /// Whom to trust, instead of the public authorities.
+    pub ca: Option<PathBuf>,
+    /// doorward's own certificate and key.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// How the connection stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It was not tried yet.
+    Starting,
+    /// It holds.
+    Up {
+        /// `5` or `3.1.1`.
+        version: &'static str,
+        /// Since when.
+        since: Time,
+    },
+    /// It does not.
+    Away {
+        /// What is wrong, for a person.
+        why: String,
+        /// Since when.
+        since: Time,
+    },
+}
+
+/// The connection to a broker elsewhere, kept up until it is stopped.
+pub struct Remote {
+    options: RemoteOptions,
+    house: Handle,
+    inbox: Inbox,
+    client: Mutex<Option<MqttClient>>,
+    up: watch::Sender<bool>,
+    standing: Mutex<Standing>,
+    stop: watch::Sender<bool>,
+    running: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What came in, and on which subscription.
+struct Incoming {
+    kind: Subscription,
+    topic: String,
+    payload: Vec<u8>,
+    retain: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Subscription {
+    /// For drivers and contacts.
+    House,
+    Commands,
+    Birth,
+}
+
+/// How a connection ended.
+enum End {
+    Stopped,
+    Lost(String),
+}
+
+impl Remote {
+    pub(crate) fn start(options: RemoteOptions, house: Handle, born: Arc<Notify>) -> Arc<Self> {
+        let remote = Arc::new(Self {
+            options,
+            inbox: Inbox::new(house.clone(), born),
+            house,
+            client: Mutex::default(),
+            up: watch::Sender::new(false),
+            standing: Mutex::new(Standing::Starting),
+            stop: watch::Sender::new(false),
+            running: Mutex::default(),
+        });
+        let running = tokio::spawn(Arc::clone(&remote).run());
+        *lock(&remote.running) = Some(running);
+        remote
+    }
+
+    /// How the connection stands.
+    pub fn standing(&self) -> Standing {
+        lock(&self.standing).clone()
+    }
+
+    /// Where the broker is, without what is secret.
+    pub fn place(&self) -> String {
+        let scheme = if self.options.tls.is_some() { "mqtts" } else { "mqtt" };
+        format!("{scheme}://{}:{}", self.options.host, self.options.port)
+    }
+
+    /// Whether commands are taken from there.
+    pub fn takes_commands(&self) -> bool {
+        self.options.commands
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        *self.up.borrow()
+    }
+
+    pub(crate) fn up(&self) -> watch::Receiver<bool> {
+        self.up.subscribe()
+    }
+
+    /// Publishes, and ends when the broker has it.
+    pub(crate) async fn publish(&self, message: Message) -> Result<(), Fault> {
+        let topic = message.topic.clone();
+        let client = lock(&self.client).clone();
+        let Some(client) = client.filter(|_| self.is_up()) else {
+            return Err(Fault::offline("The MQTT broker cannot be reached.", format!("{topic}: not connected")));
+        };
+        let mut options = PublishOptions { qos: QoS::AtLeastOnce, retain: message.retain, ..PublishOptions::default() };
+        if let Some(fresh) = message.fresh_for {
+            // At most once: what is repeated or comes late could open a door.
+            options.qos = QoS::AtMostOnce;
+            options.properties.message_expiry_interval = Some(u32::try_from(fresh.as_secs().max(1)).unwrap_or(u32::MAX));
+        }
+        let sent = tokio::time::timeout(ANSWER, client.publish_with_options(message.topic, message.payload, options)).await;
+        match sent {
+            Ok(Ok(PublishResult::Sent(_))) => Ok(()),
+            Ok(Err(error @ MqttError::NotConnected)) => {
+                Err(Fault::offline("The MQTT broker cannot be reached.", format!("{topic}: {error}")))
+            }
+            Ok(Err(error @ (MqttError::PublishFailed(_) | MqttError::NotAuthorized))) => {
+                Err(Fault::refused("The MQTT broker refused the message. Look at doorward's rights there.", format!("{topic}: {error}")))
+            }
+            Ok(Ok(PublishResult::Queued(_)) | Err(_)) | Err(_) => {
+                Err(Fault::timeout("The MQTT broker did not answer. Look at the door.", format!("{topic}: no acknowledgement")))
+            }
+        }
+    }
+
+    /// Says good-bye and ends.
+    pub(crate) async fn stop(&self) {
+        let _ = self.stop.send(true);
+        let running = lock(&self.running).take();
+        if let Some(running) = running {
+            let _ = running.await;
+        }
+    }
+
+    async fn run(self: Arc<Self>) {
+        let mut stopped = self.stop.subscribe();
+        let mut version = ProtocolVersion::V5;
+        let mut pause = PAUSE;
+        loop {
+            let begun = self.house.now().mono;
+            let end = tokio::select! {
+                end = self.connection(version) => end,
+                _ = stopped.wait_for(|stop| *stop) => Ok(End::Stopped),
+            };
+            self.went_down().await;
+            let why = match end {
+                Ok(End::Stopped) => return,
+                Ok(End::Lost(why)) => why,
+                Err(error) => {
+                    version = next_version(version, &error);
+                    person(&error)
+                }
+            };
+            if self.house.now().mono.since(begun) >= HELD {
+                pause = PAUSE;
+            }
+            self.away(&why);
+            let mut dice = [0];
+            self.house.clock().fill(&mut dice);
+            // Jitter, so that not everybody comes at once when a broker starts.
+            let wait = pause.mul_f64(0.5 + f64::from(dice[0]) / 512.0);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            tokio::select! {
+                () = self.house.clock().sleep_until(self.house.now().mono.plus(wait)) => {}
+                _ = stopped.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    fn away(&self, why: &str) {
+        let mut standing = lock(&self.standing);
+        let since = match &*standing {
+            Standing::Away { since, .. } => *since,
+            Standing::Starting | Standing::Up { .. } => self.house.now().utc,
+        };
+        if !matches!(&*standing, Standing::Away { why: before, .. } if before == why) {
+            tracing::warn!(broker = self.place(), why, "the MQTT broker cannot be reached");
+        }
+        *standing = Standing::Away { why: why.into(), since };
+    }
+
+    async fn went_down(&self) {
+        let client = lock(&self.client).take();
+        self.up.send_if_modified(|up| std::mem::replace(up, false));
+        metrics::gauge!("doorward_mqtt_connected").set(0.0);
+        self.house.exchange().connected(false);
+        if let Some(client) = client {
+            // A connection that is gone cannot be told so.
+            let _ = tokio::time::timeout(Duration::from_secs(1), client.disconnect()).await;
+        }
+    }
+
+    /// One connection from its beginning to its end.
+    async fn connection(&self, version: ProtocolVersion) -> Result<End, MqttError> {
+        let (lost, mut told) = mpsc::channel(1);
+        let client = self.connect(version, lost).await?;
+        let (incoming, mut arrivals) = mpsc::channel(WAITING);
+        *lock(&self.client) = Some(client.clone());
+        let mut subscriptions = Subscriptions::new(client, version, incoming);
+        subscriptions.add(discovery::BIRTH, Subscription::Birth).await?;
+        let mut filters = self.house.exchange().filters();
+        let mut notices = self.house.subscribe();
+        // What drivers and contacts are told first is that they can be heard.
+        self.house.exchange().connected(true);
+        self.came_up(version);
+        let wanted = filters.borrow_and_update().clone();
+        subscriptions.listen(&wanted).await?;
+        if self.options.commands {
+            self.take_commands(&mut subscriptions).await?;
+        }
+        loop {
+            tokio::select! {
+                Some(incoming) = arrivals.recv() => self.arrived(&mut subscriptions, incoming).await?,
+                why = told.recv() => return Ok(End::Lost(why.unwrap_or_default())),
+                changed = filters.changed() => {
+                    if changed.is_ok() {
+                        let wanted = filters.borrow_and_update().clone();
+                        subscriptions.listen(&wanted).await?;
+                    }
+                }
+                // A door that came to be known has a topic of its own over MQTT 3.1.1.
+                notice = notices.recv(), if self.options.commands && version == ProtocolVersion::V311 => {
+                    let door = notice.is_ok_and(|notice| matches!(*notice, doorward_core::keeper::Notice::Door(_)));
+                    if door {
+                        self.take_commands(&mut subscriptions).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn came_up(&self, version: ProtocolVersion) {
+        let version = if version == ProtocolVersion::V5 { "5" } else { "3.1.1" };
+        tracing::info!(broker = self.place(), version, "connected to the MQTT broker");
+        *lock(&self.standing) = Standing::Up { version, since: self.house.now().utc };
+        metrics::gauge!("doorward_mqtt_connected").set(1.0);
+        self.up.send_replace(true);
+    }
+
+    async fn connect(&self, version: ProtocolVersion, lost: mpsc::Sender<String>) -> Result<MqttClient, MqttError> {
+        let will = WillMessage::new(Topic::Status.to_string(), "offline").with_qos(QoS::AtLeastOnce).with_retain(true);
+        let mut options = ConnectOptions::new(self.options.client_id.clone())
+            .with_clean_start(true)
+            .with_keep_alive(KEEP_ALIVE)
+            .with_automatic_reconnect(false)
+            .with_protocol_version(version)
+            .with_will(will);
+        if version == ProtocolVersion::V5 {
+            options.protocol_options.properties.maximum_packet_size = Some(PACKET);
+        }
+        if let Some(user) = &self.options.user {
+            let password = self.options.password.as_ref().map(|password| password.reveal().as_bytes()).unwrap_or_default();
+            options = options.with_credentials(user.clone(), password);
+        }
+        let client = MqttClient::with_options(options.clone());
+        client.set_queue_on_disconnect(false).await;
+        client
+            .on_connection_event(move |event| {
+                if let ConnectionEvent::Disconnected { reason } = event {
+                    let _ = lost.try_send(format!("the connection was lost ({reason:?})"));
+                }
+            })
+            .await?;
+        let connecting = async {
+            match &self.options.tls {
+                None => client.connect_with_options(&format!("{}:{}", self.options.host, self.options.port), options).await,
+                Some(files) => {
+                    let tls = self.tls(files).await?;
+                    client.connect_with_tls_and_options(tls, options).await
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| MqttError::Timeout)??;
+        Ok(client)
+    }
+
+    async fn tls(&self, files: &TlsFiles) -> Result<TlsConfig, MqttError> {
+        let host = self.options.host.trim_matches(['[', ']']);
+        let mut addresses = tokio::net::lookup_host((host, self.options.port)).await.map_err(|error| MqttError::Io(error.to_string()))?;
+        let address = addresses.next().ok_or_else(|| MqttError::Io(format!("{host} has no address")))?;
+        let mut tls = TlsConfig::new(address, host).with_connect_timeout(PATIENCE);
+        if let Some(ca) = &files.ca {
+            tls.load_ca_cert_pem(&ca.to_string_lossy())?;
+            tls = tls.with_system_roots(false);
+        }
+        if let Some((certificate, key)) = &files.client {
+            tls.load_client_cert_pem(&certificate.to_string_lossy())?;
+            tls.load_client_key_pem(&key.to_string_lossy())?;
+        }
+        Ok(tls)
+    }
+
+    /// Over MQTT 5 one subscription for all doors. Over 3.1.1 one for each: RabbitMQ gives wildcards nothing that it kept.
+    async fn take_commands(&self, subscriptions: &mut Subscriptions) -> Result<(), MqttError> {
+        if subscriptions.version == ProtocolVersion::V5 {
+            return subscriptions.add(COMMANDS, Subscription::Commands).await;
+        }
+        for door in self.house.board().doors() {
+            subscriptions.add(&Topic::door(&door.id, DoorTopic::Set).to_string(), Subscription::Commands).await?;
+        }
+        Ok(())
+    }
+
+    async fn arrived(&self, subscriptions: &mut Subscriptions, incoming: Incoming) -> Result<(), MqttError> {
+        let Incoming { kind, topic, payload, retain } = incoming;
+        if kind == Subscription::House {
+            self.house.exchange().arrived(&topic, &payload, retain);
+            return Ok(());
+        }
+        let old = subscriptions.version == ProtocolVersion::V311;
+        let command = kind == Subscription::Commands && !payload.is_empty();
+        let retain = command && (retain || (old && self.was_kept(subscriptions, &topic).await?));
+        if retain {
+            self.clear(topic.clone());
+        }
+        let demand = if old { Demand::Json } else { Demand::Words };
+        self.inbox.take(Arrival { user: self.options.host.clone(), topic: &topic, payload: &payload, retain, demand }).await;
+        Ok(())
+    }
+
+    /// Over MQTT 3.1.1 a message does not say that the broker keeps it. The broker does, to whoever subscribes again.
+    async fn was_kept(&self, subscriptions: &Subscriptions, topic: &str) -> Result<bool, MqttError> {
+        let found = subscriptions.probe(topic).await?;
+        let grace = self.house.clock().sleep_until(self.house.now().mono.plus(KEPT_GRACE));
+        let kept = tokio::select! {
+            found = found => found.is_ok(),
+            () = grace => false,
+        };
+        lock(&subscriptions.probes).remove(topic);
+        Ok(kept)
+    }
+
+    /// What was kept at a door's topic is taken away: it could only do harm.
+    fn clear(&self, topic: String) {
+        let Some(client) = lock(&self.client).clone() else { return };
+        tokio::spawn(async move {
+            let options = PublishOptions { qos: QoS::AtLeastOnce, retain: true, ..PublishOptions::default() };
+            let cleared = tokio::time::timeout(ANSWER, client.publish_with_options(topic.clone(), Vec::new(), options)).await;
+            if !matches!(cleared, Ok(Ok(_))) {
+                tracing::warn!(topic, "a command that the broker keeps could not be taken away there");
+            }
+        });
+    }
+}
+
+/// What is subscribed to on one connection.
+struct Subscriptions {
+    client: MqttClient,
+    version: ProtocolVersion,
+    incoming: mpsc::Sender<Incoming>,
+    there: BTreeSet<(Subscription, String)>,
+    /// Topics at which a message that the broker kept is being looked for.
+    probes: Arc<Mutex<BTreeMap<String, oneshot::Sender<()>>>>,
+}
+
+impl Subscriptions {
+    fn new(client: MqttClient, version: ProtocolVersion, incoming: mpsc::Sender<Incoming>) -> Self {
+        Self { client, version, incoming, there: BTreeSet::new(), probes: Arc::default() }
+    }
+
+    /// Subscribes to all that the house wants to hear, and to nothing else on its behalf.
+    async fn listen(&mut self, wanted: &BTreeSet<Filter>) -> Result<(), MqttError> {
+        let gone = self
+            .there
+            .extract_if(.., |(kind, filter)| *kind == Subscription::House && !wanted.iter().any(|wanted| wanted.as_str() == filter));
+        for (_, filter) in gone.collect::<Vec<_>>() {
+            self.client.unsubscribe(filter).await?;
+        }
+        for filter in wanted {
+            self.add(filter.as_str(), Subscription::House).await?;
+        }
+        Ok(())
+    }
+
+    /// Subscribes once. A subscription that the broker denies is told, and does not cost the others.
+    async fn add(&mut self, filter: &str, kind: Subscription) -> Result<(), MqttError> {
+        if !self.there.insert((kind, filter.to_owned())) {
+            return Ok(());
+        }
+        match self.subscribe(filter, kind).await {
+            Err(error @ (MqttError::SubscriptionDenied(_) | MqttError::SubscriptionFailed(_) | MqttError::NotAuthorized)) => {
+                metrics::counter!("doorward_mqtt_refused_total", "what" => "own_subscribe").increment(1);
+                tracing::warn!(filter, %error, "the MQTT broker does not let doorward subscribe");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    async fn subscribe(&self, filter: &str, kind: Subscription) -> Result<(), MqttError> {
+        let qos = if kind == Subscription::House { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+        let options = SubscribeOptions { qos, retain_as_published: true, ..SubscribeOptions::default() };
+        let (incoming, probes) = (self.incoming.clone(), Arc::clone(&self.probes));
+        let take = move |message: mqtt5::Message| {
+            let probe = if message.retain { lock(&probes).remove(&message.topic) } else { None };
+            if let Some(probe) = probe {
+                let _ = probe.send(());
+                return;
+            }
+            let taken = incoming.try_send(Incoming { kind, topic: message.topic, payload: message.payload, retain: message.retain });
+            if taken.is_err() {
+                metrics::counter!("doorward_mqtt_dropped_total", "what" => "incoming").increment(1);
+            }
+        };
+        let answer = tokio::time::timeout(ANSWER, self.client.subscribe_with_options(filter, options, take)).await;
+        answer.map_err(|_| MqttError::Timeout)?.map(drop)
+    }
+
+    /// Subscribes to a topic again; what is given back is told when the broker has kept something there.
+    async fn probe(&self, topic: &str) -> Result<oneshot::Receiver<()>, MqttError> {
+        self.client.unsubscribe(topic).await?;
+        let (probe, found) = oneshot::channel();
+        lock(&self.probes).insert(topic.to_owned(), probe);
+        self.subscribe(topic, Subscription::Commands).await?;
+        Ok(found)
+    }
+}
+
+/// With which version to try next. A broker that knows only MQTT 3.1.1 refuses the other one in several ways.
+fn next_version(version: ProtocolVersion, error: &MqttError) -> ProtocolVersion {
+    let other_reason = matches!(error, MqttError::Timeout) || is_about_credentials(error);
+    if version == ProtocolVersion::V5 && !other_reason { ProtocolVersion::V311 } else { ProtocolVersion::V5 }
+}
+
+/// What is wrong, for a person.
+fn person(error: &MqttError) -> String {
+    if is_about_credentials(error) {
+        return "it refuses the user or the password: look at mqtt.broker and mqtt.password".into();
+    }
+    if matches!(error, MqttError::Timeout) {
+        return "it does not answer".into();
+    }
+    error.to_string()
+}
+
+fn is_about_credentials(error: &MqttError) -> bool {
+    matches!(
+        error,
+        MqttError::NotAuthorized
+            | MqttError::BadUsernameOrPassword
+            | MqttError::AuthenticationFailed
+            | MqttError::ConnectionRefused(ReasonCode::NotAuthorized | ReasonCode::BadUsernameOrPassword)
+    )
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
