@@ -11,7 +11,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, reloa
 pub(crate) type Reload = reload::Handle<EnvFilter, Registry>;
 
 /// Parts that log whole messages or every query are held back, whatever the filter says.
-const QUIET: [&str; 4] = ["sqlx=warn", "hyper=warn", "reqwest=warn", "rustls=warn"];
+const QUIET: [&str; 6] = ["sqlx=warn", "hyper=warn", "reqwest=warn", "rustls=warn", "mqtt5=error", "mqtt5::client=off"];
 
 pub(crate) fn filter(level: &str, debug: bool) -> EnvFilter {
     let level = if debug { format!("debug,{level}").replace(",info", "") } else { level.to_owned() };

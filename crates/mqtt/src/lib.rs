@@ -90,6 +90,14 @@ impl Mqtt {
         }
     }
 
+    /// Where the broker is: an address without what is secret.
+    pub fn place(&self) -> String {
+        match &self.line {
+            Line::Embedded(broker) => format!("mqtt://{}", broker.address()),
+            Line::External(remote) => remote.place(),
+        }
+    }
+
     /// The connection to a broker elsewhere.
     pub fn remote(&self) -> Option<&Remote> {
         match &self.line {

@@ -14,6 +14,7 @@ pub mod health;
 pub mod hooks;
 pub mod json;
 mod kinds;
+pub(crate) mod mqtt;
 mod mqtt_users;
 mod openapi;
 pub mod params;
@@ -68,6 +69,7 @@ fn v1() -> OpenApiRouter<Web> {
         .merge(people::router())
         .merge(tokens::router())
         .merge(sites::router())
+        .merge(mqtt::router())
         .merge(mqtt_users::router())
         .merge(settings::router())
         .merge(system::router());

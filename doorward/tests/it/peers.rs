@@ -1,6 +1,8 @@
-//! Real peers: PostgreSQL, Chromium, Home Assistant, the clients of Mosquitto.
+//! Real peers: PostgreSQL, Chromium, Home Assistant, Mosquitto and its clients, RabbitMQ.
 
+mod brokers;
 mod chromium;
+mod external;
 mod home_assistant;
 mod mosquitto;
 mod postgresql;

@@ -47,7 +47,7 @@ impl Scene {
         arguments.extend(subscribe.iter().flat_map(|filter| ["--subscribe", filter]));
         let made = json(self.path(), &arguments);
         assert_eq!(made["name"], name);
-        User { name: name.into(), secret: made["secret"].as_str().unwrap().into(), port: self.port.clone() }
+        User::new(name, made["secret"].as_str().unwrap(), &self.port)
     }
 
     fn opened(&self) -> u64 {
@@ -55,31 +55,56 @@ impl Scene {
     }
 }
 
+/// Somebody with Mosquitto's clients.
 #[derive(Clone)]
 pub(super) struct User {
     name: String,
     pub(super) secret: String,
     port: String,
+    version: &'static str,
 }
 
 impl User {
+    pub(super) fn new(name: &str, secret: &str, port: &impl ToString) -> Self {
+        Self { name: name.into(), secret: secret.into(), port: port.to_string(), version: "5" }
+    }
+
+    /// The same one with another version of MQTT.
+    pub(super) fn speaking(self, version: &'static str) -> Self {
+        Self { version, ..self }
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.args(["-h", "127.0.0.1", "-p", &self.port, "-u", &self.name, "-P", &self.secret, "-V", "5"]).stdin(Stdio::null());
+        command.args(["-h", "127.0.0.1", "-p", &self.port, "-u", &self.name, "-P", &self.secret, "-V", self.version]);
+        command.stdin(Stdio::null());
         command
     }
 
     /// Publishes, and says whether the broker took it.
-    fn publish(&self, topic: &str, payload: &str, more: &[&str]) -> bool {
+    pub(super) fn publish(&self, topic: &str, payload: &str, more: &[&str]) -> bool {
         let output = self.command("mosquitto_pub").args(["-t", topic, "-m", payload, "-q", "1"]).args(more).output();
         let output = output.expect("mosquitto-clients are installed: `make test` does it");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         output.status.success() && !said.contains("not authorised") && !said.contains("Not authorized")
     }
 
-    fn listen(&self, filter: &str) -> Listener {
-        let mut child =
-            self.command("mosquitto_sub").args(["-t", filter, "-v"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    /// What the broker keeps at a topic.
+    pub(super) fn keeps(&self, topic: &str) -> Option<String> {
+        let output = self.command("mosquitto_sub").args(["-t", topic, "-C", "1", "-W", "1", "--retained-only"]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    }
+
+    pub(super) fn listen(&self, filter: &str) -> Listener {
+        self.listen_with(filter, &[])
+    }
+
+    /// Listens with further arguments of `mosquitto_sub`.
+    pub(super) fn listen_with(&self, filter: &str, more: &[&str]) -> Listener {
+        let mut command = self.command("mosquitto_sub");
+        let command = command.args(["-t", filter, "-v"]).args(more);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let said = Arc::new(Mutex::new(String::new()));
         let (out, err) = (BufReader::new(child.stdout.take().unwrap()), BufReader::new(child.stderr.take().unwrap()));
@@ -92,7 +117,7 @@ impl User {
 }
 
 /// A `mosquitto_sub` that runs.
-struct Listener {
+pub(super) struct Listener {
     child: Child,
     heard: Arc<Mutex<Vec<String>>>,
     said: Arc<Mutex<String>>,
@@ -103,8 +128,22 @@ impl Listener {
         self.heard.lock().unwrap().clone()
     }
 
-    async fn hears(&self, line: &str) {
+    pub(super) async fn hears(&self, line: &str) {
         until(line, async || self.heard().iter().any(|heard| heard == line)).await;
+    }
+}
+
+impl Listener {
+    /// Waits until something with these words was heard.
+    pub(super) async fn has(&self, words: &str) {
+        until(words, async || self.heard().iter().any(|heard| heard.contains(words))).await;
+    }
+
+    /// The numbers of the events that were heard, in their order.
+    pub(super) fn ids(&self) -> Vec<i64> {
+        let events = self.heard();
+        let events = events.iter().filter_map(|line| line.split_once(' ')).map(|(_, event)| event);
+        events.map(|event| serde_json::from_str::<serde_json::Value>(event).unwrap()["id"].as_i64().unwrap()).collect()
     }
 }
 

@@ -1,0 +1,69 @@
+//! MQTT as it stands.
+
+use super::json::Json;
+use crate::{ApiResult, Web, caller::Caller};
+use axum::extract::State;
+use doorward_core::scope::Scope;
+use doorward_mqtt::remote::Standing;
+use doorward_wire::Time;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub(super) fn router() -> OpenApiRouter<Web> {
+    OpenApiRouter::new().routes(routes!(show))
+}
+
+/// The broker, and how doorward reaches it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct MqttView {
+    /// Which broker it is.
+    pub(crate) broker: BrokerKind,
+    /// Its address.
+    pub(crate) address: Option<String>,
+    /// Whether it can be reached.
+    pub(crate) connected: bool,
+    /// Since when that is so, for a broker elsewhere.
+    pub(crate) since: Option<Time>,
+    /// The MQTT version that is spoken with a broker elsewhere: `5` or `3.1.1`.
+    pub(crate) version: Option<String>,
+    /// What is wrong, in words for a person.
+    pub(crate) detail: Option<String>,
+    /// Whether commands are taken from there.
+    pub(crate) commands: bool,
+}
+
+/// Which broker it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BrokerKind {
+    /// doorward's own.
+    Embedded,
+    /// Another one in its place.
+    External,
+    /// None: it is switched off, or could not start.
+    Off,
+}
+
+/// Says how MQTT stands.
+#[utoipa::path(get, path = "/mqtt", tag = "mqtt", responses((status = 200, body = MqttView)))]
+async fn show(caller: Caller, State(web): State<Web>) -> ApiResult<Json<MqttView>> {
+    caller.need(&Scope::Admin)?;
+    Ok(Json(view(&web)))
+}
+
+/// How MQTT stands.
+pub(crate) fn view(web: &Web) -> MqttView {
+    let off =
+        MqttView { broker: BrokerKind::Off, address: None, connected: false, since: None, version: None, detail: None, commands: false };
+    let Some(mqtt) = web.mqtt() else { return off };
+    let Some(remote) = mqtt.remote() else {
+        return MqttView { broker: BrokerKind::Embedded, address: Some(mqtt.place()), connected: true, commands: true, ..off };
+    };
+    let there = MqttView { broker: BrokerKind::External, address: Some(mqtt.place()), commands: remote.takes_commands(), ..off };
+    match remote.standing() {
+        Standing::Starting => there,
+        Standing::Up { version, since } => MqttView { connected: true, since: Some(since), version: Some(version.into()), ..there },
+        Standing::Away { why, since } => MqttView { since: Some(since), detail: Some(why), ..there },
+    }
+}

@@ -1,0 +1,161 @@
+//! Brokers that are not doorward's own: Debian's Mosquitto and RabbitMQ, each started by a test on free ports.
+
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// Looks, 20 ms apart: longer than a broker takes to start on a busy machine, and reached only when a test fails.
+const LOOKS: u32 = 4500;
+
+pub(super) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A Mosquitto with users of its own. It ends with the test.
+pub(super) struct Mosquitto {
+    child: Option<Child>,
+    folder: TempDir,
+    pub(super) port: u16,
+}
+
+impl Mosquitto {
+    /// `more` are further lines of its configuration; `{folder}` stands for a folder of its own.
+    pub(super) fn start(users: &[(&str, &str)], more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display().to_string();
+        let passwords = folder.path().join("passwords");
+        fs::write(&passwords, "").unwrap();
+        for (name, password) in users {
+            let made = Command::new("mosquitto_passwd").args(["-b", &passwords.display().to_string(), name, password]).output();
+            assert!(made.expect("mosquitto is installed: `make test` does it").status.success());
+        }
+        let port = free_port();
+        let text = format!(
+            "listener {port} 127.0.0.1\npersistence true\npersistence_location {path}/\nallow_anonymous false\n\
+             password_file {path}/passwords\nlog_dest none\n{}\n",
+            more.replace("{folder}", &path)
+        );
+        fs::write(folder.path().join("mosquitto.conf"), text).unwrap();
+        // Mosquitto gives up root's rights for a user of its own, who must reach the folder.
+        open_for_all(folder.path());
+        let mut broker = Self { child: None, folder, port };
+        broker.run();
+        broker
+    }
+
+    /// Starts it on the same port with the same folder.
+    pub(super) fn run(&mut self) {
+        let config = self.folder.path().join("mosquitto.conf");
+        let child = Command::new("mosquitto").arg("-c").arg(config).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        self.child = Some(child.expect("mosquitto is installed: `make test` does it"));
+        answers(self.port, self.child.as_mut());
+    }
+
+    /// Ends it as a supervisor does: what it keeps is written.
+    pub(super) fn halt(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn open_for_all(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
+    for entry in fs::read_dir(folder).unwrap() {
+        fs::set_permissions(entry.unwrap().path(), fs::Permissions::from_mode(0o666)).unwrap();
+    }
+}
+
+/// Waits until somebody answers at a port.
+fn answers(port: u16, mut child: Option<&mut Child>) {
+    for _ in 0..LOOKS {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return;
+        }
+        if let Some(child) = &mut child {
+            assert!(child.try_wait().unwrap().is_none(), "the broker at port {port} ended");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("no broker at port {port}");
+}
+
+/// A RabbitMQ with its MQTT and management plugins, and an administrator `guest`. It ends with the test.
+pub(super) struct RabbitMq {
+    server: Child,
+    /// The name server of Erlang, our own so that it ends too.
+    names: Child,
+    _folder: TempDir,
+    pub(super) port: u16,
+}
+
+impl RabbitMq {
+    pub(super) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path();
+        let [port, management, amqp, distribution, epmd] = [(); 5].map(|()| free_port());
+        fs::write(home.join("plugins"), "[rabbitmq_management,rabbitmq_mqtt].\n").unwrap();
+        let config = format!(
+            "listeners.tcp.1 = 127.0.0.1:{amqp}\nmqtt.listeners.tcp.1 = 127.0.0.1:{port}\nmqtt.allow_anonymous = false\n\
+             management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management}\nlog.console = false\nlog.file.level = error\n"
+        );
+        fs::write(home.join("rabbitmq.conf"), config).unwrap();
+        let mut names = Command::new("epmd");
+        names.args(["-address", "127.0.0.1", "-port", &epmd.to_string()]);
+        let names = quiet(&mut names).spawn().expect("rabbitmq-server is installed: `make test` does it");
+        let server = quiet(&mut Command::new(rabbitmq_server()))
+            .env("HOME", home)
+            .env("ERL_EPMD_PORT", epmd.to_string())
+            .env("RABBITMQ_NODENAME", format!("test{port}@localhost"))
+            .env("RABBITMQ_DIST_PORT", distribution.to_string())
+            .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_NODE_PORT", amqp.to_string())
+            .env("RABBITMQ_CONFIG_FILE", home.join("rabbitmq"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", home.join("plugins"))
+            .env("RABBITMQ_MNESIA_BASE", home.join("mnesia"))
+            .env("RABBITMQ_LOG_BASE", home.join("log"))
+            .env("RABBITMQ_PID_FILE", home.join("pid"))
+            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+            .spawn()
+            .expect("rabbitmq-server is installed: `make test` does it");
+        let mut broker = Self { server, names, _folder: folder, port };
+        answers(port, Some(&mut broker.server));
+        broker
+    }
+}
+
+impl Drop for RabbitMq {
+    fn drop(&mut self) {
+        for child in [&mut self.server, &mut self.names] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Debian's wrapper changes to another user; the server itself does not.
+fn rabbitmq_server() -> std::path::PathBuf {
+    let versions = fs::read_dir("/usr/lib/rabbitmq/lib").expect("rabbitmq-server is installed: `make test` does it");
+    let newest = versions.filter_map(|entry| Some(entry.ok()?.path())).max();
+    newest.expect("rabbitmq-server is installed: `make test` does it").join("sbin/rabbitmq-server")
+}
+
+fn quiet(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
+}
