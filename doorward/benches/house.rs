@@ -304,6 +304,7 @@ fn about() -> About {
         steps: &[],
         verify: Vec::new(),
         stale_after: Duration::from_hours(24),
+        only_in_file: false,
     }
 }
 

@@ -61,7 +61,7 @@ impl Config {
     }
 
     fn from_keys(keys: &mut Keys, drivers: &[Entry]) -> Self {
-        Self {
+        let mut config = Self {
             server: server::Server::read(keys),
             http: http::Http::read(keys),
             public: http::Public::read(keys),
@@ -72,7 +72,9 @@ impl Config {
             accounts: accounts::read(keys, drivers),
             doors: doors::read(keys),
             shown: Vec::new(),
-        }
+        };
+        config.accounts.extend(doors::foreign_account(keys, &config.doors));
+        config
     }
 
     /// A commented file with every key at its default.

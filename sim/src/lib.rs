@@ -14,7 +14,7 @@
 //! Time comes from a [`Clock`]: [`SystemClock`] for people, [`HandClock`] for tests, which move it themselves
 //! and never sleep. Tokens and ids come from a seed, so that a run can be repeated.
 //!
-//! Where to read next: [`utec`] (the U-tec cloud: `OAuth`, `/action`, pushes, locks).
+//! Where to read next: [`utec`] (the U-tec cloud: `OAuth`, `/action`, pushes, locks), [`relay`] (a relay behind HTTP).
 //!
 //! ```
 //! use doorward_sim::utec::{self, Bolt, Config, Position};
@@ -34,6 +34,7 @@ mod clock;
 mod dice;
 mod disk;
 mod fault;
+pub mod relay;
 mod server;
 pub mod utec;
 

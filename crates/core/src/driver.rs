@@ -124,6 +124,8 @@ pub struct About {
     pub verify: Vec<Duration>,
     /// How old evidence may be before it counts as none.
     pub stale_after: Duration,
+    /// An account of this kind is made by the configuration file alone, and is not offered elsewhere.
+    pub only_in_file: bool,
 }
 
 /// One setting of an account.

@@ -1,5 +1,6 @@
 //! What the keeper is told about doors and accounts when it starts, and when a person changes them.
 
+use crate::driver::About;
 use doorward_wire::{
     account::AccountId,
     attempt::Attempt,
@@ -108,6 +109,15 @@ pub struct AccountSetup {
     pub verify: Vec<Duration>,
     /// How old evidence may be before it counts as none.
     pub stale_after: Duration,
+    /// A person signs in before it works.
+    pub signs_in: bool,
+}
+
+impl AccountSetup {
+    /// An account as its driver describes it.
+    pub fn new(id: AccountId, about: &About) -> Self {
+        Self { id, verify: about.verify.clone(), stale_after: about.stale_after, signs_in: !about.steps.is_empty() }
+    }
 }
 
 /// An attempt that the last run did not finish.

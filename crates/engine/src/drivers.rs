@@ -22,6 +22,9 @@ pub enum SetUpError {
     /// No driver has this name.
     #[error("there is no driver “{0}”")]
     UnknownKind(String),
+    /// Accounts of this kind are made in the configuration file alone.
+    #[error("an account of kind {0} is made in the configuration file, by its [[doors]]")]
+    OnlyInFile(String),
     /// There is no such account.
     #[error("there is no account with this id")]
     UnknownAccount,
@@ -87,7 +90,7 @@ impl Drivers {
 
     /// Starts watching an account, in the place of a driver that watched it before.
     pub(crate) fn start(&self, account: &AccountId, driver: Arc<dyn Driver>) -> AccountSetup {
-        let setup = AccountSetup { id: account.clone(), verify: driver.about().verify.clone(), stale_after: driver.about().stale_after };
+        let setup = AccountSetup::new(account.clone(), driver.about());
         let ctx = Arc::new(AccountCtx {
             account: account.clone(),
             clock: Arc::clone(&self.clock),

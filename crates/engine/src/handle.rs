@@ -172,6 +172,9 @@ impl Handle {
 
     /// Adds an account and starts its driver. The identifier is made from its name.
     pub async fn add_account(&self, kind: &str, name: &str, settings: Settings, actor: &Actor) -> Result<AccountId, SetUpError> {
+        if self.drivers.about(kind).is_some_and(|about| about.only_in_file) {
+            return Err(SetUpError::OnlyInFile(kind.into()));
+        }
         let driver = self.drivers.build(kind, &settings)?;
         let created = self.now().utc;
         let wish = AccountId::from_name(name, kind);
@@ -185,8 +188,7 @@ impl Handle {
         self.store.own(std::slice::from_ref(&id), self.instance, created).await?;
         let event = NewEvent::new(created, EventKind::AccountAdded).account(&id).actor(actor).data(json!({ "kind": kind, "name": name }));
         self.record(vec![event]).await?;
-        let about = driver.about();
-        self.changed(Change::Account(AccountSetup { id: id.clone(), verify: about.verify.clone(), stale_after: about.stale_after }));
+        self.changed(Change::Account(AccountSetup::new(id.clone(), driver.about())));
         self.drivers.start(&id, driver);
         Ok(id)
     }

@@ -27,6 +27,7 @@ mod tokens;
 
 pub(crate) use accounts::{renew, stored, take_step, view};
 pub(crate) use doors::{AutoLockBody, DoorBody, checked as checked_door};
+pub(crate) use kinds::offered;
 pub use openapi::openapi_json;
 pub(crate) use sites::{checked_zone, the_site};
 

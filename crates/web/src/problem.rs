@@ -172,7 +172,7 @@ impl From<CommandError> for ApiError {
 impl From<SetUpError> for ApiError {
     fn from(error: SetUpError) -> Self {
         match error {
-            SetUpError::UnknownKind(_) | SetUpError::Mistakes(_) => Self::Unprocessable(error.to_string()),
+            SetUpError::UnknownKind(_) | SetUpError::OnlyInFile(_) | SetUpError::Mistakes(_) => Self::Unprocessable(error.to_string()),
             SetUpError::UnknownAccount => Self::NotFound("account with this id"),
             SetUpError::UnknownDoor => Self::NotFound("door with this id"),
             SetUpError::UnknownSite => Self::NotFound("site with this id"),

@@ -1,10 +1,19 @@
-//! `[[doors]]`: how a door that a driver found is set up.
+//! `[[doors]]`: how a door that a driver found is set up, and doors behind MQTT or HTTP.
 
-use super::keys::Keys;
-use doorward_core::setup::AutoLock;
-use doorward_wire::{account::AccountId, door::DoorId};
+use super::{AccountConfig, keys::Keys};
+use doorward_core::{
+    Secret,
+    driver::Settings,
+    setup::{AutoLock, Contact},
+};
+use doorward_foreign::config::DoorSpec;
+use doorward_wire::{account::AccountId, door::DoorId, topic::is_topic};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::time::Duration;
+
+/// The name of the account that foreign doors belong to.
+const FOREIGN: &str = "Foreign doors";
 
 /// What the configuration file says of a door. What is left out stays as it was found.
 #[derive(Debug, Clone)]
@@ -18,72 +27,226 @@ pub(crate) struct DoorConfig {
     pub(crate) confirm_within: Option<Duration>,
     pub(crate) auto_lock: Option<AutoLock>,
     pub(crate) fail_open: Option<bool>,
+    pub(crate) contact: Option<Contact>,
+    /// What is done with a door behind MQTT or HTTP.
+    pub(crate) foreign: Option<DoorSpec>,
 }
 
-const KEYS: [&str; 8] = ["id", "name", "site", "account", "external", "confirm_within", "auto_lock", "fail_open"];
+const KEYS: [&str; 14] = [
+    "id",
+    "name",
+    "site",
+    "kind",
+    "account",
+    "external",
+    "confirm_within",
+    "auto_lock",
+    "fail_open",
+    "contact",
+    "open",
+    "lock",
+    "unlock",
+    "state",
+];
+/// What only a foreign door has.
+const TARGETS: [&str; 4] = ["open", "lock", "unlock", "state"];
 
 pub(super) fn read(keys: &mut Keys) -> Vec<DoorConfig> {
     let mut doors: Vec<DoorConfig> = Vec::new();
     for (path, table) in keys.tables("doors") {
-        for key in table.keys().filter(|key| !KEYS.contains(&key.as_str())) {
-            keys.mistake(format!("{path}.{key}"), format!("there is no such key; a door has {}", KEYS.join(", ")));
+        if let Some(door) = (Door { keys, path, table }).read() {
+            if doors.iter().any(|known| known.id == door.id) {
+                keys.mistake(format!("doors.{}", door.id), "another door has this id");
+            }
+            doors.push(door);
         }
-        let text = |name: &str| table.get(name).and_then(toml::Value::as_str).map(str::to_owned);
-        let Some(id) = text("id").and_then(|id| id.parse::<DoorId>().ok()) else {
-            keys.mistake(format!("{path}.id"), "must be set: 1 to 40 lower-case letters, digits and underscores");
-            continue;
-        };
-        if doors.iter().any(|door| door.id == id) {
-            keys.mistake(format!("{path}.id"), "another door has this id");
-        }
-        let confirm_within = match text("confirm_within").map(|span| span.parse::<jiff::SignedDuration>()) {
-            None => None,
-            Some(Ok(span)) if span.is_positive() => Some(span.unsigned_abs()),
-            Some(_) => {
-                keys.mistake(format!("{path}.confirm_within"), "must be a span such as \"5s\"");
-                None
-            }
-        };
-        let auto_lock = match table.get("auto_lock").map(|value| value.clone().try_into::<AutoLock>()) {
-            None => None,
-            Some(Ok(auto_lock)) => Some(auto_lock),
-            Some(Err(_)) => {
-                keys.mistake(format!("{path}.auto_lock"), "must be { after = minutes } or { at = \"22:00\" }, or both");
-                None
-            }
-        };
-        let account = match text("account").map(|account| account.parse()) {
-            None => None,
-            Some(Ok(account)) => Some(account),
-            Some(Err(_)) => {
-                keys.mistake(format!("{path}.account"), "must be the id of an account, such as u_tec");
-                None
-            }
-        };
-        doors.push(DoorConfig {
-            id,
-            name: text("name"),
-            site: text("site"),
-            account,
-            external: text("external"),
-            confirm_within,
-            auto_lock,
-            fail_open: table.get("fail_open").and_then(toml::Value::as_bool),
-        });
     }
     doors
 }
 
+/// The account of all foreign doors; mistakes are told with the paths of the doors.
+pub(super) fn foreign_account(keys: &mut Keys, doors: &[DoorConfig]) -> Option<AccountConfig> {
+    let specs: Vec<&DoorSpec> = doors.iter().filter_map(|door| door.foreign.as_ref()).collect();
+    if specs.is_empty() {
+        return None;
+    }
+    let mut settings = Settings::default();
+    settings.secrets.insert("doors".into(), Secret::new(json!(specs).to_string()));
+    if let Err(mistakes) = (doorward_foreign::ENTRY.build)(&settings) {
+        for mistake in mistakes {
+            keys.mistake(format!("doors.{}", mistake.key), mistake.hint);
+        }
+        return None;
+    }
+    Some(AccountConfig { kind: doorward_foreign::KIND.into(), name: FOREIGN.into(), settings })
+}
+
+struct Door<'k, 'a> {
+    keys: &'k mut Keys<'a>,
+    path: String,
+    table: toml::Table,
+}
+
+impl Door<'_, '_> {
+    fn mistake(&mut self, key: &str, hint: impl Into<String>) {
+        self.keys.mistake(format!("{}.{key}", self.path), hint);
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.table.get(name).and_then(toml::Value::as_str).map(str::to_owned)
+    }
+
+    fn read(mut self) -> Option<DoorConfig> {
+        let unknown: Vec<String> = self.table.keys().filter(|key| !KEYS.contains(&key.as_str())).cloned().collect();
+        for key in unknown {
+            self.mistake(&key, format!("there is no such key; a door has {}", KEYS.join(", ")));
+        }
+        let Some(id) = self.text("id").and_then(|id| id.parse::<DoorId>().ok()) else {
+            self.mistake("id", "must be set: 1 to 40 lower-case letters, digits and underscores");
+            return None;
+        };
+        let foreign = self.foreign(&id);
+        let account = self.account();
+        Some(DoorConfig {
+            account: if foreign.is_some() { Some(AccountId::from_name(FOREIGN, doorward_foreign::KIND)) } else { account },
+            external: if foreign.is_some() { Some(id.to_string()) } else { self.text("external") },
+            name: self.text("name"),
+            site: self.text("site"),
+            confirm_within: self.confirm_within(),
+            auto_lock: self.part("auto_lock", "must be { after = minutes } or { at = \"22:00\" }, or both"),
+            fail_open: self.table.get("fail_open").and_then(toml::Value::as_bool),
+            contact: self.contact(),
+            foreign,
+            id,
+        })
+    }
+
+    fn account(&mut self) -> Option<AccountId> {
+        let account = self.text("account")?.parse();
+        if account.is_err() {
+            self.mistake("account", "must be the id of an account, such as u_tec");
+        }
+        account.ok()
+    }
+
+    fn confirm_within(&mut self) -> Option<Duration> {
+        match self.text("confirm_within")?.parse::<jiff::SignedDuration>() {
+            Ok(span) if span.is_positive() => Some(span.unsigned_abs()),
+            _ => {
+                self.mistake("confirm_within", "must be a span such as \"5s\"");
+                None
+            }
+        }
+    }
+
+    fn contact(&mut self) -> Option<Contact> {
+        let hint =
+            "must be { mqtt = \"topic\", json = \"contact\", open = \"false\" }; json is left out when the whole message is the value";
+        let contact: Contact = self.part("contact", hint)?;
+        if !is_topic(&contact.mqtt) {
+            self.mistake("contact.mqtt", "must be a topic, without wildcards");
+            return None;
+        }
+        Some(contact)
+    }
+
+    fn foreign(&mut self, id: &DoorId) -> Option<DoorSpec> {
+        match self.text("kind").as_deref() {
+            Some(doorward_foreign::KIND) => {}
+            Some(_) => {
+                self.mistake("kind", "can only be “foreign”: what other doors are, their driver knows");
+                return None;
+            }
+            None => {
+                for key in TARGETS.into_iter().filter(|key| self.table.contains_key(*key)).collect::<Vec<_>>() {
+                    self.mistake(key, "is for doors with kind = \"foreign\"");
+                }
+                return None;
+            }
+        }
+        for key in ["account", "external"] {
+            if self.table.contains_key(key) {
+                self.mistake(key, "a foreign door has none");
+            }
+        }
+        let target =
+            "must be { mqtt = \"topic\", payload = \"text\" } or { http = \"address\", method, body, headers, authorization, ca_file }";
+        let state = "must be { mqtt = \"topic\" } or { http = \"address\", every, headers, authorization, ca_file }, with json, locked, unlocked, open, jammed";
+        Some(DoorSpec {
+            id: id.to_string(),
+            name: self.text("name"),
+            open: self.part("open", target),
+            lock: self.part("lock", target),
+            unlock: self.part("unlock", target),
+            state: self.part("state", state),
+        })
+    }
+
+    /// A table in the door's table.
+    fn part<T: DeserializeOwned>(&mut self, key: &str, hint: &str) -> Option<T> {
+        let value = self.table.get(key)?.clone();
+        let value = self.secret_file(key, words(value));
+        match value.try_into() {
+            Ok(part) => Some(part),
+            Err(error) => {
+                let error: toml::de::Error = error;
+                self.mistake(key, format!("{hint} ({})", error.message()));
+                None
+            }
+        }
+    }
+
+    /// The secret may be in a file of its own.
+    fn secret_file(&mut self, key: &str, value: toml::Value) -> toml::Value {
+        let toml::Value::Table(mut table) = value else { return value };
+        if let Some(file) = table.remove("authorization_file") {
+            match std::fs::read_to_string(file.as_str().unwrap_or_default()) {
+                Ok(text) => drop(table.insert("authorization".into(), text.trim_end().into())),
+                Err(error) => self.mistake(&format!("{key}.authorization_file"), format!("cannot be read: {error}")),
+            }
+        }
+        table.into()
+    }
+}
+
+/// Values that stand for something may be written as they are in JSON: `open = false`.
+fn words(value: toml::Value) -> toml::Value {
+    let toml::Value::Table(mut table) = value else { return value };
+    for key in ["open", "locked", "unlocked", "jammed", "payload"] {
+        if let Some(value @ (toml::Value::Boolean(_) | toml::Value::Integer(_))) = table.get_mut(key) {
+            *value = value.to_string().into();
+        }
+    }
+    table.into()
+}
+
 pub(super) fn sample() -> String {
     "\n# How doors are set up. A door is found by its driver; give its id here to change it. Once for each:\n# [[doors]]\n# id = \"front_door\"\n\
-     # name = \"Front door\"\n# site = \"home\"\n# auto_lock = { after = 5, at = \"22:00\" }\n# fail_open = false\n"
+     # name = \"Front door\"\n# site = \"home\"\n# auto_lock = { after = 5, at = \"22:00\" }\n# fail_open = false\n\
+     ## A contact that some sensor tells over MQTT confirms what the door did.\n\
+     # contact = { mqtt = \"zigbee2mqtt/front\", json = \"contact\", open = false }\n\
+     \n# Doors behind MQTT or HTTP. Once for each:\n# [[doors]]\n# id = \"garage\"\n# name = \"Garage\"\n# kind = \"foreign\"\n\
+     # open = { mqtt = \"garage/set\", payload = \"OPEN\" }\n\
+     # lock = { http = \"http://192.168.1.20/relay/0?turn=off\" }\n# unlock = { http = \"http://192.168.1.20/relay/0?turn=on\" }\n\
+     # state = { http = \"http://192.168.1.20/relay/0\", every = 30, json = \"ison\", locked = false, unlocked = true }\n"
         .into()
 }
 
 pub(super) fn schema() -> Value {
     let text = json!({ "type": "string" });
+    let word = json!({ "type": ["string", "boolean", "integer"] });
+    let headers = json!({ "type": "object", "additionalProperties": text });
+    let target = json!({ "type": "object", "additionalProperties": false, "properties": {
+        "mqtt": text, "payload": word, "http": text, "method": text, "body": text, "headers": headers,
+        "authorization": text, "authorization_file": text, "ca_file": text } });
+    let state = json!({ "type": "object", "additionalProperties": false, "properties": {
+        "mqtt": text, "http": text, "every": { "type": "integer" }, "headers": headers, "authorization": text,
+        "authorization_file": text, "ca_file": text, "json": text, "locked": word, "unlocked": word, "open": word, "jammed": word } });
     json!({ "type": "array", "items": { "type": "object", "additionalProperties": false, "required": ["id"], "properties": {
         "id": { "type": "string", "pattern": "^[a-z0-9_]{1,40}$" }, "name": text, "site": text, "account": text, "external": text,
-        "confirm_within": text, "fail_open": { "type": "boolean" },
-        "auto_lock": { "type": "object", "additionalProperties": false, "properties": { "after": { "type": "integer" }, "at": text } } } } })
+        "kind": { "const": "foreign" }, "confirm_within": text, "fail_open": { "type": "boolean" },
+        "auto_lock": { "type": "object", "additionalProperties": false, "properties": { "after": { "type": "integer" }, "at": text } },
+        "contact": { "type": "object", "additionalProperties": false, "required": ["mqtt", "open"], "properties": {
+            "mqtt": text, "json": text, "open": word } },
+        "open": target, "lock": target, "unlock": target, "state": state } } })
 }

@@ -59,7 +59,10 @@ async fn accounts(store: &Store, config: &Config, now: Time) -> Result<()> {
     }
     // What the file no longer names can be changed, and removed, on the page.
     for mut known in before.into_iter().filter(|known| known.managed) {
-        if !config.accounts.iter().any(|account| account.id() == known.id) {
+        if known.kind == doorward_foreign::KIND && config.accounts.iter().all(|account| account.id() != known.id) {
+            // But for foreign doors: they are nowhere else.
+            store.remove_account(&known.id).await?;
+        } else if !config.accounts.iter().any(|account| account.id() == known.id) {
             known.managed = false;
             store.update_account(&known).await?;
         }
@@ -85,8 +88,14 @@ async fn doors(store: &Store, config: &Config, now: Time) -> Result<()> {
         }
     }
     for mut known in before.into_iter().filter(|door| door.managed) {
-        if !config.doors.iter().any(|wish| wish.id == known.id) {
+        if config.doors.iter().any(|wish| wish.id == known.id) {
+            continue;
+        }
+        if known.kind == DoorKind::Foreign {
+            store.remove_door(&known.id).await?;
+        } else {
             known.managed = false;
+            known.contact = None;
             store.put_door(&known, now).await?;
         }
     }
@@ -98,12 +107,13 @@ fn same_place(door: &DoorSetup, wish: &DoorConfig) -> bool {
 }
 
 fn new(wish: &DoorConfig, account: doorward_wire::account::AccountId, external: String) -> DoorSetup {
+    let kind = if wish.foreign.is_some() { DoorKind::Foreign } else { DoorKind::Bolt };
     DoorSetup {
         id: wish.id.clone(),
         name: wish.id.to_string(),
         site: HOME.into(),
         time_zone: String::new(),
-        kind: DoorKind::Bolt,
+        kind,
         account,
         external,
         capabilities: vec![Capability::Lock, Capability::Unlock, Capability::Refresh],
@@ -127,5 +137,9 @@ fn merged(mut door: DoorSetup, wish: &DoorConfig) -> DoorSetup {
     door.confirm_within = wish.confirm_within.unwrap_or(door.confirm_within);
     door.auto_lock = wish.auto_lock.clone().unwrap_or(door.auto_lock);
     door.fail_open = wish.fail_open.unwrap_or(door.fail_open);
+    door.contact.clone_from(&wish.contact);
+    if let Some(spec) = &wish.foreign {
+        door.capabilities = spec.capabilities();
+    }
     door
 }

@@ -3,6 +3,7 @@
 mod brokers;
 mod chromium;
 mod external;
+mod foreign;
 mod home_assistant;
 mod mosquitto;
 mod postgresql;

@@ -3,16 +3,12 @@
 //! A call that opens a door is sent again only after a definite "no": a 401 (renew the token, once) or a definite 4xx
 //! (the caller tries an older shape). After anything else nobody knows, and that is what is told.
 
-use crate::{
-    config::Config,
-    http::{self, Http, Lost, Received},
-    states,
-    tokens::Keeper,
-};
+use crate::{config::Config, http::Http, states, tokens::Keeper};
 use doorward_core::{
     Mono,
     driver::{Ctx, Family, Fault, Once},
 };
+use doorward_http::{self as http, Lost, Received};
 use doorward_wire::attempt::Reason;
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -108,13 +108,6 @@ pub(crate) fn normalise(address: &str, oauth: bool) -> String {
     address
 }
 
-/// Whether an address stays on this machine.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
 struct Reader<'a> {
     settings: &'a Settings,
     mistakes: Vec<Mistake>,
@@ -187,7 +180,9 @@ impl Reader<'_> {
     fn base(&mut self, key: &str, oauth: bool) -> Option<Url> {
         let text = self.text(key).unwrap_or_else(|| default_of(key).into());
         let hint = match Url::parse(&normalise(&text, oauth)) {
-            Ok(url) if url.scheme() == "http" && !is_loopback(&url) => "must begin with https:// (http:// is for this machine alone)",
+            Ok(url) if url.scheme() == "http" && !doorward_http::is_loopback(&url) => {
+                "must begin with https:// (http:// is for this machine alone)"
+            }
             Ok(url) if !matches!(url.scheme(), "http" | "https") => "must begin with https://",
             Ok(url) if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() => {
                 "must be a bare address such as https://api.u-tec.com"
@@ -261,7 +256,7 @@ impl Reader<'_> {
 
     fn pin(&mut self) -> Option<[u8; 32]> {
         let text = self.text("pin_sha256")?;
-        let pin = crate::tls::parse_pin(&text);
+        let pin = doorward_http::parse_pin(&text);
         if pin.is_none() {
             self.wrong("pin_sha256", "must be a SHA-256: 64 hex digits, or base64");
         }

@@ -43,7 +43,6 @@ mod push;
 mod shapes;
 mod signin;
 pub mod states;
-mod tls;
 mod tokens;
 mod users;
 mod watch;

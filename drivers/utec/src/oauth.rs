@@ -1,10 +1,11 @@
 //! The sign-in's `/token` endpoint (`OAuth` 2.0, RFC 6749), and the shapes in which this vendor answers.
 
-use crate::http::{self, Http, Lost, Received};
+use crate::http::Http;
 use doorward_core::{
     Secret,
     driver::{Ctx, Fault},
 };
+use doorward_http::{self as http, Lost, Received};
 use doorward_wire::attempt::Reason;
 use serde_json::Value;
 use std::time::Duration;

@@ -283,7 +283,7 @@ fn checked(public_url: &str) -> Result<String, Fault> {
         .because(Reason::BadRequest)
     };
     let url = Url::parse(public_url.trim()).map_err(|_| wrong())?;
-    let private = url.scheme() == "http" && crate::config::is_loopback(&url);
+    let private = url.scheme() == "http" && doorward_http::is_loopback(&url);
     if (url.scheme() != "https" && !private)
         || url.query().is_some()
         || url.fragment().is_some()

@@ -2,11 +2,12 @@
 
 use crate::{
     Mono, Now, Secret,
-    driver::{BoxFuture, Ctx, KeepError, Report},
+    driver::{BoxFuture, Ctx, Fault, Heard, KeepError, Message, Report},
 };
 use doorward_wire::Time;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
+    future::poll_fn,
     pin::Pin,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
@@ -24,6 +25,11 @@ struct Inside {
     reports: Vec<Report>,
     sleepers: Vec<Sleeper>,
     sleeps: u64,
+    /// Whether there is an MQTT broker.
+    broker: bool,
+    published: Vec<Message>,
+    said: VecDeque<Heard>,
+    listener: Option<Waker>,
 }
 
 impl Bench {
@@ -39,6 +45,10 @@ impl Bench {
             reports: Vec::new(),
             sleepers: Vec::new(),
             sleeps: 0,
+            broker: false,
+            published: Vec::new(),
+            said: VecDeque::new(),
+            listener: None,
         }))
     }
 
@@ -79,6 +89,37 @@ impl Bench {
     /// The store as it would be found after a restart.
     pub fn store(&self) -> BTreeMap<String, Secret<Vec<u8>>> {
         lock(&self.0).kept.clone()
+    }
+
+    /// From now on there is an MQTT broker, which takes everything.
+    pub fn join_broker(&self) {
+        lock(&self.0).broker = true;
+    }
+
+    /// What was published over MQTT since this was last asked.
+    pub fn published(&self) -> Vec<Message> {
+        std::mem::take(&mut lock(&self.0).published)
+    }
+
+    /// Lets the driver hear something over MQTT.
+    pub fn say(&self, heard: Heard) {
+        let mut inside = lock(&self.0);
+        inside.said.push_back(heard);
+        if let Some(listener) = inside.listener.take() {
+            listener.wake();
+        }
+    }
+
+    /// Ends when the driver has heard all that was said, and waits for more.
+    pub fn heard_all(&self) -> impl Future<Output = ()> {
+        poll_fn(|cx| {
+            let inside = lock(&self.0);
+            if inside.said.is_empty() && inside.listener.is_some() {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
     }
 
     /// What was reported since this was last asked.
@@ -125,6 +166,28 @@ impl Ctx for Bench {
 
     fn report(&self, report: Report) {
         lock(&self.0).reports.push(report);
+    }
+
+    fn publish(&self, message: Message) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(async move {
+            let mut inside = lock(&self.0);
+            if !inside.broker {
+                return Err(Fault::offline("There is no broker.", "there is no broker"));
+            }
+            inside.published.push(message);
+            Ok(())
+        })
+    }
+
+    fn hear(&self) -> BoxFuture<'_, Heard> {
+        Box::pin(poll_fn(|cx| {
+            let mut inside = lock(&self.0);
+            if let Some(heard) = inside.said.pop_front() {
+                return Poll::Ready(heard);
+            }
+            inside.listener = Some(cx.waker().clone());
+            Poll::Pending
+        }))
     }
 }
 

@@ -63,7 +63,7 @@ impl Leases {
         let id = setup.id.clone();
         let cell = self.accounts.entry(id.clone()).or_insert_with(|| AccountCell {
             setup: setup.clone(),
-            state: AccountState::New,
+            state: if setup.signs_in { AccountState::New } else { AccountState::Ready },
             detail: None,
             push: Push::default(),
             leases: Vec::new(),

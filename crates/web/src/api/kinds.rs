@@ -63,7 +63,12 @@ struct StepView {
 #[utoipa::path(get, path = "/kinds", tag = "accounts", responses((status = 200, body = Items<Kind>)))]
 async fn list(caller: Caller, State(web): State<Web>) -> ApiResult<Json<Items<Kind>>> {
     caller.need(&Scope::Accounts)?;
-    Ok(Json(Items::all(web.house().kinds().iter().map(|entry| view(&(entry.about)())).collect())))
+    Ok(Json(Items::all(offered(&web).iter().map(view).collect())))
+}
+
+/// The kinds of accounts that can be added here.
+pub(crate) fn offered(web: &Web) -> Vec<About> {
+    web.house().kinds().iter().map(|entry| (entry.about)()).filter(|about| !about.only_in_file).collect()
 }
 
 fn view(about: &About) -> Kind {

@@ -88,20 +88,25 @@ struct Choose {
 async fn choose(State(web): State<Web>, visitor: Visitor, Query(choose): Query<Choose>) -> Response {
     let scene = Scene::load(&web, &visitor).await;
     // Where there is only one kind, there is nothing to choose.
-    let only = web.house().kinds().first().filter(|_| web.house().kinds().len() == 1).map(|entry| entry.kind.to_owned());
-    let about = choose.kind.or(only).and_then(|kind| web.house().about(&kind));
+    let mut kinds = api::offered(&web);
+    let about = match choose.kind {
+        Some(kind) => kinds.into_iter().find(|about| about.kind == kind),
+        None => kinds.pop().filter(|_| kinds.is_empty()),
+    };
     let form = about.map(|about| account_form::view(&about, "", &Filled::Nothing, &Wrong::default(), true));
     new_page(&scene, form)
 }
 
 fn new_page(scene: &Scene, form: Option<FormView>) -> Response {
-    let kinds = scene.web.house().kinds().iter().map(|entry| (entry.about)());
     html(&NewPage {
         shell: Shell::new(scene, scene.t.add_account, Section::Accounts),
         t: scene.t,
         csrf: scene.csrf.clone(),
         form,
-        kinds: kinds.map(|about| Kind { value: about.kind, label: about.title, help: about.summary }).collect(),
+        kinds: api::offered(&scene.web)
+            .into_iter()
+            .map(|about| Kind { value: about.kind, label: about.title, help: about.summary })
+            .collect(),
     })
 }
 
@@ -137,6 +142,7 @@ fn wrong(error: SetUpError) -> Result<Wrong, ApiError> {
         SetUpError::Mistakes(mistakes) => Ok(Wrong { error: None, mistakes }),
         SetUpError::Managed(_) => Ok(Wrong { error: Some(error.to_string()), ..Wrong::default() }),
         SetUpError::UnknownKind(_)
+        | SetUpError::OnlyInFile(_)
         | SetUpError::UnknownAccount
         | SetUpError::UnknownDoor
         | SetUpError::UnknownSite
@@ -244,7 +250,16 @@ async fn page(web: &Web, visitor: &Visitor, id: &AccountId, extra: Extra) -> Res
 /// A driver that this program does not have any more.
 fn unknown(row: &StoredAccount) -> About {
     tracing::warn!(account = %row.id, kind = row.kind, "this program has no such driver");
-    About { kind: "", title: "", summary: "", fields: &[], steps: &[], verify: Vec::new(), stale_after: std::time::Duration::MAX }
+    About {
+        kind: "",
+        title: "",
+        summary: "",
+        fields: &[],
+        steps: &[],
+        verify: Vec::new(),
+        stale_after: std::time::Duration::MAX,
+        only_in_file: false,
+    }
 }
 
 fn sign_in_view(scene: &Scene, about: &About, state: AccountState, url: Option<String>, error: Option<String>) -> Option<SignInView> {

@@ -124,7 +124,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    fn heard(&self) -> Vec<String> {
+    pub(super) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
 

@@ -62,6 +62,7 @@ impl House {
             id: "cloud".parse().unwrap(),
             verify: [2, 5, 10, 20, 30].map(Duration::from_secs).to_vec(),
             stale_after: 200 * SECOND,
+            signs_in: true,
         };
         let now = Now { utc: "2026-11-23T07:00:00Z".parse().unwrap(), mono: Mono(1000 * SECOND) };
         let mut house = Self { keeper: Keeper::new(1), now, out: VecDeque::new(), told: Vec::new(), store: StoreMood::Writes };

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// Reads a pin: hex with or without colons, or base64, of 32 bytes.
-pub(crate) fn parse_pin(text: &str) -> Option<[u8; 32]> {
+pub fn parse_pin(text: &str) -> Option<[u8; 32]> {
     let text = text.trim().trim_start_matches("sha256/");
     let hex: String = text.chars().filter(|c| *c != ':').collect();
     if hex.len() == 64 && hex.is_ascii() {
