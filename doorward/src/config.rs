@@ -29,7 +29,18 @@ use crate::{
 };
 use anyhow::Context;
 use doorward_core::driver::{Entry, Mistake};
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// A certificate and its key, as PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CertificateFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
 
 /// Where a listener listens; nothing when it is `off`.
 pub(crate) type Listen = Option<SocketAddr>;

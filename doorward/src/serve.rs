@@ -1,8 +1,9 @@
 //! `doorward serve`: from the data folder to listeners that answer, and back.
 
 use crate::{
+    certificates::{self, Certificates},
     cli::Global,
-    config::{self, Config, Sources},
+    config::{self, CertificateFiles, Config, Sources},
     data::{self, Data},
     drivers::TABLE,
     failure::{Exit, Failure, Outcome, mistakes},
@@ -94,11 +95,12 @@ pub(crate) async fn start(folder: std::path::PathBuf, mut sources: Sources, debu
     for problem in &problems {
         tracing::error!("{problem}");
     }
-    let mqtt = mqtt(&config, &data, &handle, &mut problems).await;
-    let web = Web::new(handle.clone(), web_config(&config, &data, problems), logbook, metrics, mqtt.clone());
+    let mut tls = Tls::default();
+    let mqtt = mqtt(&config, &data, &handle, &mut tls, &mut problems).await;
+    let web = Web::new(handle.clone(), web_config(&config, &data, tls.authority.clone(), problems), logbook, metrics, mqtt.clone());
     let (stop, listeners) = serve(&web, http, public, admin);
     started(&handle).await;
-    tokio::spawn(housekeeping(handle.clone(), config.store.keep_events, stop.subscribe()));
+    tokio::spawn(housekeeping(handle.clone(), config.store.keep_events, tls, stop.subscribe()));
     Ok(Running { handle, http: address, public_url: config.http.public_url, data, web, mqtt, stopper, listeners, stop })
 }
 
@@ -123,32 +125,71 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 /// MQTT. A house without it still opens its doors, so what keeps it from starting is a banner.
-async fn mqtt(config: &Config, data: &Data, handle: &Handle, problems: &mut Vec<String>) -> Option<Arc<Mqtt>> {
-    let (key, started) = match (&config.mqtt.external, config.mqtt.listen) {
-        (Some(external), _) => ("mqtt.broker".into(), Mqtt::external(external.clone(), handle).await),
-        (None, Some(listen)) => {
-            let options = doorward_mqtt::broker::Options { listen, folder: data.path.join("mqtt") };
-            (format!("mqtt.listen {listen}"), Mqtt::embedded(&options, handle).await)
-        }
-        (None, None) => return None,
+async fn mqtt(config: &Config, data: &Data, handle: &Handle, tls: &mut Tls, problems: &mut Vec<String>) -> Option<Arc<Mqtt>> {
+    let mut trouble = |problem: String| {
+        tracing::error!("{problem}");
+        problems.push(problem);
     };
-    match started {
-        Ok(mqtt) => {
-            if let Some(address) = mqtt.address() {
-                tracing::info!("the MQTT broker listens at {address}");
+    let started = if let Some(external) = &config.mqtt.external {
+        Mqtt::external(external.clone(), handle).await.map_err(|error| format!("mqtt.broker: {error}"))
+    } else {
+        let [plain, mut secure, websocket, mut secure_websocket] = config.mqtt.listen;
+        let mut certificate = None;
+        if secure.is_some() || secure_websocket.is_some() {
+            match tls.server_config(config, config.mqtt.certificate.as_ref(), handle, &["mqtt"]).await {
+                Ok(own) => certificate = Some(own),
+                Err(error) => {
+                    trouble(format!("mqtt.tls_listen: {error:#}"));
+                    (secure, secure_websocket) = (None, None);
+                }
             }
-            Some(Arc::new(mqtt))
         }
-        Err(error) => {
-            let problem = format!("{key}: {error}");
-            tracing::error!("{problem}");
-            problems.push(problem);
-            None
+        if [plain, secure, websocket, secure_websocket].iter().all(Option::is_none) {
+            return None;
         }
+        let folder = data.path.join("mqtt");
+        let options = doorward_mqtt::broker::Options { plain, secure, websocket, secure_websocket, tls: certificate, folder };
+        Mqtt::embedded(&options, handle).await.map_err(|error| format!("mqtt.listen {error}"))
+    };
+    let mqtt = started.map_err(trouble).ok()?;
+    for listener in mqtt.listeners() {
+        tracing::info!("the MQTT broker listens at {}://{}", listener.scheme, listener.address);
+    }
+    Some(Arc::new(mqtt))
+}
+
+/// The certificates of the listeners, which are kept fresh.
+#[derive(Default)]
+struct Tls {
+    certificates: Vec<Certificates>,
+    /// The certificate of doorward's own authority, when it gave one of them.
+    authority: Option<String>,
+}
+
+impl Tls {
+    /// What a listener with this certificate needs; of doorward's own authority when none is named.
+    async fn server_config(
+        &mut self,
+        config: &Config,
+        files: Option<&CertificateFiles>,
+        handle: &Handle,
+        protocols: &[&str],
+    ) -> anyhow::Result<Arc<rustls::ServerConfig>> {
+        let certificates = if let Some(files) = files {
+            Certificates::from_files(files.clone())?
+        } else {
+            let (store, now) = (handle.store(), handle.now().utc);
+            self.authority = Some(certificates::authority_pem(store, now).await?);
+            let hosts = certificates::hosts(&config.http.hosts, config.http.public_url.as_deref());
+            Certificates::own(store, hosts, now).await?
+        };
+        let own = certificates.server_config(protocols)?;
+        self.certificates.push(certificates);
+        Ok(own)
     }
 }
 
-fn web_config(config: &Config, data: &Data, problems: Vec<String>) -> WebConfig {
+fn web_config(config: &Config, data: &Data, authority: Option<String>, problems: Vec<String>) -> WebConfig {
     WebConfig {
         hosts: config.http.hosts.clone(),
         public_url: config.http.public_url.clone(),
@@ -159,6 +200,7 @@ fn web_config(config: &Config, data: &Data, problems: Vec<String>) -> WebConfig 
         data: data.path.clone(),
         sites: managed::sites(config),
         settings: config.shown.clone(),
+        authority,
         problems,
     }
 }
@@ -194,8 +236,8 @@ async fn started(handle: &Handle) {
     }
 }
 
-/// What is done now and then: old events go, ownership is renewed, old links and sessions go.
-async fn housekeeping(handle: Handle, keep_events: Duration, mut stop: watch::Receiver<bool>) {
+/// What is done now and then: old events go, ownership and certificates are renewed, old links and sessions go.
+async fn housekeeping(handle: Handle, keep_events: Duration, tls: Tls, mut stop: watch::Receiver<bool>) {
     let mut minutes: u64 = 0;
     loop {
         let minute = handle.clock().sleep_until(handle.now().mono.plus(Duration::from_mins(1)));
@@ -205,6 +247,7 @@ async fn housekeeping(handle: Handle, keep_events: Duration, mut stop: watch::Re
         }
         minutes += 1;
         let now = handle.now().utc;
+        tls.certificates.iter().for_each(|certificates| certificates.keep_fresh(now));
         match handle.store().renew_ownership(now).await {
             Ok(lost) => {
                 for account in lost {

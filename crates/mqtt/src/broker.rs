@@ -1,45 +1,46 @@
-//! The embedded broker. This is the one file that knows `mqtt5`; another library would be put in its place here.
+//! The embedded broker. This file and those under it are the ones that know `mqtt5`'s broker; another library would be put
+//! in its place here.
 //!
 //! What the library does by itself and cannot be told otherwise: messages for MQTT 5 clients carry the user properties
 //! `x-mqtt-sender` (an alias, see [`crate::roster`]) and `x-mqtt-client-id`. Messages that were acknowledged in the last
 //! moments can be lost by `kill -9`; nothing of doorward's relies on them.
 
-use crate::{
-    inbox::{Arrival, Demand, Inbox},
-    line::Message,
-    roster::{Refusal, Roster},
-};
+mod entrance;
+mod gate;
+
+use crate::{inbox::Inbox, line::Message, roster::Roster};
 use doorward_core::driver;
 use doorward_engine::{Exchange, Handle};
-use doorward_wire::{
-    attempt::Reason,
-    topic::{Filter, Topic},
-};
+use doorward_wire::topic::Filter;
+use entrance::{Entrance, Waiting, Way};
+use gate::Gate;
 use mqtt5::{
     QoS,
     broker::{
-        AuthProvider, AuthResult, BrokerConfig, BrokerEventHandler, BrokerShutdownHandle, ClientConnectEvent, ClientDisconnectEvent,
-        ClientPublishEvent, MqttBroker, PublishAction, StorageConfig,
+        BrokerConfig, BrokerEventHandler, MqttBroker, StorageBackend, StorageConfig,
         config::AuthConfig,
+        resource_monitor::ResourceMonitor,
         router::{DeliveryLanes, MessageRouter, SubscriptionRequest},
+        storage::DynamicStorage,
     },
-    packet::{connect::ConnectPacket, publish::PublishPacket},
-    types::ReasonCode,
+    packet::publish::PublishPacket,
 };
+use rustls::ServerConfig;
 use std::{
     collections::BTreeSet,
     future::Future,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, broadcast, watch},
     task::JoinHandle,
     time::Instant,
 };
+use tokio_rustls::TlsAcceptor;
 
 /// Bytes of a packet.
 const PACKET: usize = 256 * 1024;
@@ -61,6 +62,8 @@ const EARS: usize = 10_000;
 const HOUSE: &str = "in/house";
 /// How long clients get to hear what was published last. The library tells nobody when it has been written.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How often what is too old is removed.
+const TIDY: Duration = Duration::from_mins(10);
 /// How long the broker gets to stop.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -78,62 +81,78 @@ impl From<mqtt5::MqttError> for BrokerError {
 }
 
 /// Where the broker is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// Where it listens.
-    pub listen: SocketAddr,
+    pub plain: Option<SocketAddr>,
+    /// Where it listens with TLS.
+    pub secure: Option<SocketAddr>,
+    /// Where it listens for WebSockets.
+    pub websocket: Option<SocketAddr>,
+    /// Where it listens for WebSockets with TLS.
+    pub secure_websocket: Option<SocketAddr>,
+    /// Its certificate.
+    pub tls: Option<Arc<ServerConfig>>,
     /// Where sessions and retained messages are kept.
     pub folder: PathBuf,
+}
+
+/// Where it listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// `mqtt`, `mqtts`, `ws` or `wss`.
+    pub scheme: &'static str,
+    /// The address.
+    pub address: SocketAddr,
 }
 
 /// A running broker.
 pub struct Broker {
     router: Arc<MessageRouter>,
-    address: SocketAddr,
-    stop: BrokerShutdownHandle,
+    storage: Option<Arc<DynamicStorage>>,
+    listeners: Vec<Listener>,
+    stop: broadcast::Sender<()>,
     up: watch::Sender<bool>,
-    running: Mutex<Option<JoinHandle<()>>>,
+    running: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Broker {
-    /// Binds the address and serves.
+    /// Binds the addresses and serves.
     pub(crate) async fn start(options: &Options, roster: Arc<Roster>, house: Handle, born: Arc<Notify>) -> Result<Self, BrokerError> {
-        let gate = Arc::new(Gate { roster, inbox: Inbox::new(house.clone(), born) });
-        let storage = StorageConfig::new()
-            .with_base_dir(options.folder.clone())
-            .with_max_queued_messages_per_client(QUEUE)
-            .with_max_queued_bytes_per_client(QUEUE_BYTES);
-        let config = BrokerConfig {
-            bind_addresses: vec![options.listen],
-            max_clients: CLIENTS,
-            session_expiry_interval: SESSION,
-            max_packet_size: PACKET,
-            max_subscriptions_per_client: SUBSCRIPTIONS,
-            max_retained_messages: RETAINED,
-            sys_topics_enabled: false,
-            auth_config: AuthConfig::default(),
-            storage_config: storage,
-            event_handler: Some(Arc::clone(&gate) as Arc<dyn BrokerEventHandler>),
-            ..BrokerConfig::default()
-        };
-        let mut broker = MqttBroker::with_config(config).await?.with_auth_provider(gate);
-        let address = broker.local_addr().ok_or_else(|| BrokerError("the broker has no address".into()))?;
-        let (messages, stop, mut ready) = (broker.router(), broker.shutdown_handle(), broker.ready_receiver());
-        let running = tokio::spawn(async move {
-            if let Err(error) = broker.run().await {
-                tracing::error!(%error, "the MQTT broker ended");
-            }
-        });
-        if ready.wait_for(|ready| *ready).await.is_err() {
-            return Err(BrokerError("the broker could not read what it had kept".into()));
+        let waiting = Arc::new(Waiting::default());
+        let gate = Arc::new(Gate { roster, inbox: Inbox::new(house.clone(), born), waiting: Arc::clone(&waiting) });
+        let config = config(options, Arc::clone(&gate) as _);
+        let broker = MqttBroker::with_config(config.clone()).await?;
+        let storage = broker.storage();
+        let messages = broker.router();
+        messages.recover_sessions(u32::try_from(SESSION.as_secs()).unwrap_or(u32::MAX)).await?;
+        if let Some(storage) = &storage {
+            storage.cleanup_expired().await?;
         }
+        messages.initialize().await?;
+        let stop = broadcast::channel(1).0;
+        let entrance = Arc::new(Entrance {
+            config: Arc::new(config),
+            router: Arc::clone(&messages),
+            gate,
+            storage: storage.clone(),
+            stats: broker.stats(),
+            resources: broker.resource_monitor(),
+            waiting,
+            stop: stop.clone(),
+        });
+        let resources = broker.resource_monitor();
+        drop(broker);
+        let (listeners, mut running) = listeners(options, &entrance).await?;
+        running.push(tokio::spawn(tidy(Arc::clone(&messages), storage.clone(), resources, stop.subscribe())));
         let up = watch::Sender::new(true);
-        tokio::spawn(Self::serve(Arc::clone(&messages), house, up.subscribe()));
-        Ok(Self { router: messages, address, stop, up, running: Mutex::new(Some(running)) })
+        running.push(tokio::spawn(serve(Arc::clone(&messages), house, up.subscribe())));
+        Ok(Self { router: messages, storage, listeners, stop, up, running: Mutex::new(running) })
     }
 
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
+    /// Where it listens.
+    pub(crate) fn listeners(&self) -> &[Listener] {
+        &self.listeners
     }
 
     /// Changes never: it is there as long as doorward is.
@@ -159,38 +178,6 @@ impl Broker {
         self.router.route_message_with_deadline(packet, None, Instant::now()).await;
     }
 
-    /// Hands what is published to the house, as far as it wants to hear it.
-    async fn serve(router: Arc<MessageRouter>, house: Handle, mut up: watch::Receiver<bool>) {
-        let (lanes, mut lane) = DeliveryLanes::channel(EARS);
-        let (kick, _kicked) = tokio::sync::oneshot::channel();
-        router.register_session(HOUSE.into(), lanes, router.queue_handle(HOUSE), kick, true).await;
-        let exchange = Arc::clone(house.exchange());
-        let mut filters = exchange.filters();
-        let mut there: BTreeSet<Filter> = BTreeSet::new();
-        exchange.connected(true);
-        filters.mark_changed();
-        loop {
-            tokio::select! {
-                Some(message) = lane.recv() => {
-                    let PublishPacket { topic_name, payload, .. } = message.publish;
-                    exchange.arrived(&topic_name, &payload, false);
-                }
-                changed = filters.changed() => {
-                    if changed.is_err() { return; }
-                    let wanted = filters.borrow_and_update().clone();
-                    for gone in there.difference(&wanted) {
-                        let _ = router.unsubscribe(HOUSE, gone.as_str(), None).await;
-                    }
-                    for new in wanted.difference(&there) {
-                        listen(&router, &exchange, new).await;
-                    }
-                    there = wanted;
-                }
-                () = gone(&mut up) => return exchange.connected(false),
-            }
-        }
-    }
-
     pub(crate) async fn disconnect(&self, client: &str) {
         self.router.disconnect_client(client).await;
     }
@@ -198,12 +185,118 @@ impl Broker {
     pub(crate) async fn stop(&self) {
         tokio::time::sleep(LAST_WORDS).await;
         self.up.send_replace(false);
-        self.stop.shutdown();
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(running) = running
-            && tokio::time::timeout(FAREWELL, running).await.is_err()
-        {
+        // Everybody may be gone already.
+        let _ = self.stop.send(());
+        let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        let end = async {
+            for task in running {
+                let _ = task.await;
+            }
+        };
+        if tokio::time::timeout(FAREWELL, end).await.is_err() {
             tracing::warn!("the MQTT broker did not stop in time");
+        }
+        if let Some(storage) = &self.storage
+            && let Err(error) = storage.shutdown().await
+        {
+            tracing::warn!(%error, "what the MQTT broker keeps could not be written whole");
+        }
+    }
+}
+
+fn config(options: &Options, gate: Arc<dyn BrokerEventHandler>) -> BrokerConfig {
+    let storage = StorageConfig::new()
+        .with_base_dir(options.folder.clone())
+        .with_max_queued_messages_per_client(QUEUE)
+        .with_max_queued_bytes_per_client(QUEUE_BYTES);
+    BrokerConfig {
+        // The library wants one. It accepts nothing there, and is closed again before clients come in by `entrance`.
+        bind_addresses: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
+        max_clients: CLIENTS,
+        session_expiry_interval: SESSION,
+        max_packet_size: PACKET,
+        max_subscriptions_per_client: SUBSCRIPTIONS,
+        max_retained_messages: RETAINED,
+        sys_topics_enabled: false,
+        auth_config: AuthConfig::default(),
+        storage_config: storage,
+        event_handler: Some(gate),
+        ..BrokerConfig::default()
+    }
+}
+
+async fn listeners(options: &Options, entrance: &Arc<Entrance>) -> Result<(Vec<Listener>, Vec<JoinHandle<()>>), BrokerError> {
+    let tls = options.tls.clone().map(TlsAcceptor::from);
+    let ways = [
+        ("mqtt", options.plain, false, false),
+        ("mqtts", options.secure, true, false),
+        ("ws", options.websocket, false, true),
+        ("wss", options.secure_websocket, true, true),
+    ];
+    let (mut listeners, mut running) = (Vec::new(), Vec::new());
+    for (scheme, address, secure, websocket) in ways {
+        let Some(address) = address else { continue };
+        let tls = tls.clone().filter(|_| secure);
+        if secure && tls.is_none() {
+            return Err(BrokerError(format!("{address}: there is no certificate for TLS")));
+        }
+        let (address, task) = entrance.open(address, Way { tls, websocket }).await?;
+        listeners.push(Listener { scheme, address });
+        running.push(task);
+    }
+    Ok((listeners, running))
+}
+
+/// What is too old goes, now and then.
+async fn tidy(
+    router: Arc<MessageRouter>,
+    storage: Option<Arc<DynamicStorage>>,
+    resources: Arc<ResourceMonitor>,
+    mut stop: broadcast::Receiver<()>,
+) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TIDY) => {}
+            _ = stop.recv() => return,
+        }
+        if let Some(storage) = &storage
+            && let Err(error) = storage.cleanup_expired().await
+        {
+            tracing::warn!(%error, "old messages could not be removed");
+        }
+        router.sweep_sessions().await;
+        resources.cleanup_expired_windows().await;
+    }
+}
+
+/// Hands what is published to the house, as far as it wants to hear it.
+async fn serve(router: Arc<MessageRouter>, house: Handle, mut up: watch::Receiver<bool>) {
+    let (lanes, mut lane) = DeliveryLanes::channel(EARS);
+    let (kick, _kicked) = tokio::sync::oneshot::channel();
+    router.register_session(HOUSE.into(), lanes, router.queue_handle(HOUSE), kick, true).await;
+    let exchange = Arc::clone(house.exchange());
+    let mut filters = exchange.filters();
+    let mut there: BTreeSet<Filter> = BTreeSet::new();
+    exchange.connected(true);
+    filters.mark_changed();
+    loop {
+        tokio::select! {
+            Some(message) = lane.recv() => {
+                let PublishPacket { topic_name, payload, .. } = message.publish;
+                exchange.arrived(&topic_name, &payload, false);
+            }
+            changed = filters.changed() => {
+                if changed.is_err() { return; }
+                let wanted = filters.borrow_and_update().clone();
+                for gone in there.difference(&wanted) {
+                    let _ = router.unsubscribe(HOUSE, gone.as_str(), None).await;
+                }
+                for new in wanted.difference(&there) {
+                    listen(&router, &exchange, new).await;
+                }
+                there = wanted;
+            }
+            () = gone(&mut up) => return exchange.connected(false),
         }
     }
 }
@@ -221,85 +314,5 @@ async fn listen(router: &MessageRouter, exchange: &Exchange, filter: &Filter) {
     }
     for kept in router.get_retained_messages(filter.as_str()).await {
         exchange.arrived(&kept.topic_name, &kept.payload, true);
-    }
-}
-
-/// What the broker asks before it does anything.
-struct Gate {
-    roster: Arc<Roster>,
-    inbox: Inbox,
-}
-
-impl AuthProvider for Gate {
-    fn authenticate<'a>(&'a self, connect: &'a ConnectPacket, address: SocketAddr) -> BoxFuture<'a, mqtt5::Result<AuthResult>> {
-        Box::pin(async move {
-            // A will is published past what is asked for other messages, so none may speak for doorward or to a door.
-            if connect.will.as_ref().is_some_and(|will| Topic::read(&will.topic).is_some()) {
-                refused("will", &connect.client_id, "of doorward");
-                return Ok(AuthResult::fail(ReasonCode::NotAuthorized));
-            }
-            let name = connect.username.as_deref().unwrap_or_default();
-            let secret = connect.password.as_deref().unwrap_or_default();
-            Ok(match self.roster.admit(name, secret, &connect.client_id).await {
-                Ok(alias) => AuthResult::success_with_user(alias),
-                Err(refusal) => {
-                    tracing::info!(%address, client = connect.client_id, %refusal, "an MQTT client was refused");
-                    self.inbox.house.refused(Reason::NotAuthenticated, Some(address.ip()));
-                    AuthResult::fail(match refusal {
-                        Refusal::Credentials => ReasonCode::BadUsernameOrPassword,
-                        Refusal::ClientId => ReasonCode::ClientIdentifierNotValid,
-                        Refusal::TooMany => ReasonCode::QuotaExceeded,
-                        Refusal::Store => ReasonCode::ServerUnavailable,
-                    })
-                }
-            })
-        })
-    }
-
-    fn authorize_publish<'a>(&'a self, client: &str, user: Option<&'a str>, topic: &'a str) -> BoxFuture<'a, bool> {
-        let allowed = user.is_some_and(|user| self.roster.may_publish(user, topic));
-        if !allowed {
-            refused("publish", client, topic);
-        }
-        Box::pin(async move { allowed })
-    }
-
-    fn authorize_subscribe<'a>(&'a self, client: &str, user: Option<&'a str>, filter: &'a str) -> BoxFuture<'a, bool> {
-        let allowed = user.is_some_and(|user| self.roster.may_subscribe(user, filter));
-        if !allowed {
-            refused("subscribe", client, filter);
-        }
-        Box::pin(async move { allowed })
-    }
-}
-
-fn refused(what: &'static str, client: &str, topic: &str) {
-    metrics::counter!("doorward_mqtt_refused_total", "what" => what).increment(1);
-    tracing::info!(client, topic, "an MQTT client may not {what} here");
-}
-
-impl BrokerEventHandler for Gate {
-    fn on_client_connect(&self, event: ClientConnectEvent) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            metrics::gauge!("doorward_mqtt_clients").increment(1.0);
-            if let Some(user) = &event.user_id {
-                self.roster.connected(user, &event.client_id);
-            }
-        })
-    }
-
-    fn on_client_disconnect(&self, event: ClientDisconnectEvent) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            metrics::gauge!("doorward_mqtt_clients").decrement(1.0);
-            self.roster.disconnected(&event.client_id);
-        })
-    }
-
-    fn on_client_publish(&self, event: ClientPublishEvent) -> BoxFuture<'_, PublishAction> {
-        Box::pin(async move {
-            let Some(user) = event.user_id.as_deref().and_then(|alias| self.roster.name(alias)) else { return PublishAction::Handled };
-            let arrival = Arrival { user, topic: &event.topic, payload: &event.payload, retain: event.retain, demand: Demand::Words };
-            if self.inbox.take(arrival).await { PublishAction::Handled } else { PublishAction::Continue }
-        })
     }
 }

@@ -24,7 +24,7 @@ pub mod line;
 pub mod remote;
 pub mod roster;
 
-use broker::{Broker, BrokerError, Options};
+use broker::{Broker, BrokerError, Listener, Options};
 use doors::Doors;
 use doorward_engine::Handle;
 use doorward_store::StoreError;
@@ -32,10 +32,7 @@ use events::Events;
 use line::Line;
 use remote::{Remote, RemoteOptions};
 use roster::Roster;
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 /// MQTT, running.
@@ -83,18 +80,10 @@ impl Mqtt {
     }
 
     /// Where the embedded broker listens.
-    pub fn address(&self) -> Option<SocketAddr> {
+    pub fn listeners(&self) -> &[Listener] {
         match &self.line {
-            Line::Embedded(broker) => Some(broker.address()),
-            Line::External(_) => None,
-        }
-    }
-
-    /// Where the broker is: an address without what is secret.
-    pub fn place(&self) -> String {
-        match &self.line {
-            Line::Embedded(broker) => format!("mqtt://{}", broker.address()),
-            Line::External(remote) => remote.place(),
+            Line::Embedded(broker) => broker.listeners(),
+            Line::External(_) => &[],
         }
     }
 

@@ -6,6 +6,8 @@ use crate::{
     open,
     url::Place,
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
+use doorward_core::Secret;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -62,6 +64,29 @@ impl Store {
         let sql = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
         self.db().execute(sql, args![noted(name), value]).await.map(drop)
     }
+}
+
+impl Store {
+    /// A secret that a part of doorward noted, sealed.
+    pub async fn secret_note(&self, name: &str) -> Result<Option<Secret<String>>, StoreError> {
+        let Some(row) = self.db().one("SELECT value FROM meta WHERE key = $1", args![secret(name)]).await? else { return Ok(None) };
+        let damaged = || StoreError::corrupt(format!("the secret {name} cannot be read"));
+        let sealed = STANDARD.decode(row.get::<String>("value")?).map_err(|_| damaged())?;
+        let plain = self.keys().open(&secret(name), &sealed)?;
+        String::from_utf8(plain.reveal().clone()).map(|text| Some(Secret::new(text))).map_err(|_| damaged())
+    }
+
+    /// Notes a secret, unless there is one by this name already; gives the one that is there then.
+    pub async fn set_secret_note_once(&self, name: &str, value: &Secret<String>) -> Result<Secret<String>, StoreError> {
+        let sealed = STANDARD.encode(self.keys().seal(&secret(name), value.reveal().as_bytes()));
+        let sql = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING";
+        self.db().execute(sql, args![secret(name), sealed]).await?;
+        self.secret_note(name).await?.ok_or_else(|| StoreError::Bug(format!("the secret {name} was noted and is not there")))
+    }
+}
+
+fn secret(name: &str) -> String {
+    format!("secret {name}")
 }
 
 /// Apart from what the store itself keeps there.

@@ -35,6 +35,8 @@ pub struct WebConfig {
     pub sites: Vec<String>,
     /// Every setting with where it comes from: `(path, value shown, "environment" | "file" | "database" | "default")`.
     pub settings: Vec<(String, String, String)>,
+    /// The certificate of doorward's own authority as PEM, when a listener uses one that it gave.
+    pub authority: Option<String>,
     /// Things that a person should mend, found at start-up.
     pub problems: Vec<String>,
 }

@@ -4,6 +4,10 @@ use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Mqtt {
+    /// How MQTT stands: which broker, where, and whether it can be reached
+    Show,
+    /// The certificate of doorward's own authority as PEM, for clients that are to trust its broker
+    Authority,
     /// Users of the broker
     #[command(subcommand)]
     User(MqttUser),

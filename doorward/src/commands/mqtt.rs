@@ -3,14 +3,53 @@
 use crate::{
     cli::{Mqtt as Verb, MqttUser},
     client::{Client, segment},
-    failure::{Exit, Outcome},
+    failure::{Exit, Failure, Outcome},
     output,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 
 pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
-    let Verb::User(verb) = verb;
+    match verb {
+        Verb::Show => show(client, json).await,
+        Verb::Authority => authority(client).await,
+        Verb::User(verb) => user(client, json, verb).await,
+    }
+}
+
+async fn show(client: &Client, json: bool) -> Outcome {
+    let mqtt: Value = client.get("/mqtt").await?;
+    let away = mqtt["broker"] == "external" && mqtt["connected"] == false;
+    let exit = if away { Exit::Failed } else { Exit::Done };
+    if json {
+        output::json(&mqtt);
+        return Ok(exit);
+    }
+    let addresses: Vec<&str> = mqtt["addresses"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let addresses = addresses.join(", ");
+    output::line(&match mqtt["broker"].as_str() {
+        Some("embedded") => format!("doorward's own broker, at {addresses}"),
+        Some("external") if away => {
+            format!("The broker at {addresses} cannot be reached: {}", mqtt["detail"].as_str().unwrap_or("it was not tried yet"))
+        }
+        Some("external") => format!("The broker at {addresses}, with MQTT {}", mqtt["version"].as_str().unwrap_or_default()),
+        _ => "MQTT is switched off, or could not start: see `doorward doctor`.".into(),
+    });
+    if mqtt["broker"] == "external" && mqtt["commands"] == false {
+        output::line("No commands are taken from there (mqtt.commands).");
+    }
+    Ok(exit)
+}
+
+async fn authority(client: &Client) -> Outcome {
+    let mqtt: Value = client.get("/mqtt").await?;
+    let none = "no listener uses doorward's own authority; set mqtt.tls_listen to begin with one";
+    let pem = mqtt["authority"].as_str().ok_or_else(|| Failure::failed(none))?;
+    output::line(pem.trim_end());
+    Ok(Exit::Done)
+}
+
+async fn user(client: &Client, json: bool, verb: MqttUser) -> Outcome {
     match verb {
         MqttUser::Add { name, publish, subscribe, client_id } => {
             let body = json!({ "name": name, "publish": publish, "subscribe": subscribe, "client_id": client_id });

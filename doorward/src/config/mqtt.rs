@@ -1,7 +1,7 @@
 //! `[mqtt]`
 
 use super::{
-    Listen,
+    CertificateFiles, Listen,
     http::{listen, switch},
     keys::{Keys, Kind},
 };
@@ -11,8 +11,10 @@ use std::path::PathBuf;
 
 #[derive(Debug)]
 pub(crate) struct MqttConfig {
-    /// Where the embedded broker listens.
-    pub(crate) listen: Listen,
+    /// Where the embedded broker listens: plain, with TLS, for WebSockets, for WebSockets with TLS.
+    pub(crate) listen: [Listen; 4],
+    /// The certificate of the embedded broker; one of doorward's own authority when absent.
+    pub(crate) certificate: Option<CertificateFiles>,
     /// Another broker in its place.
     pub(crate) external: Option<RemoteOptions>,
 }
@@ -29,7 +31,12 @@ struct Place {
 impl MqttConfig {
     pub(crate) fn read(keys: &mut Keys) -> Self {
         let mut section = keys.section("mqtt", "MQTT: the embedded broker, or another one in its place.");
-        let listen = section.value("listen", Kind::Text, "127.0.0.1:1883", "Where the embedded broker listens; “off” for none.", listen);
+        let listen = [
+            section.value("listen", Kind::Text, "127.0.0.1:1883", "Where the embedded broker listens; “off” for none.", listen),
+            section.value("tls_listen", Kind::Text, "off", "Where it listens with TLS, such as 0.0.0.0:8883.", listen),
+            section.value("ws_listen", Kind::Text, "off", "Where it listens for WebSockets, at the path /mqtt.", listen),
+            section.value("wss_listen", Kind::Text, "off", "Where it listens for WebSockets with TLS.", listen),
+        ];
         let place = section.value(
             "broker",
             Kind::Text,
@@ -47,7 +54,7 @@ impl MqttConfig {
             "PEM file with the authority that another broker's certificate comes from, instead of the public ones.",
             file,
         );
-        let certificate = section.value("cert_file", Kind::Text, "", "PEM file with doorward's own certificate for another broker.", file);
+        let certificate = section.value("cert_file", Kind::Text, "", "PEM file with doorward's certificate: the embedded broker's (one of its own authority when empty), or its own at another broker.", file);
         let key = section.value("key_file", Kind::Text, "", "PEM file with the key of that certificate.", file);
         let client_id = section.value("client_id", Kind::Text, "doorward", "doorward's client identifier at another broker.", client_id);
         let commands = section.value(
@@ -63,6 +70,7 @@ impl MqttConfig {
         if place.as_ref().is_some_and(|place| !place.tls) && (ca.is_some() || certificate.is_some()) {
             keys.mistake("mqtt.broker", "certificates need TLS: write mqtts:// instead of mqtt://");
         }
+        let files = certificate.clone().zip(key.clone()).map(|(certificate, key)| CertificateFiles { certificate, key });
         let external = place.map(|Place { tls, user, host, port }| RemoteOptions {
             host,
             port,
@@ -72,7 +80,7 @@ impl MqttConfig {
             client_id,
             commands,
         });
-        Self { listen, external }
+        Self { listen, certificate: files.filter(|_| external.is_none()), external }
     }
 }
 

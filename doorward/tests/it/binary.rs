@@ -102,9 +102,15 @@ impl Binary {
 
     /// The port of its MQTT broker.
     pub(crate) fn mqtt_port(&self) -> String {
+        self.mqtt_port_of("mqtt")
+    }
+
+    /// The port of its MQTT broker for this kind of connection.
+    pub(crate) fn mqtt_port_of(&self, scheme: &str) -> String {
         let log = self.log();
-        let at = log.find("MQTT broker listens at ").unwrap_or_else(|| panic!("no broker in {log}"));
-        let address = log[at..].split_whitespace().nth(4).unwrap_or_default().to_owned();
+        let words = format!("MQTT broker listens at {scheme}://");
+        let at = log.find(&words).unwrap_or_else(|| panic!("no {scheme} in {log}")) + words.len();
+        let address = log[at..].split_whitespace().next().unwrap_or_default();
         address.rsplit(':').next().unwrap().to_owned()
     }
 

@@ -19,8 +19,8 @@ pub(super) fn router() -> OpenApiRouter<Web> {
 pub(crate) struct MqttView {
     /// Which broker it is.
     pub(crate) broker: BrokerKind,
-    /// Its address.
-    pub(crate) address: Option<String>,
+    /// Its addresses, such as `mqtts://192.168.1.7:8883`.
+    pub(crate) addresses: Vec<String>,
     /// Whether it can be reached.
     pub(crate) connected: bool,
     /// Since when that is so, for a broker elsewhere.
@@ -31,6 +31,8 @@ pub(crate) struct MqttView {
     pub(crate) detail: Option<String>,
     /// Whether commands are taken from there.
     pub(crate) commands: bool,
+    /// The certificate of doorward's own authority as PEM, which clients must trust where no other one is configured.
+    pub(crate) authority: Option<String>,
 }
 
 /// Which broker it is.
@@ -54,13 +56,23 @@ async fn show(caller: Caller, State(web): State<Web>) -> ApiResult<Json<MqttView
 
 /// How MQTT stands.
 pub(crate) fn view(web: &Web) -> MqttView {
-    let off =
-        MqttView { broker: BrokerKind::Off, address: None, connected: false, since: None, version: None, detail: None, commands: false };
+    let off = MqttView {
+        broker: BrokerKind::Off,
+        addresses: Vec::new(),
+        connected: false,
+        since: None,
+        version: None,
+        detail: None,
+        commands: false,
+        authority: None,
+    };
     let Some(mqtt) = web.mqtt() else { return off };
     let Some(remote) = mqtt.remote() else {
-        return MqttView { broker: BrokerKind::Embedded, address: Some(mqtt.place()), connected: true, commands: true, ..off };
+        let addresses = mqtt.listeners().iter().map(|listener| format!("{}://{}", listener.scheme, listener.address)).collect();
+        let authority = web.config().authority.clone();
+        return MqttView { broker: BrokerKind::Embedded, addresses, connected: true, commands: true, authority, ..off };
     };
-    let there = MqttView { broker: BrokerKind::External, address: Some(mqtt.place()), commands: remote.takes_commands(), ..off };
+    let there = MqttView { broker: BrokerKind::External, addresses: vec![remote.place()], commands: remote.takes_commands(), ..off };
     match remote.standing() {
         Standing::Starting => there,
         Standing::Up { version, since } => MqttView { connected: true, since: Some(since), version: Some(version.into()), ..there },

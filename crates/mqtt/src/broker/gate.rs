@@ -1,0 +1,96 @@
+//! What the broker asks before it does anything: who may connect, publish and subscribe.
+
+use super::{BoxFuture, entrance::Waiting};
+use crate::{
+    inbox::{Arrival, Demand, Inbox},
+    roster::{Refusal, Roster},
+};
+use doorward_wire::{attempt::Reason, topic::Topic};
+use mqtt5::{
+    broker::{AuthProvider, AuthResult, BrokerEventHandler, ClientConnectEvent, ClientDisconnectEvent, ClientPublishEvent, PublishAction},
+    packet::connect::ConnectPacket,
+    types::ReasonCode,
+};
+use std::{net::SocketAddr, sync::Arc};
+
+/// What the broker asks before it does anything.
+pub(super) struct Gate {
+    pub(super) roster: Arc<Roster>,
+    pub(super) inbox: Inbox,
+    pub(super) waiting: Arc<Waiting>,
+}
+
+impl AuthProvider for Gate {
+    fn authenticate<'a>(&'a self, connect: &'a ConnectPacket, address: SocketAddr) -> BoxFuture<'a, mqtt5::Result<AuthResult>> {
+        self.waiting.said_who(address);
+        Box::pin(async move {
+            // A will is published past what is asked for other messages, so none may speak for doorward or to a door.
+            if connect.will.as_ref().is_some_and(|will| Topic::read(&will.topic).is_some()) {
+                refused("will", &connect.client_id, "of doorward");
+                return Ok(AuthResult::fail(ReasonCode::NotAuthorized));
+            }
+            let name = connect.username.as_deref().unwrap_or_default();
+            let secret = connect.password.as_deref().unwrap_or_default();
+            Ok(match self.roster.admit(name, secret, &connect.client_id).await {
+                Ok(alias) => AuthResult::success_with_user(alias),
+                Err(refusal) => {
+                    tracing::info!(%address, client = connect.client_id, %refusal, "an MQTT client was refused");
+                    self.inbox.house.refused(Reason::NotAuthenticated, Some(address.ip()));
+                    AuthResult::fail(match refusal {
+                        Refusal::Credentials => ReasonCode::BadUsernameOrPassword,
+                        Refusal::ClientId => ReasonCode::ClientIdentifierNotValid,
+                        Refusal::TooMany => ReasonCode::QuotaExceeded,
+                        Refusal::Store => ReasonCode::ServerUnavailable,
+                    })
+                }
+            })
+        })
+    }
+
+    fn authorize_publish<'a>(&'a self, client: &str, user: Option<&'a str>, topic: &'a str) -> BoxFuture<'a, bool> {
+        let allowed = user.is_some_and(|user| self.roster.may_publish(user, topic));
+        if !allowed {
+            refused("publish", client, topic);
+        }
+        Box::pin(async move { allowed })
+    }
+
+    fn authorize_subscribe<'a>(&'a self, client: &str, user: Option<&'a str>, filter: &'a str) -> BoxFuture<'a, bool> {
+        let allowed = user.is_some_and(|user| self.roster.may_subscribe(user, filter));
+        if !allowed {
+            refused("subscribe", client, filter);
+        }
+        Box::pin(async move { allowed })
+    }
+}
+
+fn refused(what: &'static str, client: &str, topic: &str) {
+    metrics::counter!("doorward_mqtt_refused_total", "what" => what).increment(1);
+    tracing::info!(client, topic, "an MQTT client may not {what} here");
+}
+
+impl BrokerEventHandler for Gate {
+    fn on_client_connect(&self, event: ClientConnectEvent) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            metrics::gauge!("doorward_mqtt_clients").increment(1.0);
+            if let Some(user) = &event.user_id {
+                self.roster.connected(user, &event.client_id);
+            }
+        })
+    }
+
+    fn on_client_disconnect(&self, event: ClientDisconnectEvent) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            metrics::gauge!("doorward_mqtt_clients").decrement(1.0);
+            self.roster.disconnected(&event.client_id);
+        })
+    }
+
+    fn on_client_publish(&self, event: ClientPublishEvent) -> BoxFuture<'_, PublishAction> {
+        Box::pin(async move {
+            let Some(user) = event.user_id.as_deref().and_then(|alias| self.roster.name(alias)) else { return PublishAction::Handled };
+            let arrival = Arrival { user, topic: &event.topic, payload: &event.payload, retain: event.retain, demand: Demand::Words };
+            if self.inbox.take(arrival).await { PublishAction::Handled } else { PublishAction::Continue }
+        })
+    }
+}
