@@ -7,6 +7,7 @@
 
 mod entrance;
 mod gate;
+mod slow;
 
 use crate::{inbox::Inbox, line::Message, roster::Roster};
 use doorward_core::driver;
@@ -44,6 +45,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// Bytes of a packet.
 const PACKET: usize = 256 * 1024;
+/// Messages on their way to a client that is here, before its queue begins.
+const CHANNEL: usize = 256;
 /// Messages that wait for a client that is away.
 const QUEUE: usize = 500;
 /// Bytes that wait for it.
@@ -120,7 +123,7 @@ impl Broker {
     /// Binds the addresses and serves.
     pub(crate) async fn start(options: &Options, roster: Arc<Roster>, house: Handle, born: Arc<Notify>) -> Result<Self, BrokerError> {
         let waiting = Arc::new(Waiting::default());
-        let gate = Arc::new(Gate { roster, inbox: Inbox::new(house.clone(), born), waiting: Arc::clone(&waiting) });
+        let gate = Arc::new(Gate { roster: Arc::clone(&roster), inbox: Inbox::new(house.clone(), born), waiting: Arc::clone(&waiting) });
         let config = config(options, Arc::clone(&gate) as _);
         let broker = MqttBroker::with_config(config.clone()).await?;
         let storage = broker.storage();
@@ -145,6 +148,7 @@ impl Broker {
         drop(broker);
         let (listeners, mut running) = listeners(options, &entrance).await?;
         running.push(tokio::spawn(tidy(Arc::clone(&messages), storage.clone(), resources, stop.subscribe())));
+        running.push(tokio::spawn(slow::watch(Arc::clone(&messages), roster, stop.subscribe())));
         let up = watch::Sender::new(true);
         running.push(tokio::spawn(serve(Arc::clone(&messages), house, up.subscribe())));
         Ok(Self { router: messages, storage, listeners, stop, up, running: Mutex::new(running) })
@@ -215,6 +219,7 @@ fn config(options: &Options, gate: Arc<dyn BrokerEventHandler>) -> BrokerConfig 
         max_clients: CLIENTS,
         session_expiry_interval: SESSION,
         max_packet_size: PACKET,
+        client_channel_capacity: CHANNEL,
         max_subscriptions_per_client: SUBSCRIPTIONS,
         max_retained_messages: RETAINED,
         sys_topics_enabled: false,

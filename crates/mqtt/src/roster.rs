@@ -117,6 +117,11 @@ impl Roster {
         });
     }
 
+    /// Every client that is connected now.
+    pub(crate) fn connected_clients(&self) -> Vec<String> {
+        self.read().connected.values().flatten().cloned().collect()
+    }
+
     /// The clients of a user that are connected now.
     pub fn clients_of(&self, user: &str) -> Vec<String> {
         self.read().connected.get(user).map(|clients| clients.iter().cloned().collect()).unwrap_or_default()

@@ -166,6 +166,10 @@ impl Client {
         self.0.get(format!("http://localhost/api/v1{path}")).send().await.unwrap().json().await.unwrap()
     }
 
+    pub(crate) async fn text(&self, path: &str) -> String {
+        self.0.get(format!("http://localhost{path}")).send().await.unwrap().text().await.unwrap()
+    }
+
     pub(crate) async fn post(&self, path: &str, body: Value) -> reqwest::Result<(u16, Value)> {
         let answer = self.0.post(format!("http://localhost/api/v1{path}")).json(&body).send().await?;
         let status = answer.status().as_u16();

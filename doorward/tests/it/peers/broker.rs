@@ -228,3 +228,41 @@ async fn the_broker_speaks_tls_with_a_certificate_of_its_own_authority_and_webso
         assert!(String::from_utf8(wrong.read(12)).unwrap().starts_with("HTTP/1.1 4"), "{path} {protocol}");
     }
 }
+
+/// An MQTT 3.1.1 SUBSCRIBE with QoS 1.
+fn subscribe(filter: &str) -> Vec<u8> {
+    let length = u16::try_from(filter.len()).unwrap().to_be_bytes();
+    packet(0x82, &[&[0, 1], &length[..], filter.as_bytes(), &[1]].concat())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_that_does_not_keep_up_is_let_go_and_hurts_nobody() {
+    let scene = Scene::start().await;
+    let app = scene.user("app", &["a/#"], &["a/#", "doorward/door/+/state"]);
+    let mut slow = Raw::signed_in(&scene.port, "slow", &app);
+    slow.send(&subscribe("a/#"));
+    assert_eq!(slow.read(5)[4], 1);
+    let states = app.listen("doorward/door/+/state");
+    states.has("LOCKED").await;
+
+    // Many large messages, none of which it reads: what waits for it is bounded.
+    let mut busy = Raw::signed_in(&scene.port, "busy", &app);
+    let payload = vec![b'x'; 32 * 1024];
+    let flood = std::thread::spawn(move || {
+        for number in 0..4_000u16 {
+            let body = [&[0, 3], &b"a/x"[..], &(number + 1).to_be_bytes(), &payload].concat();
+            busy.send(&packet(0x32, &body));
+            busy.read(4);
+        }
+    });
+    // Meanwhile a door opens, and that is heard at once.
+    scene.binary.client().post("/doors/front_door/actions", serde_json::json!({ "action": "unlock" })).await.unwrap();
+    states.hears("doorward/door/front_door/state UNLOCKED").await;
+    let client = scene.binary.client();
+    until("it is let go", async || {
+        client.text("/metrics").await.lines().any(|line| line.starts_with("doorward_mqtt_refused_total{what=\"slow\"}"))
+    })
+    .await;
+    flood.join().unwrap();
+    assert!(slow.ends_thrown_out());
+}
