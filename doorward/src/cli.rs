@@ -216,6 +216,9 @@ pub(crate) enum Door {
         /// Opens by the admin socket even when nothing can be written down: a way out
         #[arg(long)]
         fail_open: Option<bool>,
+        /// Ask for the code that commands over MQTT must carry to open the door; “off” for none
+        #[arg(long, value_name = "CODE")]
+        mqtt_code: Option<String>,
     },
     /// Remove a door that is gone; its events stay
     Remove {

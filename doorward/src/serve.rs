@@ -131,7 +131,7 @@ async fn mqtt(config: &Config, data: &Data, handle: &Handle, tls: &mut Tls, prob
         problems.push(problem);
     };
     let started = if let Some(external) = &config.mqtt.external {
-        Mqtt::external(external.clone(), handle).await.map_err(|error| format!("mqtt.broker: {error}"))
+        Mqtt::external(external.clone(), config.mqtt.discovery, handle).await.map_err(|error| format!("mqtt.broker: {error}"))
     } else {
         let [plain, mut secure, websocket, mut secure_websocket] = config.mqtt.listen;
         let mut certificate = None;
@@ -149,7 +149,7 @@ async fn mqtt(config: &Config, data: &Data, handle: &Handle, tls: &mut Tls, prob
         }
         let folder = data.path.join("mqtt");
         let options = doorward_mqtt::broker::Options { plain, secure, websocket, secure_websocket, tls: certificate, folder };
-        Mqtt::embedded(&options, handle).await.map_err(|error| format!("mqtt.listen {error}"))
+        Mqtt::embedded(&options, config.mqtt.discovery, handle).await.map_err(|error| format!("mqtt.listen {error}"))
     };
     let mqtt = started.map_err(trouble).ok()?;
     for listener in mqtt.listeners() {

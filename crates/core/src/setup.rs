@@ -94,6 +94,8 @@ pub struct DoorSetup {
     pub fail_open: bool,
     /// A contact that tells whether it stands open.
     pub contact: Option<Contact>,
+    /// The keyed hash of the code that commands over MQTT must carry to open it.
+    pub mqtt_code: Option<String>,
     /// Set in the configuration file.
     pub managed: bool,
     /// What was last seen before this start, to tell a change from a first sight.

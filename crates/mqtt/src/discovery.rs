@@ -1,41 +1,50 @@
-//! What Home Assistant is told about a door, so that it appears there by itself.
+//! What Home Assistant is told about a door or an account, so that it appears there by itself.
 //!
-//! One message for each entity, at `homeassistant/<component>/doorward_<id>/<name>/config` (MQTT discovery, "single component"),
-//! which every release understands. All entities of a door belong to one device. Nothing is optimistic, and commands are
-//! never retained: Home Assistant shows what the door was seen to do.
+//! Either one message for each entity, at `homeassistant/<component>/doorward_<id>/<name>/config` ([`Mode::Component`]),
+//! which every release understands, or one for each device, at `homeassistant/device/doorward_<id>/config`
+//! ([`Mode::Device`], Home Assistant 2024.11 and later). Nothing is optimistic, and commands are never retained: Home
+//! Assistant shows what the door was seen to do.
 
 use doorward_wire::{
+    account::AccountId,
     door::{Capability, Door, DoorId, DoorKind},
     topic::{DoorTopic, Topic},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Where Home Assistant says that it has started.
 pub(crate) const BIRTH: &str = "homeassistant/status";
+/// What tells Home Assistant that an entity is announced in the other way from now on, and keeps its name and history.
+const MIGRATE: &str = r#"{"migrate_discovery":true}"#;
 
-/// The discovery messages of a door: topic and payload. Entities that it does not have (any more) have an empty one.
-pub(crate) fn entities(door: &Door) -> Vec<(String, Vec<u8>)> {
-    let can = |capability| door.capabilities.contains(&capability);
-    let lockable = can(Capability::Lock) || can(Capability::Unlock);
-    let about = [
-        lockable.then(|| lock(door)),
-        (can(Capability::Open) && !lockable).then(|| button(door)),
-        can(Capability::Battery).then(|| battery(door)),
-        can(Capability::Contact).then(|| contact(door)),
-        Some(problem(door)),
-        Some(connectivity(door)),
-        can(Capability::Ring).then(|| ring(door)),
-    ];
-    ENTITIES.into_iter().zip(about).map(|((component, name), about)| entity(door, component, name, about)).collect()
+/// How doors are announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// One message for each entity.
+    Component,
+    /// One message for each device.
+    Device,
 }
 
-/// Every topic at which something about a door may be announced.
-pub(crate) fn topics(door: &DoorId) -> impl Iterator<Item = String> {
-    ENTITIES.into_iter().map(|(component, name)| config_topic(door, component, name))
+impl Mode {
+    /// The word in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Component => "component",
+            Self::Device => "device",
+        }
+    }
+
+    const fn other(self) -> Self {
+        match self {
+            Self::Component => Self::Device,
+            Self::Device => Self::Component,
+        }
+    }
 }
 
 /// Components and names of all that a door may have.
-const ENTITIES: [(&str, &str); 7] = [
+const OF_DOOR: [(&str, &str); 7] = [
     ("lock", "lock"),
     ("button", "open"),
     ("sensor", "battery"),
@@ -44,34 +53,159 @@ const ENTITIES: [(&str, &str); 7] = [
     ("binary_sensor", "connectivity"),
     ("event", "ring"),
 ];
+/// Components and names of all that an account has.
+const OF_ACCOUNT: [(&str, &str); 1] = [("binary_sensor", "problem")];
 
-fn config_topic(door: &DoorId, component: &str, name: &str) -> String {
-    format!("homeassistant/{component}/doorward_{door}/{name}/config")
+/// Something with entities: a door or an account.
+struct Device {
+    object: String,
+    about: Value,
+    entities: Vec<(&'static str, &'static str, Option<Value>)>,
 }
 
-fn entity(door: &Door, component: &str, name: &str, about: Option<Value>) -> (String, Vec<u8>) {
-    let topic = config_topic(&door.id, component, name);
-    let Some(Value::Object(about)) = about else { return (topic, Vec::new()) };
-    let mut entity = json!({
-        "unique_id": format!("doorward_{}_{name}", door.id),
-        "device": device(door),
-        "origin": { "name": "doorward", "sw_version": env!("CARGO_PKG_VERSION") },
-        "qos": 1,
+/// The messages about a door: topic and payload. What it does not have (any more) has an empty one.
+pub(crate) fn door(door: &Door, mode: Mode) -> Vec<(String, Vec<u8>)> {
+    let can = |capability| door.capabilities.contains(&capability);
+    let lockable = can(Capability::Lock) || can(Capability::Unlock);
+    // A button gives no code, so it could only be refused.
+    let button_opens = can(Capability::Open) && !lockable && !door.mqtt_code;
+    let about = [
+        lockable.then(|| lock(door)),
+        button_opens.then(|| button(door)),
+        can(Capability::Battery).then(|| battery(door)),
+        can(Capability::Contact).then(|| contact(door)),
+        Some(problem(door)),
+        Some(connectivity(door)),
+        can(Capability::Ring).then(|| ring(door)),
+    ];
+    let entities = OF_DOOR.into_iter().zip(about).map(|((component, name), about)| (component, name, about)).collect();
+    Device { object: door_object(&door.id), about: door_device(door), entities }.messages(mode)
+}
+
+/// The messages about an account.
+pub(crate) fn account(id: &AccountId, name: &str, mode: Mode) -> Vec<(String, Vec<u8>)> {
+    let object = account_object(id);
+    let about = json!({ "identifiers": [object], "name": format!("doorward: {name}"), "manufacturer": "doorward", "model": "Account" });
+    let problem = json!({
+        "name": "Needs attention",
+        "object_id": format!("doorward_{id}_problem"),
+        "state_topic": Topic::AccountProblem(id.clone()).to_string(),
+        "device_class": "problem",
+        "entity_category": "diagnostic",
+        "availability": [{ "topic": Topic::Status.to_string() }],
     });
-    if let Value::Object(entity) = &mut entity {
-        entity.extend(about);
-    }
-    (topic, entity.to_string().into_bytes())
+    let [(component, entity)] = OF_ACCOUNT;
+    Device { object, about, entities: vec![(component, entity, Some(problem))] }.messages(mode)
 }
 
-fn device(door: &Door) -> Value {
+/// Every topic at which something about a door may be announced.
+pub(crate) fn door_topics(door: &DoorId) -> Vec<String> {
+    topics(&door_object(door), &OF_DOOR)
+}
+
+/// Every topic at which something about an account may be announced.
+pub(crate) fn account_topics(account: &AccountId) -> Vec<String> {
+    topics(&account_object(account), &OF_ACCOUNT)
+}
+
+/// What is said before a door or an account that was announced in the other way is announced in this one.
+pub(crate) fn migration(object: Object<'_>, to: Mode) -> Vec<(String, Vec<u8>)> {
+    let (object, entities) = match object {
+        Object::Door(door) => (door_object(door), &OF_DOOR[..]),
+        Object::Account(account) => (account_object(account), &OF_ACCOUNT[..]),
+    };
+    let from = match to.other() {
+        Mode::Component => entities.iter().map(|(component, name)| config_topic(&object, component, name)).collect(),
+        Mode::Device => vec![device_topic(&object)],
+    };
+    from.into_iter().map(|topic| (topic, MIGRATE.into())).collect()
+}
+
+/// Something that was announced.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Object<'a> {
+    Door(&'a DoorId),
+    Account(&'a AccountId),
+}
+
+fn door_object(door: &DoorId) -> String {
+    format!("doorward_{door}")
+}
+
+fn account_object(account: &AccountId) -> String {
+    format!("doorward_account_{account}")
+}
+
+fn topics(object: &str, entities: &[(&str, &str)]) -> Vec<String> {
+    let single = entities.iter().map(|(component, name)| config_topic(object, component, name));
+    single.chain([device_topic(object)]).collect()
+}
+
+fn config_topic(object: &str, component: &str, name: &str) -> String {
+    format!("homeassistant/{component}/{object}/{name}/config")
+}
+
+fn device_topic(object: &str) -> String {
+    format!("homeassistant/device/{object}/config")
+}
+
+fn origin() -> Value {
+    json!({ "name": "doorward", "sw_version": env!("CARGO_PKG_VERSION") })
+}
+
+impl Device {
+    /// First what is there, then what is cleared: an entity that moves is never gone in between.
+    fn messages(self, mode: Mode) -> Vec<(String, Vec<u8>)> {
+        match mode {
+            Mode::Component => {
+                let mut messages: Vec<_> = self.entities.iter().map(|entity| self.single(entity)).collect();
+                messages.push((device_topic(&self.object), Vec::new()));
+                messages
+            }
+            Mode::Device => {
+                let cleared = self.entities.iter().map(|(component, name, _)| (config_topic(&self.object, component, name), Vec::new()));
+                std::iter::once((device_topic(&self.object), self.whole())).chain(cleared).collect()
+            }
+        }
+    }
+
+    fn single(&self, (component, name, about): &(&str, &str, Option<Value>)) -> (String, Vec<u8>) {
+        let topic = config_topic(&self.object, component, name);
+        let Some(Value::Object(about)) = about else { return (topic, Vec::new()) };
+        let mut entity = json!({ "unique_id": self.unique(name), "device": self.about, "origin": origin(), "qos": 1 });
+        if let Value::Object(entity) = &mut entity {
+            entity.extend(about.clone());
+        }
+        (topic, entity.to_string().into_bytes())
+    }
+
+    fn whole(&self) -> Vec<u8> {
+        let mut components = Map::new();
+        for (component, name, about) in &self.entities {
+            // Home Assistant removes a component of which nothing but the platform is said.
+            let mut entity = json!({ "platform": component });
+            if let (Value::Object(entity), Some(Value::Object(about))) = (&mut entity, about) {
+                entity.insert("unique_id".into(), json!(self.unique(name)));
+                entity.extend(about.clone());
+            }
+            components.insert((*name).to_owned(), entity);
+        }
+        json!({ "device": self.about, "origin": origin(), "components": components, "qos": 1 }).to_string().into_bytes()
+    }
+
+    fn unique(&self, name: &str) -> String {
+        format!("{}_{name}", self.object)
+    }
+}
+
+fn door_device(door: &Door) -> Value {
     let model = match door.kind {
         DoorKind::Bolt => "Lock",
         DoorKind::Strike => "Door opener",
         DoorKind::Radio => "Radio lock",
         DoorKind::Foreign => "Door",
     };
-    json!({ "identifiers": [format!("doorward_{}", door.id)], "name": door.name, "manufacturer": "doorward", "model": model })
+    json!({ "identifiers": [door_object(&door.id)], "name": door.name, "manufacturer": "doorward", "model": model })
 }
 
 fn topic(door: &Door, what: DoorTopic) -> String {
@@ -107,6 +241,10 @@ fn lock(door: &Door) -> Value {
     });
     if door.capabilities.contains(&Capability::Open) {
         lock["payload_open"] = json!("OPEN");
+    }
+    if door.mqtt_code {
+        lock["code_format"] = json!("^[0-9]{4,10}$");
+        lock["command_template"] = json!("{{ {'action': value | lower, 'code': code} | tojson }}");
     }
     lock
 }
@@ -183,69 +321,5 @@ fn ring(door: &Door) -> Value {
         "availability": [{ "topic": Topic::Status.to_string() }],
     })
 }
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use doorward_wire::door::DoorState;
-
-    fn door(kind: DoorKind, capabilities: &[Capability]) -> Door {
-        Door {
-            id: "front".parse().unwrap(),
-            name: "Front door".into(),
-            site: "home".into(),
-            kind,
-            state: DoorState::Locked,
-            since: None,
-            online: Some(true),
-            battery: None,
-            capabilities: capabilities.to_vec(),
-            evidence: Vec::new(),
-            account: None,
-            external: None,
-            contact_open: None,
-            managed: None,
-            attempt: None,
-        }
-    }
-
-    fn announced(door: &Door) -> Vec<String> {
-        let there = entities(door).into_iter().filter(|(_, payload)| !payload.is_empty());
-        there.map(|(topic, _)| topic.trim_start_matches("homeassistant/").trim_end_matches("/config").to_owned()).collect()
-    }
-
-    #[test]
-    fn a_door_has_the_entities_that_it_can_fill() {
-        let bolt = door(DoorKind::Bolt, &[Capability::Lock, Capability::Unlock, Capability::Battery, Capability::Contact]);
-        assert_eq!(
-            announced(&bolt),
-            [
-                "lock/doorward_front/lock",
-                "sensor/doorward_front/battery",
-                "binary_sensor/doorward_front/contact",
-                "binary_sensor/doorward_front/problem",
-                "binary_sensor/doorward_front/connectivity"
-            ]
-        );
-        let strike = door(DoorKind::Strike, &[Capability::Open, Capability::Ring]);
-        assert_eq!(
-            announced(&strike),
-            [
-                "button/doorward_front/open",
-                "binary_sensor/doorward_front/problem",
-                "binary_sensor/doorward_front/connectivity",
-                "event/doorward_front/ring"
-            ]
-        );
-    }
-
-    #[test]
-    fn nothing_is_optimistic_and_no_command_is_retained() {
-        let all = door(DoorKind::Bolt, &[Capability::Lock, Capability::Unlock, Capability::Open]);
-        let (_, lock) = entities(&all).remove(0);
-        let lock: Value = serde_json::from_slice(&lock).unwrap();
-        assert_eq!((&lock["optimistic"], &lock["retain"], &lock["payload_open"]), (&json!(false), &json!(false), &json!("OPEN")));
-        assert_eq!(lock["availability_mode"], "all");
-        assert_eq!(lock["command_topic"], "doorward/door/front/set");
-    }
-}
+mod tests;

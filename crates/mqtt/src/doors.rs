@@ -1,15 +1,16 @@
 //! The house on MQTT: what doors are is published and kept, what happened is published.
 //!
 //! Only changes are published, and everything again when the broker comes back or Home Assistant starts. Doors that are
-//! gone leave nothing behind, also those that went while nobody was there: which ones were announced is noted in the store.
+//! gone leave nothing behind, also those that went while nobody was there: what was announced is noted in the store.
 
 use crate::{
-    discovery,
+    discovery::{self, Mode, Object},
     line::{Line, Message},
 };
-use doorward_core::keeper::Notice;
+use doorward_core::keeper::{Notice, Standing};
 use doorward_engine::Handle;
 use doorward_wire::{
+    account::{AccountId, AccountState},
     attempt::AttemptState,
     door::{Capability, Door, DoorId, DoorState},
     event::{Event, EventKind},
@@ -25,8 +26,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Under which name the doors that were announced are noted.
+/// Under which name it is noted what was announced, and how.
 const ANNOUNCED: &str = "mqtt announced";
+/// What an account's id has before it in that note.
+const ACCOUNT: &str = "account/";
 
 /// What publishes a house, until it is stopped.
 pub(crate) struct Doors {
@@ -37,9 +40,9 @@ pub(crate) struct Doors {
 
 impl Doors {
     /// `born` tells that Home Assistant has started.
-    pub(crate) fn start(house: Handle, line: Line, born: Arc<Notify>) -> Self {
+    pub(crate) fn start(house: Handle, line: Line, mode: Mode, born: Arc<Notify>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let running = tokio::spawn(run(house, line.clone(), born, stopped));
+        let running = tokio::spawn(run(house, line.clone(), mode, born, stopped));
         Self { line, stop, running }
     }
 
@@ -50,10 +53,10 @@ impl Doors {
     }
 }
 
-async fn run(house: Handle, line: Line, born: Arc<Notify>, mut stopped: watch::Receiver<bool>) {
+async fn run(house: Handle, line: Line, mode: Mode, born: Arc<Notify>, mut stopped: watch::Receiver<bool>) {
     let mut notices = house.subscribe();
     let mut line_up = line.up();
-    let mut publisher = Publisher::new(house, line).await;
+    let mut publisher = Publisher::new(house, line, mode).await;
     publisher.show_all().await;
     loop {
         let notice = tokio::select! {
@@ -78,20 +81,37 @@ async fn run(house: Handle, line: Line, born: Arc<Notify>, mut stopped: watch::R
 struct Publisher {
     house: Handle,
     line: Line,
-    /// What was published last, by door and topic, so that only changes are.
-    shown: BTreeMap<DoorId, BTreeMap<String, Vec<u8>>>,
-    /// Doors that the broker may hold something of.
-    announced: BTreeSet<DoorId>,
+    mode: Mode,
+    /// What was published last, so that only changes are.
+    shown: BTreeMap<Thing, BTreeMap<String, Vec<u8>>>,
+    /// What the broker may hold something of.
+    announced: BTreeSet<Thing>,
+    /// How that was announced before this start, if in another way.
+    before: Option<Mode>,
+}
+
+/// Something that is announced.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Thing {
+    Door(DoorId),
+    Account(AccountId),
 }
 
 impl Publisher {
-    async fn new(house: Handle, line: Line) -> Self {
+    async fn new(house: Handle, line: Line, mode: Mode) -> Self {
         let noted = house.store().note(ANNOUNCED).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the doors that were announced over MQTT are not known");
+            tracing::warn!(%error, "what was announced over MQTT is not known");
             None
         });
-        let announced = noted.iter().flat_map(|noted| noted.split_whitespace()).filter_map(|id| id.parse().ok()).collect();
-        Self { house, line, shown: BTreeMap::new(), announced }
+        let noted = noted.unwrap_or_default();
+        let mut words = noted.split_whitespace();
+        let before = words.next().and_then(|word| [Mode::Component, Mode::Device].into_iter().find(|mode| mode.as_str() == word));
+        let announced = words.filter_map(|word| match word.strip_prefix(ACCOUNT) {
+            Some(account) => account.parse().ok().map(Thing::Account),
+            None => word.parse().ok().map(Thing::Door),
+        });
+        let announced = announced.collect();
+        Self { house, line, mode, shown: BTreeMap::new(), announced, before: before.filter(|before| *before != mode) }
     }
 
     /// Publishes everything again, as it is now.
@@ -105,26 +125,57 @@ impl Publisher {
     async fn show_all(&mut self) {
         self.line.publish(status("online")).await;
         let doors = self.house.board().doors();
-        let gone: Vec<DoorId> = self.announced.iter().filter(|id| doors.iter().all(|door| door.id != **id)).cloned().collect();
-        for id in gone {
-            self.clear(&id).await;
+        let standings = self.house.board().standings();
+        let there = |thing: &Thing| match thing {
+            Thing::Door(id) => doors.iter().any(|door| door.id == *id),
+            Thing::Account(id) => standings.iter().any(|standing| standing.id == *id),
+        };
+        let gone: Vec<Thing> = self.announced.iter().filter(|thing| !there(thing)).cloned().collect();
+        for thing in gone {
+            self.clear(&thing).await;
         }
+        self.migrate().await;
         for door in &doors {
             self.show(door).await;
         }
+        for standing in &standings {
+            self.show_account(standing).await;
+        }
+    }
+
+    /// Tells Home Assistant that what it knows is announced in the other way from now on.
+    async fn migrate(&mut self) {
+        if self.before.is_none() || !self.line.is_up() {
+            return;
+        }
+        for thing in &self.announced {
+            let object = match thing {
+                Thing::Door(door) => Object::Door(door),
+                Thing::Account(account) => Object::Account(account),
+            };
+            for (topic, payload) in discovery::migration(object, self.mode) {
+                if !self.line.publish(Message { topic, payload, retain: true }).await {
+                    return;
+                }
+            }
+        }
+        self.before = None;
+        self.note().await;
     }
 
     async fn tell(&mut self, notice: &Notice) {
         match notice {
             Notice::Door(door) => self.show(door).await,
-            Notice::DoorGone(id) => self.clear(id).await,
+            Notice::DoorGone(id) => self.clear(&Thing::Door(id.clone())).await,
+            Notice::Account(standing) => self.show_account(standing).await,
+            Notice::AccountGone(id) => self.clear(&Thing::Account(id.clone())).await,
             Notice::Event(event) => self.ring(event).await,
             Notice::Attempt(attempt) if attempt.state.is_final() => {
                 let on = if attempt.state == AttemptState::Contradicted { "ON" } else { "OFF" };
                 let topic = Topic::door(&attempt.door, DoorTopic::Contradiction).to_string();
-                self.put(&attempt.door, topic, on.into()).await;
+                self.put(&Thing::Door(attempt.door.clone()), topic, on.into()).await;
             }
-            Notice::Attempt(_) | Notice::Account(_) | Notice::AccountGone(_) => {}
+            Notice::Attempt(_) => {}
         }
     }
 
@@ -138,24 +189,44 @@ impl Publisher {
 
     /// Publishes what has changed about a door.
     async fn show(&mut self, door: &Door) {
-        if self.announced.insert(door.id.clone()) {
-            self.note().await;
-        }
-        for (topic, payload) in discovery::entities(door) {
-            self.put(&door.id, topic, payload).await;
-        }
+        let thing = Thing::Door(door.id.clone());
+        self.announce(&thing, discovery::door(door, self.mode)).await;
         let contradiction = Topic::door(&door.id, DoorTopic::Contradiction).to_string();
-        if self.shown.get(&door.id).is_none_or(|topics| !topics.contains_key(&contradiction)) {
+        if self.shown.get(&thing).is_none_or(|topics| !topics.contains_key(&contradiction)) {
             let contradicted = door.attempt.as_ref().is_some_and(|attempt| attempt.state == AttemptState::Contradicted);
-            self.put(&door.id, contradiction, if contradicted { "ON" } else { "OFF" }.into()).await;
+            self.put(&thing, contradiction, if contradicted { "ON" } else { "OFF" }.into()).await;
         }
         for (what, payload) in facts(door) {
-            self.put(&door.id, Topic::door(&door.id, what).to_string(), payload).await;
+            self.put(&thing, Topic::door(&door.id, what).to_string(), payload).await;
         }
     }
 
-    async fn put(&mut self, door: &DoorId, topic: String, payload: Vec<u8>) {
-        let before = self.shown.entry(door.clone()).or_default();
+    /// Publishes whether an account needs a person.
+    async fn show_account(&mut self, standing: &Standing) {
+        let thing = Thing::Account(standing.id.clone());
+        let known = self.shown.get(&thing).is_some_and(|topics| topics.len() > 1);
+        if !known {
+            let name = match self.house.store().account(&standing.id).await {
+                Ok(account) => account.map_or_else(|| standing.id.to_string(), |account| account.name),
+                Err(_) => standing.id.to_string(),
+            };
+            self.announce(&thing, discovery::account(&standing.id, &name, self.mode)).await;
+        }
+        let problem = matches!(standing.state, AccountState::NeedsSignIn | AccountState::Faulty);
+        self.put(&thing, Topic::AccountProblem(standing.id.clone()).to_string(), if problem { "ON" } else { "OFF" }.into()).await;
+    }
+
+    async fn announce(&mut self, thing: &Thing, messages: Vec<(String, Vec<u8>)>) {
+        if self.announced.insert(thing.clone()) {
+            self.note().await;
+        }
+        for (topic, payload) in messages {
+            self.put(thing, topic, payload).await;
+        }
+    }
+
+    async fn put(&mut self, thing: &Thing, topic: String, payload: Vec<u8>) {
+        let before = self.shown.entry(thing.clone()).or_default();
         if before.get(&topic) == Some(&payload) {
             return;
         }
@@ -163,25 +234,38 @@ impl Publisher {
         self.line.publish(Message { topic, payload, retain: true }).await;
     }
 
-    /// A door that is gone leaves nothing behind.
-    async fn clear(&mut self, door: &DoorId) {
-        self.shown.remove(door);
-        let own = DoorTopic::ALL.into_iter().filter(|what| !matches!(what, DoorTopic::Set | DoorTopic::Ring));
-        let topics = own.map(|what| Topic::door(door, what).to_string()).chain(discovery::topics(door));
+    /// What is gone leaves nothing behind.
+    async fn clear(&mut self, thing: &Thing) {
+        self.shown.remove(thing);
+        let topics: Vec<String> = match thing {
+            Thing::Door(door) => {
+                let own = DoorTopic::ALL.into_iter().filter(|what| !matches!(what, DoorTopic::Set | DoorTopic::Ring));
+                own.map(|what| Topic::door(door, what).to_string()).chain(discovery::door_topics(door)).collect()
+            }
+            Thing::Account(account) => {
+                let own = Topic::AccountProblem(account.clone()).to_string();
+                std::iter::once(own).chain(discovery::account_topics(account)).collect()
+            }
+        };
         for topic in topics {
             if !self.line.publish(Message { topic, payload: Vec::new(), retain: true }).await {
                 // It stays noted, and goes when the broker comes back.
                 return;
             }
         }
-        self.announced.remove(door);
+        self.announced.remove(thing);
         self.note().await;
     }
 
     async fn note(&self) {
-        let ids: Vec<&str> = self.announced.iter().map(DoorId::as_str).collect();
-        if let Err(error) = self.house.store().set_note(ANNOUNCED, &ids.join(" ")).await {
-            tracing::warn!(%error, "the doors that were announced over MQTT could not be noted");
+        let things = self.announced.iter().map(|thing| match thing {
+            Thing::Door(door) => door.to_string(),
+            Thing::Account(account) => format!("{ACCOUNT}{account}"),
+        });
+        let mode = self.before.unwrap_or(self.mode);
+        let words: Vec<String> = std::iter::once(mode.as_str().to_owned()).chain(things).collect();
+        if let Err(error) = self.house.store().set_note(ANNOUNCED, &words.join(" ")).await {
+            tracing::warn!(%error, "what was announced over MQTT could not be noted");
         }
     }
 }

@@ -5,7 +5,7 @@
 //! at one door within two seconds counts once.
 
 use crate::discovery;
-use doorward_core::{Mono, keeper::Command, record::NewEvent, scope::Scope};
+use doorward_core::{Mono, Secret, keeper::Command, record::NewEvent, scope::Scope};
 use doorward_engine::Handle;
 use doorward_wire::{
     Time,
@@ -27,6 +27,10 @@ use uuid::Uuid;
 const COMMAND: usize = 1024;
 /// Kept commands at one door are told once in this time; they are counted each.
 const TOLD_AGAIN: Duration = Duration::from_mins(1);
+/// So many wrong codes block a door's code.
+const GUESSES: u32 = 5;
+/// For this long.
+const BLOCK: Duration = Duration::from_mins(15);
 /// The same bare word within this time is the same command.
 const SAME_WORD: Duration = Duration::from_secs(2);
 
@@ -63,6 +67,8 @@ struct Wish {
     id: Option<Uuid>,
     #[serde(default)]
     not_after: Option<Time>,
+    #[serde(default)]
+    code: Option<Secret<String>>,
 }
 
 /// Where commands come in.
@@ -74,11 +80,21 @@ pub(crate) struct Inbox {
     said: Mutex<BTreeMap<(String, DoorId, &'static str), Mono>>,
     /// When a kept command at a door was last told.
     told: Mutex<BTreeMap<DoorId, Mono>>,
+    /// Wrong codes at a door.
+    wrong: Mutex<BTreeMap<DoorId, Wrong>>,
+}
+
+/// Wrong codes that were given at a door.
+#[derive(Debug, Clone, Copy)]
+struct Wrong {
+    count: u32,
+    /// When the first of them came, and once it is blocked, when the last one came.
+    since: Mono,
 }
 
 impl Inbox {
     pub(crate) fn new(house: Handle, born: Arc<Notify>) -> Self {
-        Self { house, born, said: Mutex::default(), told: Mutex::default() }
+        Self { house, born, said: Mutex::default(), told: Mutex::default(), wrong: Mutex::default() }
     }
 
     /// Takes what is meant for doorward; `false` when it is for others.
@@ -106,13 +122,57 @@ impl Inbox {
             Ok(wish) if wish.id.is_none() && self.just_said(&arrival.user, &door, wish.action) => {
                 metrics::counter!("doorward_mqtt_repeated_total").increment(1);
             }
-            Ok(wish) => submit(&self.house, door, actor, wish).await,
+            Ok(wish) => match self.code_denies(&door, &wish).await {
+                None => submit(&self.house, door, actor, wish).await,
+                Some(reason) => self.refuse(&door, &actor, reason).await,
+            },
             Err(hint) => {
                 metrics::counter!("doorward_denied_total", "reason" => Reason::BadRequest.as_str()).increment(1);
                 tracing::warn!(%door, user = arrival.user, hint, "a command over MQTT was not understood");
             }
         }
         true
+    }
+
+    /// Why the code of a command does not do, if its door wants one. Locking needs none.
+    async fn code_denies(&self, door: &DoorId, wish: &Wish) -> Option<Reason> {
+        if matches!(wish.action, ActionWord::Lock | ActionWord::Refresh) {
+            return None;
+        }
+        let setup = match self.house.store().door(door).await {
+            Ok(setup) => setup?,
+            Err(error) => {
+                tracing::error!(%error, %door, "whether a door wants a code could not be read");
+                return Some(Reason::AuditUnavailable);
+            }
+        };
+        setup.mqtt_code.as_ref()?;
+        let now = self.house.now().mono;
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong.retain(|_, wrong| now.since(wrong.since) < BLOCK);
+        if wrong.get(door).is_some_and(|wrong| wrong.count >= GUESSES) {
+            return Some(Reason::RateLimited);
+        }
+        if wish.code.as_ref().is_some_and(|code| self.house.store().is_mqtt_code(&setup, code)) {
+            wrong.remove(door);
+            return None;
+        }
+        let entry = wrong.entry(door.clone()).or_insert(Wrong { count: 0, since: now });
+        *entry = Wrong { count: entry.count + 1, since: if entry.count + 1 >= GUESSES { now } else { entry.since } };
+        Some(Reason::WrongCode)
+    }
+
+    async fn refuse(&self, door: &DoorId, actor: &Actor, reason: Reason) {
+        metrics::counter!("doorward_denied_total", "reason" => reason.as_str()).increment(1);
+        let now = self.house.now();
+        // Of a door that is blocked it is told once in a while; nobody fills the audit by guessing on.
+        if reason == Reason::RateLimited && !is_first(&self.told, door.clone(), now.mono, TOLD_AGAIN) {
+            return;
+        }
+        let event = NewEvent::new(now.utc, EventKind::DoorRefused).door(door).actor(actor).reason(Some(reason));
+        if let Err(error) = self.house.record(vec![event]).await {
+            tracing::error!(%error, %door, "a refused command could not be written down");
+        }
     }
 
     /// A command that was sent to be kept would open the door at every restart of a broker: it does nothing, and is told.
@@ -175,7 +235,7 @@ fn understood(payload: &[u8]) -> Result<Wish, &'static str> {
         "OPEN" => ActionWord::Open,
         json => return serde_json::from_str(json).map_err(|_| "write LOCK, UNLOCK, OPEN, or JSON with action, id and not_after"),
     };
-    Ok(Wish { action, id: None, not_after: None })
+    Ok(Wish { action, id: None, not_after: None, code: None })
 }
 
 #[cfg(test)]
@@ -184,14 +244,18 @@ mod tests {
 
     #[test]
     fn commands_are_words_or_json() {
-        assert_eq!(read(b"UNLOCK", Demand::Words), Ok(Wish { action: ActionWord::Unlock, id: None, not_after: None }));
+        assert_eq!(read(b"UNLOCK", Demand::Words), Ok(Wish { action: ActionWord::Unlock, id: None, not_after: None, code: None }));
         let id = Uuid::from_u128(7);
         let json = format!(r#"{{"action":"open","id":"{id}","not_after":"2026-11-24T12:00:00Z"}}"#);
         let not_after = Some("2026-11-24T12:00:00Z".parse().unwrap());
-        assert_eq!(read(json.as_bytes(), Demand::Words), Ok(Wish { action: ActionWord::Open, id: Some(id), not_after }));
+        assert_eq!(read(json.as_bytes(), Demand::Words), Ok(Wish { action: ActionWord::Open, id: Some(id), not_after, code: None }));
         for wrong in [&b""[..], b"unlock", b"\xff", b"{}", br#"{"action":"explode"}"#, br#"{"action":"lock","now":true}"#, b"[]"] {
             assert!(read(wrong, Demand::Words).is_err(), "{}", String::from_utf8_lossy(wrong));
         }
+        let coded = read(br#"{"action":"open","code":"1234"}"#, Demand::Words).unwrap();
+        assert_eq!(coded.code, Some("1234".into()));
+        assert!(!format!("{coded:?}").contains("1234"), "a code cannot be printed");
+        assert_eq!(read(br#"{"action":"lock","code":null}"#, Demand::Words).unwrap().code, None);
         assert!(read(json.as_bytes(), Demand::Json).is_ok() && read(b"UNLOCK", Demand::Json).is_err());
         assert!(read(br#"{"action":"open","not_after":"2026-11-24T12:00:00Z"}"#, Demand::Json).is_err());
         assert!(read(&vec![b' '; COMMAND + 1], Demand::Words).is_err());

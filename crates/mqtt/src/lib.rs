@@ -16,7 +16,7 @@
 //! hold a code), and one that was sent to be retained opens nothing.
 
 pub mod broker;
-mod discovery;
+pub mod discovery;
 mod doors;
 mod events;
 mod inbox;
@@ -25,6 +25,7 @@ pub mod remote;
 pub mod roster;
 
 use broker::{Broker, BrokerError, Listener, Options};
+use discovery::Mode;
 use doors::Doors;
 use doorward_engine::Handle;
 use doorward_store::StoreError;
@@ -57,24 +58,24 @@ pub enum StartError {
 
 impl Mqtt {
     /// Starts the embedded broker, and puts the doors of a house on it.
-    pub async fn embedded(options: &Options, house: &Handle) -> Result<Self, StartError> {
+    pub async fn embedded(options: &Options, mode: Mode, house: &Handle) -> Result<Self, StartError> {
         let roster = Arc::new(Roster::load(house.store().clone()).await?);
         let born = Arc::new(Notify::new());
         let broker = Broker::start(options, Arc::clone(&roster), house.clone(), Arc::clone(&born)).await?;
-        Ok(Self::start(Line::Embedded(Arc::new(broker)), roster, house, born))
+        Ok(Self::start(Line::Embedded(Arc::new(broker)), roster, mode, house, born))
     }
 
     /// Connects to a broker elsewhere, for as long as the house runs, and puts its doors there. It need not be up yet.
-    pub async fn external(options: RemoteOptions, house: &Handle) -> Result<Self, StartError> {
+    pub async fn external(options: RemoteOptions, mode: Mode, house: &Handle) -> Result<Self, StartError> {
         let roster = Arc::new(Roster::load(house.store().clone()).await?);
         let born = Arc::new(Notify::new());
         let remote = Remote::start(options, house.clone(), Arc::clone(&born));
-        Ok(Self::start(Line::External(remote), roster, house, born))
+        Ok(Self::start(Line::External(remote), roster, mode, house, born))
     }
 
-    fn start(line: Line, roster: Arc<Roster>, house: &Handle, born: Arc<Notify>) -> Self {
+    fn start(line: Line, roster: Arc<Roster>, mode: Mode, house: &Handle, born: Arc<Notify>) -> Self {
         house.exchange().join(Arc::new(line.clone()));
-        let doors = Doors::start(house.clone(), line.clone(), born);
+        let doors = Doors::start(house.clone(), line.clone(), mode, born);
         let events = Events::start(house.clone(), line.clone());
         Self { line, roster, house: house.clone(), publishing: Mutex::new(Some((doors, events))) }
     }

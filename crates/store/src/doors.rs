@@ -3,8 +3,13 @@
 use crate::{
     Store, StoreError,
     db::{Row, Tx, args},
+    seal::same,
 };
-use doorward_core::setup::{AutoLock, Contact, DoorSetup};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use doorward_core::{
+    Secret,
+    setup::{AutoLock, Contact, DoorSetup},
+};
 use doorward_wire::{
     Time,
     door::{DoorId, DoorState},
@@ -40,6 +45,8 @@ pub struct DoorEdit {
     pub auto_lock: Option<AutoLock>,
     /// Whether it opens even when the audit cannot be written.
     pub fail_open: Option<bool>,
+    /// The code that commands over MQTT must carry to open it; `Some(None)` for none.
+    pub mqtt_code: Option<Option<Secret<String>>>,
 }
 
 /// What `settings_json` holds.
@@ -52,6 +59,8 @@ struct Settings {
     fail_open: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     contact: Option<Contact>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mqtt_code: Option<String>,
 }
 
 impl Store {
@@ -94,6 +103,9 @@ impl Store {
         door.confirm_within = edit.confirm_within.unwrap_or(door.confirm_within);
         door.auto_lock = edit.auto_lock.unwrap_or(door.auto_lock);
         door.fail_open = edit.fail_open.unwrap_or(door.fail_open);
+        if let Some(code) = edit.mqtt_code {
+            door.mqtt_code = code.map(|code| self.mqtt_code_hash(id, &code));
+        }
         tx.execute(
             "UPDATE doors SET name = $2, site = $3, settings_json = $4 WHERE id = $1",
             args![id, &door.name, &door.site, settings(&door)?],
@@ -102,6 +114,16 @@ impl Store {
         let row = tx.one(format!("{SELECT} WHERE doors.id = $1"), args![id]).await?;
         tx.commit().await?;
         row.as_ref().map(read).transpose()
+    }
+
+    /// Whether this is the code that commands over MQTT must carry at a door.
+    pub fn is_mqtt_code(&self, door: &DoorSetup, given: &Secret<String>) -> bool {
+        door.mqtt_code.as_ref().is_some_and(|kept| same(kept.as_bytes(), self.mqtt_code_hash(&door.id, given).as_bytes()))
+    }
+
+    /// Under what a door's code is kept. It is short, so only the master key makes it hard to guess.
+    pub fn mqtt_code_hash(&self, door: &DoorId, code: &Secret<String>) -> String {
+        STANDARD.encode(self.keys().code(&format!("mqtt code {door}"), code.reveal().as_bytes()))
     }
 
     /// Removes a door; `false` when there is none. Its attempts and events stay.
@@ -174,6 +196,7 @@ fn settings(door: &DoorSetup) -> Result<String, StoreError> {
         auto_lock: door.auto_lock.clone(),
         fail_open: door.fail_open,
         contact: door.contact.clone(),
+        mqtt_code: door.mqtt_code.clone(),
     };
     serde_json::to_string(&settings).map_err(|error| StoreError::Bug(format!("settings of a door: {error}")))
 }
@@ -197,6 +220,7 @@ fn read(row: &Row) -> Result<DoorSetup, StoreError> {
         auto_lock: settings.auto_lock,
         fail_open: settings.fail_open,
         contact: settings.contact,
+        mqtt_code: settings.mqtt_code,
         managed: row.switch("managed")?,
         last_state: row.parse_option("last_state")?,
     })

@@ -126,7 +126,15 @@ pub struct Door {
     /// `config` when the door is set in the configuration file and cannot be changed here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed: Option<String>,
+    /// Commands over MQTT must carry a code to open it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub mqtt_code: bool,
     /// The newest attempt that is not finished, or finished within the last minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }

@@ -8,7 +8,7 @@
 //! 1. Add it to [`DoorTopic`] or [`Topic`], with its name in both directions.
 //! 2. Say in `docs/mqtt.md` what is published there, and whether it is retained.
 
-use crate::door::DoorId;
+use crate::{account::AccountId, door::DoorId};
 use alloc::{format, string::String, vec::Vec};
 use core::{fmt, str::FromStr};
 
@@ -213,6 +213,8 @@ pub enum Topic {
     Event,
     /// About one door.
     Door(DoorId, DoorTopic),
+    /// `ON` when an account needs a person; retained.
+    AccountProblem(AccountId),
 }
 
 /// What a topic says about a door.
@@ -276,6 +278,9 @@ impl Topic {
             "status" => Some(Self::Status),
             "event" => Some(Self::Event),
             rest => {
+                if let Some(rest) = rest.strip_prefix("account/") {
+                    return Some(Self::AccountProblem(rest.strip_suffix("/problem")?.parse().ok()?));
+                }
                 let (door, what) = rest.strip_prefix("door/")?.split_once('/')?;
                 let what = DoorTopic::ALL.into_iter().find(|known| known.as_str() == what)?;
                 Some(Self::Door(door.parse().ok()?, what))
@@ -289,6 +294,7 @@ impl fmt::Display for Topic {
         match self {
             Self::Status => f.pad("doorward/status"),
             Self::Event => f.pad("doorward/event"),
+            Self::AccountProblem(account) => f.pad(&format!("doorward/account/{account}/problem")),
             Self::Door(door, what) => f.pad(&format!("doorward/door/{door}/{}", what.as_str())),
         }
     }
@@ -350,7 +356,11 @@ mod tests {
     #[test]
     fn topics_are_read_as_they_are_written() {
         let door: DoorId = "front".parse().unwrap();
-        for topic in DoorTopic::ALL.into_iter().map(|what| Topic::door(&door, what)).chain([Topic::Status, Topic::Event]) {
+        for topic in DoorTopic::ALL.into_iter().map(|what| Topic::door(&door, what)).chain([
+            Topic::Status,
+            Topic::Event,
+            Topic::AccountProblem("u_tec".parse().unwrap()),
+        ]) {
             assert_eq!(Topic::read(&alloc::string::ToString::to_string(&topic)), Some(topic));
         }
         for foreign in ["doorward", "doorward/door/front", "doorward/door/Front Door/set", "doorward/door/front/set/x", "other/status"] {

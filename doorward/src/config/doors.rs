@@ -28,11 +28,13 @@ pub(crate) struct DoorConfig {
     pub(crate) auto_lock: Option<AutoLock>,
     pub(crate) fail_open: Option<bool>,
     pub(crate) contact: Option<Contact>,
+    /// The code that commands over MQTT must carry to open it.
+    pub(crate) mqtt_code: Option<Secret<String>>,
     /// What is done with a door behind MQTT or HTTP.
     pub(crate) foreign: Option<DoorSpec>,
 }
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "id",
     "name",
     "site",
@@ -43,6 +45,8 @@ const KEYS: [&str; 14] = [
     "auto_lock",
     "fail_open",
     "contact",
+    "mqtt_code",
+    "mqtt_code_file",
     "open",
     "lock",
     "unlock",
@@ -116,6 +120,7 @@ impl Door<'_, '_> {
             auto_lock: self.part("auto_lock", "must be { after = minutes } or { at = \"22:00\" }, or both"),
             fail_open: self.table.get("fail_open").and_then(toml::Value::as_bool),
             contact: self.contact(),
+            mqtt_code: self.mqtt_code(),
             foreign,
             id,
         })
@@ -148,6 +153,24 @@ impl Door<'_, '_> {
             return None;
         }
         Some(contact)
+    }
+
+    fn mqtt_code(&mut self) -> Option<Secret<String>> {
+        let code = match self.text("mqtt_code_file") {
+            Some(file) => match std::fs::read_to_string(&file) {
+                Ok(text) => text.trim().to_owned(),
+                Err(error) => {
+                    self.mistake("mqtt_code_file", format!("{file} cannot be read: {error}"));
+                    return None;
+                }
+            },
+            None => self.text("mqtt_code")?,
+        };
+        if !(4..=10).contains(&code.len()) || !code.bytes().all(|byte| byte.is_ascii_digit()) {
+            self.mistake("mqtt_code", "must have 4 to 10 digits, in quotes");
+            return None;
+        }
+        Some(Secret::new(code))
     }
 
     fn foreign(&mut self, id: &DoorId) -> Option<DoorSpec> {
@@ -224,6 +247,7 @@ pub(super) fn sample() -> String {
     "\n# How doors are set up. A door is found by its driver; give its id here to change it. Once for each:\n# [[doors]]\n# id = \"front_door\"\n\
      # name = \"Front door\"\n# site = \"home\"\n# auto_lock = { after = 5, at = \"22:00\" }\n# fail_open = false\n\
      ## A contact that some sensor tells over MQTT confirms what the door did.\n\
+     # mqtt_code = \"\"\n\
      # contact = { mqtt = \"zigbee2mqtt/front\", json = \"contact\", open = false }\n\
      \n# Doors behind MQTT or HTTP. Once for each:\n# [[doors]]\n# id = \"garage\"\n# name = \"Garage\"\n# kind = \"foreign\"\n\
      # open = { mqtt = \"garage/set\", payload = \"OPEN\" }\n\
@@ -244,7 +268,7 @@ pub(super) fn schema() -> Value {
         "authorization_file": text, "ca_file": text, "json": text, "locked": word, "unlocked": word, "open": word, "jammed": word } });
     json!({ "type": "array", "items": { "type": "object", "additionalProperties": false, "required": ["id"], "properties": {
         "id": { "type": "string", "pattern": "^[a-z0-9_]{1,40}$" }, "name": text, "site": text, "account": text, "external": text,
-        "kind": { "const": "foreign" }, "confirm_within": text, "fail_open": { "type": "boolean" },
+        "kind": { "const": "foreign" }, "confirm_within": text, "fail_open": { "type": "boolean" }, "mqtt_code": { "type": "string", "pattern": "^[0-9]{4,10}$" }, "mqtt_code_file": text,
         "auto_lock": { "type": "object", "additionalProperties": false, "properties": { "after": { "type": "integer" }, "at": text } },
         "contact": { "type": "object", "additionalProperties": false, "required": ["mqtt", "open"], "properties": {
             "mqtt": text, "json": text, "open": word } },

@@ -6,7 +6,10 @@ use super::{
     keys::{Keys, Kind},
 };
 use doorward_core::Secret;
-use doorward_mqtt::remote::{RemoteOptions, TlsFiles};
+use doorward_mqtt::{
+    discovery::Mode,
+    remote::{RemoteOptions, TlsFiles},
+};
 use std::path::PathBuf;
 
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub(crate) struct MqttConfig {
     pub(crate) listen: [Listen; 4],
     /// The certificate of the embedded broker; one of doorward's own authority when absent.
     pub(crate) certificate: Option<CertificateFiles>,
+    /// How doors are announced to Home Assistant.
+    pub(crate) discovery: Mode,
     /// Another broker in its place.
     pub(crate) external: Option<RemoteOptions>,
 }
@@ -37,6 +42,13 @@ impl MqttConfig {
             section.value("ws_listen", Kind::Text, "off", "Where it listens for WebSockets, at the path /mqtt.", listen),
             section.value("wss_listen", Kind::Text, "off", "Where it listens for WebSockets with TLS.", listen),
         ];
+        let discovery = section.value(
+            "discovery",
+            Kind::Text,
+            "component",
+            "How doors are announced to Home Assistant: “component”, or “device” for release 2024.11 and later.",
+            mode,
+        );
         let place = section.value(
             "broker",
             Kind::Text,
@@ -80,7 +92,7 @@ impl MqttConfig {
             client_id,
             commands,
         });
-        Self { listen, certificate: files.filter(|_| external.is_none()), external }
+        Self { listen, discovery, certificate: files.filter(|_| external.is_none()), external }
     }
 }
 
@@ -109,6 +121,11 @@ fn place(text: &str) -> Result<Option<Place>, String> {
         return Err(wrong());
     }
     Ok(Some(Place { tls, user, host: host.into(), port }))
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    let modes = [Mode::Component, Mode::Device];
+    modes.into_iter().find(|mode| mode.as_str() == text).ok_or_else(|| format!("“{text}” is neither “component” nor “device”"))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as a key's parser")]

@@ -75,8 +75,8 @@ async fn doors(store: &Store, config: &Config, now: Time) -> Result<()> {
     for wish in &config.doors {
         let known = before.iter().find(|door| door.id == wish.id || same_place(door, wish));
         let setup = match (known, &wish.account, &wish.external) {
-            (Some(known), ..) => merged(known.clone(), wish),
-            (None, Some(account), Some(external)) => merged(new(wish, account.clone(), external.clone()), wish),
+            (Some(known), ..) => merged(store, known.clone(), wish),
+            (None, Some(account), Some(external)) => merged(store, new(wish, account.clone(), external.clone()), wish),
             // Its driver has not found it yet: it is set up at the next start after that.
             (None, ..) => {
                 tracing::warn!(door = %wish.id, "the configuration names a door that no driver has found; name its account and external too");
@@ -121,12 +121,13 @@ fn new(wish: &DoorConfig, account: doorward_wire::account::AccountId, external: 
         auto_lock: doorward_core::setup::AutoLock::default(),
         fail_open: false,
         contact: None,
+        mqtt_code: None,
         managed: true,
         last_state: None,
     }
 }
 
-fn merged(mut door: DoorSetup, wish: &DoorConfig) -> DoorSetup {
+fn merged(store: &Store, mut door: DoorSetup, wish: &DoorConfig) -> DoorSetup {
     door.managed = true;
     if let Some(name) = &wish.name {
         door.name.clone_from(name);
@@ -138,6 +139,7 @@ fn merged(mut door: DoorSetup, wish: &DoorConfig) -> DoorSetup {
     door.auto_lock = wish.auto_lock.clone().unwrap_or(door.auto_lock);
     door.fail_open = wish.fail_open.unwrap_or(door.fail_open);
     door.contact.clone_from(&wish.contact);
+    door.mqtt_code = wish.mqtt_code.as_ref().map(|code| store.mqtt_code_hash(&door.id, code));
     if let Some(spec) = &wish.foreign {
         door.capabilities = spec.capabilities();
     }

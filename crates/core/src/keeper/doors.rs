@@ -206,6 +206,7 @@ impl Doors {
             auto_lock: crate::setup::AutoLock::default(),
             fail_open: false,
             contact: None,
+            mqtt_code: None,
             managed: false,
             last_state: None,
         };
@@ -336,6 +337,7 @@ impl DoorCell {
             external: Some(self.setup.external.clone()),
             contact_open: self.contact_open,
             managed: self.setup.managed.then(|| "config".into()),
+            mqtt_code: self.setup.mqtt_code.is_some(),
             attempt: attempt.map(|attempt| attempt.view.clone()),
         }
     }

@@ -186,6 +186,7 @@ pub(crate) fn door(id: &str, account: &str) -> DoorSetup {
         auto_lock: AutoLock::default(),
         fail_open: false,
         contact: None,
+        mqtt_code: None,
         managed: false,
         last_state: None,
     }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::{extract::State, http::StatusCode};
-use doorward_core::{keeper::Command, scope::Scope, setup::AutoLock};
+use doorward_core::{Secret, keeper::Command, scope::Scope, setup::AutoLock};
 use doorward_store::DoorEdit;
 use doorward_wire::{
     Time,
@@ -73,6 +73,10 @@ pub(crate) struct DoorBody {
     /// Opens even when the audit cannot be written: a way out.
     #[serde(default)]
     pub(crate) fail_open: Option<bool>,
+    /// A code of 4 to 10 digits that commands over MQTT must carry to open it; an empty text for none.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub(crate) mqtt_code: Option<Secret<String>>,
 }
 
 /// When a door locks itself again.
@@ -119,13 +123,27 @@ pub(crate) async fn checked(web: &Web, door: &Door, body: DoorBody) -> ApiResult
             return Err(ApiError::Unprocessable("auto_lock: this door cannot be locked".into()));
         }
     }
+    let mqtt_code = body.mqtt_code.map(checked_code).transpose()?;
     Ok(DoorEdit {
         name,
         site: body.site,
         confirm_within: body.confirm_within.map(Duration::from_millis),
         auto_lock: body.auto_lock.map(|AutoLockBody { after, at }| AutoLock { after, at }),
         fail_open: body.fail_open,
+        mqtt_code,
     })
+}
+
+/// A code, or none for an empty text.
+fn checked_code(code: Secret<String>) -> ApiResult<Option<Secret<String>>> {
+    let text = code.reveal();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if !(4..=10).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(ApiError::Unprocessable("mqtt_code: must have 4 to 10 digits, or be empty for none".into()));
+    }
+    Ok(Some(code))
 }
 
 /// Removes a door. Its events stay; the vendor's next list brings it back if it is still there.

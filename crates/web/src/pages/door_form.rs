@@ -18,7 +18,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
-use doorward_core::{scope::Scope, setup::DoorSetup};
+use doorward_core::{Secret, scope::Scope, setup::DoorSetup};
 use doorward_wire::door::{Capability, DoorId};
 use serde::Deserialize;
 
@@ -38,6 +38,7 @@ struct FormPage {
     sites: Vec<SiteChoice>,
     zone: String,
     can_lock: bool,
+    has_code: bool,
     managed: bool,
     error: Option<String>,
 }
@@ -62,6 +63,11 @@ struct DoorForm {
     at: String,
     #[serde(default)]
     fail_open: Option<String>,
+    /// A new code; empty keeps the one that there is.
+    #[serde(default)]
+    mqtt_code: String,
+    #[serde(default)]
+    no_mqtt_code: Option<String>,
 }
 
 impl DoorForm {
@@ -73,6 +79,8 @@ impl DoorForm {
             after: setup.auto_lock.after.map_or_else(String::new, |minutes| minutes.to_string()),
             at: setup.auto_lock.at.map_or_else(String::new, |at| at.strftime("%H:%M").to_string()),
             fail_open: setup.fail_open.then(|| "true".into()),
+            mqtt_code: String::new(),
+            no_mqtt_code: None,
         }
     }
 
@@ -87,6 +95,11 @@ impl DoorForm {
             confirm_within: None,
             auto_lock: Some(AutoLockBody { after, at }),
             fail_open: Some(self.fail_open.is_some()),
+            mqtt_code: match (self.no_mqtt_code.is_some(), self.mqtt_code.trim()) {
+                (true, _) => Some(Secret::new(String::new())),
+                (false, "") => None,
+                (false, code) => Some(Secret::new(code.to_owned())),
+            },
         })
     }
 }
@@ -110,6 +123,7 @@ async fn page(web: &Web, visitor: &Visitor, id: &DoorId, tried: Option<(DoorForm
         sites: sites.collect(),
         zone: setup.time_zone.clone(),
         can_lock: setup.capabilities.contains(&Capability::Lock),
+        has_code: setup.mqtt_code.is_some(),
         managed: setup.managed,
         form,
         error,

@@ -54,6 +54,7 @@ impl House {
             auto_lock: AutoLock::default(),
             fail_open: false,
             contact: None,
+            mqtt_code: None,
             managed: false,
             last_state: None,
         };
