@@ -1,8 +1,10 @@
 //! The command line.
 
 mod mqtt;
+mod webhook;
 
 pub(crate) use mqtt::{Mqtt, MqttUser};
+pub(crate) use webhook::{Webhook, WebhookWants};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -65,6 +67,9 @@ pub(crate) enum Verb {
     /// The embedded MQTT broker: who may connect, publish and subscribe
     #[command(subcommand)]
     Mqtt(Mqtt),
+    /// Servers of others that are told what happens
+    #[command(subcommand)]
+    Webhook(Webhook),
     /// Who may open a door, and why
     Explain {
         /// A person or token, by id or name

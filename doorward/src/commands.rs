@@ -9,6 +9,7 @@ mod events;
 mod mqtt;
 mod person;
 mod simulate;
+mod webhook;
 
 use crate::{
     cli::{Audit, Cli, Config as ConfigVerb, Global, Verb},
@@ -31,6 +32,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Verb::Account(verb) => account::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Person(verb) => person::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Mqtt(verb) => mqtt::run(&Client::new(&global)?, global.json, verb).await,
+        Verb::Webhook(verb) => webhook::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Explain { who, door, at, action } => explain(&global, &who, &door, at.as_deref(), &action).await,
         Verb::Events { follow, door, kind, limit, csv } => {
             let wish = events::Wish { follow, door, kind, limit, csv };

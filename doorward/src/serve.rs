@@ -17,7 +17,9 @@ use doorward_mqtt::Mqtt;
 use doorward_store::{OpenOptions, Store};
 use doorward_web::{
     Web, WebConfig,
+    outward::Outward,
     serve::{AdminListener, Peer},
+    webhooks,
 };
 use doorward_wire::event::EventKind;
 use std::{io::IsTerminal, net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -202,9 +204,11 @@ fn web_config(config: &Config, data: &Data, authority: Option<String>, problems:
         settings: config.shown.clone(),
         authority,
         problems,
+        outward: Outward::default(),
     }
 }
 
+/// Listens, and sends webhooks, until it is told to stop.
 fn serve(web: &Web, http: Option<TcpListener>, public: Option<TcpListener>, admin: AdminListener) -> (watch::Sender<bool>, JoinSet<()>) {
     use doorward_web::serve::{admin_router, private_router, public_router};
     let (stop, _) = watch::channel(false);
@@ -226,6 +230,7 @@ fn serve(web: &Web, http: Option<TcpListener>, public: Option<TcpListener>, admi
     listeners.spawn(async move {
         let _ = axum::serve(admin, service).with_graceful_shutdown(stopped).await;
     });
+    listeners.spawn(webhooks::run(web.clone(), told(stop.subscribe())));
     (stop, listeners)
 }
 

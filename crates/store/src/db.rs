@@ -269,6 +269,7 @@ value_from! {
     uuid::Uuid => |it| Text(it.to_string()),
     &doorward_wire::account::AccountId => |it| Text(it.as_str().into()),
     &doorward_wire::door::DoorId => |it| Text(it.as_str().into()),
+    &doorward_wire::webhook::WebhookId => |it| Text(it.as_str().into()),
     Vec<u8> => |it| Blob(it),
     &[u8] => |it| Blob(it.into()),
     [u8; 32] => |it| Blob(it.into()),

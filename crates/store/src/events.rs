@@ -12,6 +12,8 @@ use doorward_wire::{
 };
 use std::fmt::Write as _;
 
+const COLUMNS: &str = "seq, time, kind, door, account, device, actor_kind, actor_id, reason, attempt, data_json";
+
 /// The name of whoever did it, while it exists: people and tokens can be erased, events cannot.
 pub(crate) const ACTOR_NAME: &str = "CASE actor_kind \
      WHEN 'person' THEN (SELECT name FROM people WHERE people.id = actor_id) \
@@ -55,10 +57,7 @@ impl Store {
             }
         }
         let order = if query.after.is_some() { "ASC" } else { "DESC" };
-        let sql = format!(
-            "SELECT seq, time, kind, door, account, device, actor_kind, actor_id, reason, attempt, data_json, {ACTOR_NAME} \
-             FROM events WHERE seq > $1 AND seq < $2{filter} ORDER BY seq {order} LIMIT $3"
-        );
+        let sql = format!("SELECT {COLUMNS}, {ACTOR_NAME} FROM events WHERE seq > $1 AND seq < $2{filter} ORDER BY seq {order} LIMIT $3");
         let mut events = self.db().all(sql, values).await?.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         if query.after.is_none() {
             events.reverse();
@@ -69,7 +68,7 @@ impl Store {
     /// After which event to go on for somebody who has had those up to `after`, and is to get no more than so many events
     /// and bytes: the newest of them.
     pub async fn backlog(&self, after: i64, most: u32, bytes: u64) -> Result<i64, StoreError> {
-        let sql = "SELECT seq, COALESCE(LENGTH(data_json), 0) AS size FROM events WHERE seq > $1 ORDER BY seq DESC LIMIT $2";
+        let sql = "SELECT seq, CAST(COALESCE(LENGTH(data_json), 0) AS BIGINT) AS size FROM events WHERE seq > $1 ORDER BY seq DESC LIMIT $2";
         let rows = self.db().all(sql, args![after, i64::from(most) + 1]).await?;
         let mut room = bytes;
         for (number, row) in (0..).zip(&rows) {
@@ -80,6 +79,12 @@ impl Store {
             room -= size;
         }
         Ok(after)
+    }
+
+    /// One event, while it is kept.
+    pub async fn event(&self, id: i64) -> Result<Option<Event>, StoreError> {
+        let sql = format!("SELECT {COLUMNS}, {ACTOR_NAME} FROM events WHERE seq = $1");
+        self.db().one(sql, args![id]).await?.as_ref().map(read).transpose()
     }
 
     /// The number of the newest event; 0 before the first.

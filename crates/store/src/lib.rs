@@ -3,7 +3,7 @@
 //! * [`Store::open`] opens or makes the database, and refuses what it must not touch.
 //! * [`Store::write`] is how the keeper's records become durable: all of one turn in one commit, events numbered without
 //!   gaps and hash-chained. [`Store::audit_verify`] checks that chain.
-//! * Accounts, doors, people, tokens, links, sessions and settings have a file each.
+//! * Accounts, doors, people, tokens, links, sessions, settings, MQTT users, webhooks and deliveries have a file each.
 //! * [`Store::backup`] and [`restore`] carry a whole house from one database to another.
 //!
 //! It must never read a clock or the environment (time is an argument), never write a secret that is not sealed or
@@ -41,6 +41,7 @@ mod attempts;
 mod backup;
 mod chain;
 mod db;
+mod deliveries;
 mod dice;
 mod doors;
 mod error;
@@ -58,10 +59,12 @@ mod settings;
 mod space;
 mod tokens;
 mod url;
+mod webhooks;
 
 pub use accounts::StoredAccount;
 pub use backup::{BackupError, Restored, restore};
 pub use chain::{AuditReport, Pruned};
+pub use deliveries::{Delivery, NextDelivery, TryEnd, WebhookStanding};
 pub use doors::{DoorEdit, Site};
 pub use error::StoreError;
 pub use events::EventQuery;
@@ -73,3 +76,4 @@ pub use sessions::StoredSession;
 pub use settings::settings_at;
 pub use space::Space;
 pub use tokens::{Token, TokenRow};
+pub use webhooks::{AddedWebhook, Webhook};

@@ -18,6 +18,11 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, lite: include_str!("../migrations/sqlite/0001.sql"), pg: include_str!("../migrations/postgres/0001.sql") },
     Migration { number: 2, lite: include_str!("../migrations/sqlite/0002.sql"), pg: include_str!("../migrations/postgres/0002.sql") },
+    Migration {
+        number: 3,
+        lite: include_str!("../migrations/sqlite/0003_webhooks.sql"),
+        pg: include_str!("../migrations/postgres/0003_webhooks.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

@@ -24,9 +24,10 @@ mod sites;
 mod stream;
 mod system;
 mod tokens;
+mod webhooks;
 
 pub(crate) use accounts::{renew, stored, take_step, view};
-pub(crate) use doors::{AutoLockBody, DoorBody, checked as checked_door};
+pub(crate) use doors::{AutoLockBody, DoorBody, checked as checked_door, checked_name};
 pub(crate) use kinds::offered;
 pub use openapi::openapi_json;
 pub(crate) use sites::{checked_zone, the_site};
@@ -72,6 +73,7 @@ fn v1() -> OpenApiRouter<Web> {
         .merge(sites::router())
         .merge(mqtt::router())
         .merge(mqtt_users::router())
+        .merge(webhooks::router())
         .merge(settings::router())
         .merge(system::router());
     OpenApiRouter::new().nest("/api/v1", routes)

@@ -1,11 +1,11 @@
-//! HTTP: API v1, the U-tec local API, pages, sign-in, hooks.
+//! HTTP: API v1, the U-tec local API, pages, sign-in, hooks, webhooks.
 //!
 //! * [`Web`] is what every handler may use.
 //! * [`caller`] says who is asking, [`guard`] what may come in at all.
 //! * [`api`] is API v1, one file for each subject; [`local`] is the API that clients of the original U-tec gateway speak.
 //! * [`pages`] are server-rendered and work without JavaScript; `assets/live.js` only makes them live.
 //! * [`serve`] runs the listeners.
-//! * [`outward`] is the one way to servers of others, and says where it does not lead.
+//! * [`webhooks`] tells servers of others what happened; [`outward`] is the one way out, and says where it does not lead.
 //!
 //! It must never decide who may open a door (that is `doorward_core::policy`) and never talk to a vendor.
 //!
@@ -25,6 +25,7 @@ mod problem;
 pub mod serve;
 mod sign_in;
 mod state;
+pub mod webhooks;
 
 pub use problem::{ApiError, ApiResult};
 pub use state::{Network, Web, WebConfig};

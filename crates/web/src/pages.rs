@@ -1,7 +1,8 @@
 //! Pages: rendered here, useful without JavaScript, live with it.
 //!
 //! * [`scene`] is what every page knows: the visitor, names, time zones. [`shell`] is what every page looks like.
-//! * One file for each subject: [`doors`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`events`], [`settings`], [`logs`], [`entry`].
+//! * One file for each subject: [`doors`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`events`], [`settings`], [`webhooks`], [`webhook`],
+//!   [`logs`], [`entry`].
 //! * [`live`] sends the same fragments again when something changes; `assets/live.js` puts them in their place.
 //! * [`texts`] holds every word.
 //!
@@ -36,6 +37,9 @@ mod sites;
 pub(crate) mod texts;
 mod tokens;
 mod visitor;
+mod webhook;
+mod webhook_form;
+mod webhooks;
 
 pub(crate) use icons::icon;
 
@@ -55,6 +59,8 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(sites::router())
         .merge(tokens::router())
         .merge(logs::router())
+        .merge(webhooks::router())
+        .merge(webhook::router())
         .merge(entry::router())
         .merge(live::router())
         .fallback(nowhere)

@@ -1,6 +1,6 @@
 //! What every handler may use.
 
-use crate::{logbook::Logbook, sign_in::SignIn};
+use crate::{logbook::Logbook, outward::Outward, sign_in::SignIn, webhooks};
 use doorward_engine::Handle;
 use doorward_mqtt::Mqtt;
 use doorward_wire::account::AccountId;
@@ -13,6 +13,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
+use tokio::sync::watch;
 
 /// The part of the configuration that HTTP needs.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +40,8 @@ pub struct WebConfig {
     pub authority: Option<String>,
     /// Things that a person should mend, found at start-up.
     pub problems: Vec<String>,
+    /// The way to servers of others.
+    pub outward: Outward,
 }
 
 /// What every handler may use. Cheap to clone.
@@ -56,6 +59,7 @@ struct Inner {
     stopping: AtomicBool,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
     mqtt: Option<Arc<Mqtt>>,
+    webhooks: webhooks::Post,
 }
 
 impl Web {
@@ -77,6 +81,7 @@ impl Web {
                 stopping: AtomicBool::new(false),
                 metrics,
                 mqtt,
+                webhooks: webhooks::Post::default(),
             }),
         }
     }
@@ -104,6 +109,19 @@ impl Web {
     /// The embedded broker, if it runs.
     pub fn mqtt(&self) -> Option<&Mqtt> {
         self.inner.mqtt.as_deref()
+    }
+
+    /// How many tries of messages to webhooks have ended and are written down.
+    pub fn webhook_tries(&self) -> watch::Receiver<u64> {
+        self.inner.webhooks.tries()
+    }
+
+    pub(crate) fn webhooks(&self) -> &webhooks::Post {
+        &self.inner.webhooks
+    }
+
+    pub(crate) fn outward(&self) -> &Outward {
+        &self.inner.config.outward
     }
 
     pub(crate) fn sign_in(&self) -> &SignIn {

@@ -76,6 +76,10 @@ words! {
         PersonChanged = "person.changed",
         /// A token was made or removed.
         TokenChanged = "token.changed",
+        /// A webhook was added, changed or removed.
+        WebhookChanged = "webhook.changed",
+        /// An endpoint said that it is gone, so nothing is sent there any more.
+        WebhookDisabled = "webhook.disabled",
         /// Callers without credentials were refused; one row for each reason, source and minute.
         RequestsRefused = "requests.refused",
         /// A setting was changed.

@@ -30,6 +30,7 @@ mod id;
 mod problem;
 mod time;
 pub mod topic;
+pub mod webhook;
 mod words;
 
 pub use id::IdError;

@@ -6,3 +6,4 @@ pub(crate) mod killed;
 mod push;
 mod readme;
 mod starting;
+mod webhooks;

@@ -1,6 +1,9 @@
 //! Which tables a backup carries, in an order in which they can be filled again.
 //!
 //! Not carried: `sessions` and `links`. They would bring back what was signed out or used up since.
+//!
+//! Carried: `webhook_deliveries`. A house that moves to another machine or database must lose no message. What was
+//! delivered after the backup was made comes once more, under the identifier by which receivers know it.
 
 use crate::{
     StoreError,
@@ -50,6 +53,14 @@ pub(super) fn all() -> Vec<Table> {
         ("checkpoints", "seq:i hash:b time:i mac:b"),
         ("people", "id name role password_hash created_at:i"),
         ("mqtt_users", "name mac:b publish_json subscribe_json client_id created_at:i"),
+        (
+            "webhooks",
+            "id name url kinds_json doors_json allow_private:i disabled sealed:b previous_sealed:b previous_until:i seen_seq:i created_at:i",
+        ),
+        (
+            "webhook_deliveries",
+            "message webhook seq:i state attempts:i next_at:i status:i error created_at:i tried_at:i finished_at:i",
+        ),
         ("tokens", "id person name mac:b scopes created_at:i expires_at:i last_used_at:i"),
     ]
     .map(|(name, columns)| Table { name: name.into(), columns: columns.split_whitespace().map(column).collect() })

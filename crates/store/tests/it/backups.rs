@@ -1,6 +1,7 @@
 //! Backups, and what they are restored into.
 
 use crate::house::{House, account, at, attempt, door, event, gate, home, intent, is_empty, tell, uuid, write};
+use crate::webhooks::{added, webhook};
 use doorward_core::{
     Secret,
     record::{Record, WrittenAs},
@@ -46,6 +47,9 @@ pub(crate) async fn full(store: &Store) -> Secret<String> {
     store.put_session(b"session", Some(&ada.id), b"data", at(9000)).await.unwrap();
     tell(store, 200).await;
     assert!(store.prune(at(0), at(1)).await.unwrap().told.is_none());
+    added(store, &webhook("hook")).await;
+    store.rotate_webhook(&"hook".parse().unwrap(), at(0)).await.unwrap();
+    assert!(store.queue_deliveries(&"hook".parse().unwrap(), 0, 9, &[3, 7], at(1)).await.unwrap());
     let seen = Some((gate(), DoorState::Locked));
     write(store, Record::Events { events: vec![event(EventKind::DoorLocked).data(json!({ "n": [1.5, i64::MAX] }))], seen }).await;
     write(store, intent(&attempt(uuid()), true)).await;
@@ -62,6 +66,10 @@ pub(crate) async fn assert_same(a: &Store, b: &Store) {
     assert_eq!(a.people().await.unwrap(), b.people().await.unwrap());
     assert_eq!(a.tokens().await.unwrap(), b.tokens().await.unwrap());
     assert_eq!(a.settings().await.unwrap(), b.settings().await.unwrap());
+    let hook = "hook".parse().unwrap();
+    assert_eq!(a.webhooks().await.unwrap(), b.webhooks().await.unwrap());
+    assert_eq!(a.webhook_secrets(&hook, at(2)).await.unwrap(), b.webhook_secrets(&hook, at(2)).await.unwrap());
+    assert_eq!(a.deliveries(&hook, None, 9).await.unwrap(), b.deliveries(&hook, None, 9).await.unwrap());
     assert_eq!(format!("{:?}", a.accounts().await.unwrap()), format!("{:?}", b.accounts().await.unwrap()));
     assert_eq!(a.kept(&home(), "token").await.unwrap(), b.kept(&home(), "token").await.unwrap());
     assert_eq!(a.open_intents(&[home()]).await.unwrap(), b.open_intents(&[home()]).await.unwrap());

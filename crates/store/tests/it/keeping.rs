@@ -121,12 +121,15 @@ pub(crate) async fn doors_are_found_named_and_removed(house: &House) {
         confirm_within: Some(Duration::from_millis(2500)),
         auto_lock: Some(AutoLock::default()),
         fail_open: Some(true),
+        mqtt_code: Some(Some("2468".into())),
     };
     let edited = store.update_door(&gate(), &edit).await.unwrap().unwrap();
     assert_eq!(
         (edited.name.as_str(), edited.site.as_str(), edited.confirm_within, edited.fail_open, edited.last_state),
         ("Front gate", "garden", Duration::from_millis(2500), true, Some(DoorState::Locked))
     );
+    assert!(store.is_mqtt_code(&edited, &"2468".into()) && !store.is_mqtt_code(&edited, &"2469".into()));
+    assert!(!edited.mqtt_code.as_ref().unwrap().contains("2468"), "a code is kept as a keyed hash");
     assert_eq!(store.update_door(&gate(), &DoorEdit::default()).await.unwrap(), Some(edited.clone()));
     assert_eq!(store.update_door(&"cellar".parse().unwrap(), &edit).await.unwrap(), None);
 
@@ -188,4 +191,29 @@ pub(crate) async fn settings_are_set_and_removed(house: &House) {
     assert!(store.remove_setting("a").await.unwrap());
     assert!(!store.remove_setting("a").await.unwrap());
     assert_eq!(store.settings().await.unwrap().len(), 1);
+}
+
+pub(crate) async fn what_was_noted_is_there_after_a_restart(house: &House) {
+    let store = house.open().await;
+    assert_eq!(store.note("how far").await.unwrap(), None);
+    store.set_note("how far", "1").await.unwrap();
+    store.set_note("how far", "2").await.unwrap();
+    let first = store.set_secret_note_once("authority", &Secret::from("hunter2")).await.unwrap();
+    let second = store.set_secret_note_once("authority", &Secret::from("another")).await.unwrap();
+    assert_eq!((first.reveal().as_str(), second), ("hunter2", first.clone()), "whoever is first decides");
+    store.close().await;
+    let store = house.open().await;
+    assert_eq!(store.note("how far").await.unwrap().as_deref(), Some("2"));
+    assert_eq!(store.secret_note("authority").await.unwrap(), Some(first));
+    assert_eq!(store.secret_note("other").await.unwrap(), None);
+}
+
+pub(crate) async fn a_backlog_is_the_newest_of_what_is_behind(house: &House) {
+    let store = house.furnished().await;
+    write(&store, Record::Events { events: (0..20).map(|_| event(EventKind::DoorLocked)).collect(), seen: None }).await;
+    let last = store.last_event_id().await.unwrap();
+    assert_eq!(store.backlog(last - 5, 10, 1 << 20).await.unwrap(), last - 5, "all of it fits");
+    assert_eq!(store.backlog(0, 10, 1 << 20).await.unwrap(), last - 10, "the newest ten");
+    assert_eq!(store.backlog(0, 10, 2048).await.unwrap(), last - 4, "as many as fit into so many bytes");
+    assert_eq!(store.backlog(last, 10, 1 << 20).await.unwrap(), last, "nothing is behind");
 }

@@ -17,6 +17,7 @@ mod people;
 #[allow(dead_code, reason = "shared with the tests of the whole program, which use more of it")]
 mod postgres;
 mod servers;
+mod webhooks;
 
 use house::House;
 
@@ -82,6 +83,8 @@ stories! {
         a_door_that_cannot_be_does_not_spoil_the_commit,
         sites_give_doors_their_time_zone,
         settings_are_set_and_removed,
+        what_was_noted_is_there_after_a_restart,
+        a_backlog_is_the_newest_of_what_is_behind,
     }
     mqtt {
         a_user_of_the_broker_is_known_by_its_secret,
@@ -92,6 +95,16 @@ stories! {
         a_token_opens_with_its_secret_until_it_ends,
         a_link_works_once,
         sessions_end_when_they_should,
+    }
+    webhooks {
+        a_webhook_is_added_changed_and_removed,
+        a_house_has_at_most_fifty_webhooks,
+        a_secret_is_sealed_and_the_one_before_signs_along_for_a_day,
+        a_webhook_wants_what_it_names_and_nothing_of_itself,
+        events_are_queued_once_and_sent_in_their_order,
+        what_was_given_up_is_tried_again_by_hand_alone,
+        a_disabled_webhook_gives_up_what_is_on_its_way_and_begins_anew,
+        only_the_newest_thousand_finished_deliveries_are_kept,
     }
     backups {
         a_backup_while_writing_restores_whole,

@@ -1,7 +1,12 @@
 //! The checks of `doorward doctor` that need the running program.
 
 use crate::Web;
-use doorward_wire::{Time, account::AccountState};
+use doorward_store::Webhook;
+use doorward_wire::{
+    Time,
+    account::AccountState,
+    webhook::{DisabledWhy, WebhookState},
+};
 use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -40,8 +45,29 @@ impl Check {
 pub(super) async fn checks(web: &Web) -> Vec<Check> {
     let mut checks = vec![store(web).await, space(web), clock(web).await, audit(web).await, trust(web)];
     checks.extend(accounts(web));
+    checks.extend(webhooks(web).await);
     checks.extend(web.config().problems.iter().map(|problem| Check::bad("configuration", problem, "mend it and start again")));
     checks
+}
+
+/// Only those that need somebody: a house without webhooks hears nothing of them.
+async fn webhooks(web: &Web) -> Vec<Check> {
+    let store = web.house().store();
+    let (Ok(webhooks), Ok(standings)) = (store.webhooks().await, store.webhook_standings().await) else { return Vec::new() };
+    let check = |webhook: Webhook| {
+        let name = format!("webhook {}", webhook.id);
+        if webhook.disabled == Some(DisabledWhy::Gone) {
+            return Some(Check::bad(
+                &name,
+                "its endpoint answered 410 Gone, so nothing is sent",
+                "remove it, or enable it on the webhooks page",
+            ));
+        }
+        let failing = standings.get(&webhook.id).is_some_and(|standing| standing.state() == WebhookState::Failing);
+        let hint = format!("doorward webhook deliveries {} says why", webhook.id);
+        (failing && webhook.disabled.is_none()).then(|| Check::bad(&name, "what was sent last was given up", hint))
+    };
+    webhooks.into_iter().filter_map(check).collect()
 }
 
 /// A write that changes nothing that anybody needs.

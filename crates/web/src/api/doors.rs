@@ -305,7 +305,7 @@ async fn attempt(caller: Caller, State(web): State<Web>, At(id): At<AttemptId>) 
 }
 
 /// A name that people can read: 1 to 80 characters on one line.
-pub(super) fn checked_name(name: &str) -> ApiResult<String> {
+pub(crate) fn checked_name(name: &str) -> ApiResult<String> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > NAME || name.chars().any(char::is_control) {
         return Err(ApiError::Unprocessable(format!("name: must have 1 to {NAME} characters on one line")));

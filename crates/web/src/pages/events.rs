@@ -47,9 +47,9 @@ pub(crate) struct Choice {
 }
 
 /// Choices under a heading.
-struct ChoiceGroup {
-    name: &'static str,
-    choices: Vec<Choice>,
+pub(super) struct ChoiceGroup {
+    pub(super) name: &'static str,
+    pub(super) choices: Vec<Choice>,
 }
 
 #[derive(Template)]
@@ -85,7 +85,7 @@ async fn list(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
         shell: if wanted.before.is_none() { shell.live(view) } else { shell },
         t: scene.t,
         doors: door_choices(&scene, door.as_ref()),
-        kinds: kind_choices(scene.t, kind),
+        kinds: kind_choices(scene.t, |choice| kind == Some(choice)),
         filtered: door.is_some() || kind.is_some(),
         older: events.first().filter(|_| more).map(|event| format!("/events?{filter}&before={}", event.id)),
         newest: wanted.before.map(|_| format!("/events?{filter}")),
@@ -105,11 +105,12 @@ fn door_choices(scene: &Scene, chosen: Option<&DoorId>) -> Vec<Choice> {
     choices
 }
 
-fn kind_choices(t: &'static Texts, chosen: Option<EventKind>) -> Vec<ChoiceGroup> {
+/// Every kind of event in its group.
+pub(super) fn kind_choices(t: &'static Texts, chosen: impl Fn(EventKind) -> bool) -> Vec<ChoiceGroup> {
     let mut groups: Vec<ChoiceGroup> = Vec::new();
     for kind in EventKind::ALL {
         let (label, name) = t.event_kind(*kind);
-        let choice = Choice { value: kind.to_string(), label: label.into(), on: Some(*kind) == chosen };
+        let choice = Choice { value: kind.to_string(), label: label.into(), on: chosen(*kind) };
         match groups.iter_mut().find(|group| group.name == name) {
             Some(group) => group.choices.push(choice),
             None => groups.push(ChoiceGroup { name, choices: vec![choice] }),

@@ -125,7 +125,8 @@ pub(super) struct SecretPage {
     pub(super) text: String,
     pub(super) label: &'static str,
     pub(super) secret: String,
-    pub(super) back: &'static str,
+    pub(super) note: &'static str,
+    pub(super) back: String,
 }
 
 #[derive(Deserialize)]
@@ -176,7 +177,8 @@ async fn link_page(web: &Web, visitor: &Visitor, errand: &Errand, person: &Perso
         text: scene.t.link_given(&person.name),
         label: scene.t.make_link,
         secret: format!("{}{}", base.trim_end_matches('/'), link_path(secret.reveal())),
-        back: "/settings#people",
+        note: scene.t.shown_once,
+        back: "/settings#people".into(),
     }))
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod settings;
 pub(crate) mod state;
 pub(crate) mod time;
 pub(crate) mod trouble;
+pub(crate) mod webhook;
 
 /// Declares the labels together with their English words.
 macro_rules! texts {
@@ -247,6 +248,44 @@ texts! {
     shown_once = "It is shown this one time. doorward keeps only a fingerprint of it.",
     copy = "Copy",
     copied = "Copied",
+
+    // Webhooks
+    webhooks = "Webhooks",
+    no_webhooks = "No webhooks yet",
+    no_webhooks_text = "A webhook tells another server what happens here, as it happens. Each message is signed, repeated until it is taken, and listed.",
+    add_webhook = "Add webhook",
+    webhook_url = "Address",
+    webhook_url_help = "Where messages go. It is shown to everybody who signs in here.",
+    webhook_private = "In a private network",
+    webhook_private_help = "It may be on this machine or in your own network; only there http:// is possible.",
+    webhook_private_allowed = "allowed",
+    webhook_some_events = "Only some events",
+    webhook_some_doors = "Only some doors",
+    webhook_some_doors_help = "Then nothing is told that is about no door.",
+    webhook_told = "Told of",
+    webhook_every_event = "every event",
+    webhook_every_door = "all",
+    webhook_pending = "Waiting",
+    webhook_last_delivered = "Last delivered",
+    webhook_test = "Send test",
+    webhook_testing = "Sending…",
+    webhook_rotate = "New secret",
+    webhook_secret = "Secret",
+    webhook_secret_once = "It is shown this one time. If it is lost, make a new one.",
+    webhook_added_text = "Give it to the receiver: messages are signed with it, as Standard Webhooks says. Then send a test.",
+    webhook_enable = "Enable",
+    webhook_disable = "Disable",
+    webhook_enabled = "Enabled. It is told what happens from now on.",
+    webhook_disabled = "Nothing is sent. What happens meanwhile is not told later.",
+    webhook_gone = "The endpoint answered 410 Gone, so nothing is sent any more. Enable it when it wants messages again.",
+    webhook_failing = "What was sent last was given up; the list below says why.",
+    webhook_retried = "The message is sent once more.",
+    webhook_removed = "The webhook was removed.",
+    remove_webhook = "Remove webhook",
+    remove_webhook_text = "Nothing is sent any more, and its list of deliveries goes. Its events stay.",
+    deliveries = "Deliveries",
+    no_deliveries = "Nothing was sent yet. A test is not listed.",
+    send_again = "Send again",
 
     // Logs
     logs = "Logs",

@@ -111,7 +111,8 @@ async fn make(State(web): State<Web>, visitor: Visitor, Form(form): Form<HashMap
         text: scene.t.token_made_text.into(),
         label: scene.t.token,
         secret: secret.reveal().clone(),
-        back: "/settings#tokens",
+        note: scene.t.shown_once,
+        back: "/settings#tokens".into(),
     }))
 }
 

@@ -10,3 +10,4 @@ mod openapi;
 mod pages;
 mod streams;
 mod support;
+mod webhooks;

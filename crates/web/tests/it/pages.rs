@@ -1,11 +1,21 @@
 //! Pages as a browser uses them: with cookies and forms, and without a script.
 
-use crate::support::{Answer, Ask, House};
+use crate::support::{Answer, Ask, Endpoint, House, Reply, says};
 use doorward_web::WebConfig;
 use std::{sync::Arc, time::Duration};
 
-const PAGES: [&str; 8] =
-    ["/doors", "/doors/front", "/doors/front/codes", "/accounts", "/accounts/new", "/accounts/home", "/events", "/settings"];
+const PAGES: [&str; 10] = [
+    "/doors",
+    "/doors/front",
+    "/doors/front/codes",
+    "/accounts",
+    "/accounts/new",
+    "/accounts/home",
+    "/events",
+    "/settings",
+    "/webhooks",
+    "/webhooks/new",
+];
 const FORM: &str = "application/x-www-form-urlencoded";
 
 impl House {
@@ -154,6 +164,13 @@ async fn a_form_without_its_token_changes_nothing() {
         ("/settings/people", "name=Mallory".into()),
         ("/settings/tokens", "name=x&admin=on".into()),
         ("/settings/sessions", String::new()),
+        ("/webhooks/new", "name=x&url=https://hooks.example/".into()),
+        ("/webhooks/x/settings", "name=x&url=https://hooks.example/".into()),
+        ("/webhooks/x/test", String::new()),
+        ("/webhooks/x/rotate", String::new()),
+        ("/webhooks/x/enable", "on=true".into()),
+        ("/webhooks/x/retry", "message=msg_1".into()),
+        ("/webhooks/x/remove", String::new()),
         ("/sign-out", String::new()),
     ];
     for (path, fields) in forms {
@@ -358,6 +375,69 @@ async fn a_token_is_shown_once() {
     assert_eq!(house.ask("GET", "/api/v1/doors").token(&format!("dw_{secret}")).send().await.status, 200);
     let settings = house.look("/settings").await;
     assert!(settings.text().contains("doors:read") && !settings.text().contains(&secret));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_added_tested_and_seen_at_work() {
+    let (house, mut endpoint) = (House::new().await, Endpoint::start().await);
+    house.session().await;
+    let _sender = house.send_webhooks();
+    assert!(house.look("/settings").await.text().contains("href=\"/webhooks\""));
+    assert!(house.look("/webhooks").await.text().contains("No webhooks yet"));
+
+    // A mistake comes back with what was typed; private targets are refused unless they are allowed.
+    let typed = format!("name=Home&url={}&door.ring=on&door%3Agate=on", endpoint.url().replace('?', "%3F").replace('=', "%3D"));
+    let wrong = house.form("/webhooks/new", &typed).send().await;
+    assert_eq!(wrong.status, 422);
+    assert!(
+        wrong.text().contains("The address must begin with https://") && wrong.text().contains("name=\"door.ring\" value=\"on\" checked")
+    );
+    let made = house.form("/webhooks/new", &format!("{typed}&allow_private=true")).send().await;
+    let secret = |answer: &Answer| answer.text().split("value=\"whsec_").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let first = secret(&made);
+    let page = house.look("/webhooks/home").await;
+    for words in ["Nothing sent yet", "Bell rang", "gate", "In a private network", "A test is not listed"] {
+        assert!(page.text().contains(words), "{words}");
+    }
+    assert!(!page.text().contains(&first) && !house.look("/webhooks").await.text().contains(&first), "it is shown once");
+
+    let tested = house.form("/webhooks/home/test", "").send().await;
+    assert!(tested.text().contains("The test was taken: the endpoint answered 204."));
+    assert_eq!(endpoint.next().await.json()["type"], "webhook.test");
+    endpoint.replies(Reply::Says(500, String::new(), "<b>out of order</b>"));
+    assert!(house.form("/webhooks/home/test", "").send().await.text().contains("answered 500: &#60;b&#62;out of order"));
+    endpoint.next().await;
+
+    house.after_tries(1, house.ring("gate")).await;
+    let message = endpoint.next().await.header("webhook-id").to_owned();
+    let page = house.look("/webhooks/home").await;
+    for words in ["Trying again", "Bell rang · gate", "1 try, the next one", "in 5 s", "aria-label=\"Send again: Bell rang · gate\""] {
+        assert!(page.text().contains(words), "{words}");
+    }
+    endpoint.replies(says(200));
+    let again = house.after_tries(1, house.form("/webhooks/home/retry", &format!("message={message}")).send()).await;
+    assert_eq!(led_to(&again), "/webhooks/home?done=webhook_retried");
+    assert_eq!(endpoint.next().await.header("webhook-id"), message);
+    assert!(house.look("/webhooks/home").await.text().contains("Delivered after 2 tries: answered 200"));
+    assert!(house.look("/webhooks").await.text().contains("Working"));
+
+    let rotated = house.form("/webhooks/home/rotate", "").send().await;
+    assert_ne!(secret(&rotated), first);
+    assert!(house.look("/webhooks/home").await.text().contains("the one before signs along until 24 Nov 12:00"));
+    let fields = typed.replace("name=Home", "name=Away").replace("&door.ring=on", "") + "&allow_private=true";
+    assert_eq!(led_to(&house.form("/webhooks/home/settings", &fields).send().await), "/webhooks/home?done=saved");
+    assert!(house.look("/webhooks/home").await.text().contains("every event"));
+    assert_eq!(house.form("/webhooks/home/settings", "name=Away&url=ftp://x/").send().await.status, 422);
+    assert_eq!(led_to(&house.form("/webhooks/home/enable", "on=false").send().await), "/webhooks/home?done=webhook_disabled");
+    assert!(house.look("/webhooks/home").await.text().contains("What happens meanwhile is not told later."));
+    assert_eq!(led_to(&house.form("/webhooks/home/enable", "on=true").send().await), "/webhooks/home?done=webhook_enabled");
+    let events = house.look("/events").await;
+    for words in ["Ada added webhook home", "Ada made a new secret for webhook home", "Ada disabled webhook home"] {
+        assert!(events.text().contains(words), "{words}");
+    }
+    assert!(house.look("/webhooks/home/remove").await.text().contains("Remove Away?"));
+    assert_eq!(led_to(&house.form("/webhooks/home/remove", "").send().await), "/webhooks?done=webhook_removed");
+    assert_eq!(house.look("/webhooks/home").await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

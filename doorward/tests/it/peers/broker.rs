@@ -229,7 +229,7 @@ async fn the_broker_speaks_tls_with_a_certificate_of_its_own_authority_and_webso
     }
 }
 
-/// An MQTT 3.1.1 SUBSCRIBE with QoS 1.
+/// A SUBSCRIBE of MQTT 3.1.1, for at least once.
 fn subscribe(filter: &str) -> Vec<u8> {
     let length = u16::try_from(filter.len()).unwrap().to_be_bytes();
     packet(0x82, &[&[0, 1], &length[..], filter.as_bytes(), &[1]].concat())

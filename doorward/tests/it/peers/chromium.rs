@@ -224,7 +224,7 @@ async fn the_story(environment: &[(&str, &str)]) {
     };
     tokio::time::timeout(PATIENCE, wait).await.expect("the token is refreshed");
 
-    for path in ["/doors/front_door", "/events", "/settings", "/settings/logs", "/accounts", "/nowhere"] {
+    for path in ["/doors/front_door", "/events", "/settings", "/settings/logs", "/accounts", "/webhooks", "/webhooks/new", "/nowhere"] {
         browser.go(&format!("{page}{path}")).await;
     }
     let complaints = browser.complaints(&page).await;

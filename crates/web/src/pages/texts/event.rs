@@ -84,6 +84,21 @@ impl Texts {
                 let made = matches!(event.data["change"].as_str(), Some("made" | "added"));
                 by(if made { "made a token" } else { "revoked a token" }, "A token was changed")
             }
+            EventKind::WebhookChanged => {
+                let webhook = event.data["webhook"].as_str().unwrap_or_default();
+                match event.data["change"].as_str() {
+                    Some("rotated") => {
+                        by(&format!("made a new secret for webhook {webhook}"), &format!("Webhook {webhook} got a new secret"))
+                    }
+                    change => {
+                        let change = change.unwrap_or("changed");
+                        by(&format!("{change} webhook {webhook}"), &format!("Webhook {webhook} was {change}"))
+                    }
+                }
+            }
+            EventKind::WebhookDisabled => {
+                format!("Webhook {} was disabled: its endpoint is gone", event.data["webhook"].as_str().unwrap_or_default())
+            }
             EventKind::RequestsRefused => match event.data["count"].as_u64() {
                 Some(1) | None => "A request without credentials was refused".into(),
                 Some(count) => format!("{count} requests without credentials were refused"),
@@ -158,6 +173,8 @@ impl Texts {
             EventKind::DoorOnline => ("cloud", "ok"),
             EventKind::DoorAdded | EventKind::DoorRemoved => ("door", "calm"),
             EventKind::DoorCodes | EventKind::TokenChanged => ("key", "calm"),
+            EventKind::WebhookChanged => ("send", "calm"),
+            EventKind::WebhookDisabled => ("alert", "warn"),
             EventKind::AccountAdded | EventKind::AccountRemoved => ("cloud", "calm"),
             EventKind::AccountSignedIn
             | EventKind::AccountRegistered

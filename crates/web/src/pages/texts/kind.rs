@@ -39,6 +39,8 @@ impl Texts {
             EventKind::PersonRefused => ("Sign-in refused", "People"),
             EventKind::PersonChanged => ("Person changed", "People"),
             EventKind::TokenChanged => ("Token changed", "People"),
+            EventKind::WebhookChanged => ("Webhook changed", "doorward"),
+            EventKind::WebhookDisabled => ("Webhook disabled", "doorward"),
             EventKind::RequestsRefused => ("Requests refused", "People"),
             EventKind::SettingsChanged => ("Settings changed", "doorward"),
             EventKind::Started => ("Started", "doorward"),

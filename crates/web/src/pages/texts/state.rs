@@ -19,7 +19,7 @@ pub(crate) struct Face {
     pub(crate) tone: Tone,
 }
 
-const fn face(word: &'static str, icon: &'static str, tone: Tone) -> Face {
+pub(super) const fn face(word: &'static str, icon: &'static str, tone: Tone) -> Face {
     Face { word, icon, tone }
 }
 

@@ -1,12 +1,15 @@
 //! A house to talk to.
 
 mod client;
+mod endpoint;
 mod vendor;
 
 pub(crate) use client::{Answer, Ask};
+pub(crate) use endpoint::{Endpoint, Names, Received, Reply, says};
 
 use doorward_core::{
     driver::{Action, Entry},
+    record::NewEvent,
     scope::Scope,
 };
 use doorward_engine::{Clock, House as Engine, ManualClock, Stopper};
@@ -16,6 +19,7 @@ use doorward_wire::{
     Time,
     account::AccountId,
     attempt::{Actor, ActorKind},
+    event::EventKind,
 };
 use serde_json::Value;
 use std::{
@@ -44,6 +48,12 @@ pub(crate) struct House {
     _stopper: Stopper,
 }
 
+/// Installs the one cryptographic provider, as the program does.
+pub(crate) fn provider() {
+    // A second test in this process finds it installed.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
 impl House {
     pub(crate) async fn new() -> Self {
         Self::with(WebConfig::default()).await
@@ -56,6 +66,7 @@ impl House {
 
     pub(crate) async fn with(config: WebConfig) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
+        provider();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("doorward-web-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -128,6 +139,27 @@ impl House {
         let data = br#"{"csrf":"the-csrf-token"}"#;
         store.put_session(b"the-session", Some(&person.id), data, now.plus(Duration::from_hours(1))).await.unwrap();
         (format!("{}=the-session", doorward_web::caller::COOKIE), "the-csrf-token")
+    }
+
+    /// Sends webhooks until what is given back is aborted, or the test ends.
+    pub(crate) fn send_webhooks(&self) -> tokio::task::JoinHandle<()> {
+        tokio::spawn(doorward_web::webhooks::run(self.web.clone(), std::future::pending()))
+    }
+
+    /// Somebody rings at a door. Gives the number of the event.
+    pub(crate) async fn ring(&self, door: &str) -> i64 {
+        let event = NewEvent::new(self.clock.now().utc, EventKind::DoorRing).door(&door.parse().unwrap());
+        self.web.house().record(vec![event]).await.unwrap()[0].id
+    }
+
+    /// Does something, and waits until so many tries that it caused are written down.
+    pub(crate) async fn after_tries<T>(&self, tries: u64, work: impl Future<Output = T>) -> T {
+        let mut ended = self.web.webhook_tries();
+        let before = *ended.borrow_and_update();
+        let done = work.await;
+        let wait = ended.wait_for(|now| *now >= before + tries);
+        tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the tries end within 20 seconds").unwrap();
+        done
     }
 
     /// Begins a request.
