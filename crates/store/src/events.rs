@@ -68,7 +68,8 @@ impl Store {
     /// After which event to go on for somebody who has had those up to `after`, and is to get no more than so many events
     /// and bytes: the newest of them.
     pub async fn backlog(&self, after: i64, most: u32, bytes: u64) -> Result<i64, StoreError> {
-        let sql = "SELECT seq, CAST(COALESCE(LENGTH(data_json), 0) AS BIGINT) AS size FROM events WHERE seq > $1 ORDER BY seq DESC LIMIT $2";
+        let sql =
+            "SELECT seq, CAST(COALESCE(LENGTH(data_json), 0) AS BIGINT) AS size FROM events WHERE seq > $1 ORDER BY seq DESC LIMIT $2";
         let rows = self.db().all(sql, args![after, i64::from(most) + 1]).await?;
         let mut room = bytes;
         for (number, row) in (0..).zip(&rows) {

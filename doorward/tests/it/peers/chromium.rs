@@ -7,6 +7,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use std::{
     net::TcpListener,
+    os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -29,7 +30,8 @@ impl Browser {
         let port = free_port();
         let mut driver = Command::new("chromedriver");
         let driver = driver.arg(format!("--port={port}")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let driver = driver.spawn().expect("chromedriver is installed: `make test` does it");
+        // A group of its own: Chromium is in it too, and ends with it.
+        let driver = driver.process_group(0).spawn().expect("chromedriver is installed: `make test` does it");
         let profile = tempfile::tempdir().unwrap();
         let arguments = [
             "--headless",
@@ -40,6 +42,7 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
+            "--disable-breakpad",
             "--window-size=1280,900",
         ];
         let mut arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
@@ -120,7 +123,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let _ = self.driver.kill();
+        let group = rustix::process::Pid::from_child(&self.driver);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         let _ = self.driver.wait();
     }
 }
