@@ -133,7 +133,9 @@ async fn mqtt(config: &Config, data: &Data, handle: &Handle, tls: &mut Tls, prob
         problems.push(problem);
     };
     let started = if let Some(external) = &config.mqtt.external {
-        Mqtt::external(external.clone(), config.mqtt.discovery, handle).await.map_err(|error| format!("mqtt.broker: {error}"))
+        Mqtt::external(external.clone(), config.mqtt.admin.clone(), config.mqtt.discovery, handle)
+            .await
+            .map_err(|error| format!("mqtt.broker: {error}"))
     } else {
         let [plain, mut secure, websocket, mut secure_websocket] = config.mqtt.listen;
         let mut certificate = None;

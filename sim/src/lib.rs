@@ -33,6 +33,7 @@
 mod clock;
 mod dice;
 mod disk;
+pub mod emqx;
 mod fault;
 pub mod relay;
 mod server;

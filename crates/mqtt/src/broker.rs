@@ -186,6 +186,17 @@ impl Broker {
         self.router.disconnect_client(client).await;
     }
 
+    /// Ends a client's connection and session, with all that waits for it.
+    pub(crate) async fn forget(&self, client: &str) {
+        self.router.unregister_client(client).await;
+        self.router.queue_handle(client).clear(None);
+        if let Some(storage) = &self.storage
+            && let Err(error) = storage.remove_session(client).await
+        {
+            tracing::warn!(client, %error, "the session of a client could not be removed");
+        }
+    }
+
     pub(crate) async fn stop(&self) {
         tokio::time::sleep(LAST_WORDS).await;
         self.up.send_replace(false);

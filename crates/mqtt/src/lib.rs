@@ -5,6 +5,7 @@
 //! * [`roster`] says who may connect, publish and subscribe at the embedded broker: users of the store, nothing unless it
 //!   is named.
 //! * `doors` publishes what doors are, `events` what happened, `discovery` what Home Assistant is told about a door.
+//! * [`users`] adds and removes users, at the embedded broker or by [`admin`] at another one.
 //! * `inbox` turns what is published at `doorward/door/<id>/set` into commands.
 //! * What drivers and contacts want to hear and say goes through [`doorward_engine::Exchange`].
 //!
@@ -15,6 +16,7 @@
 //! The embedded broker hands it over before anybody gets it. It is never kept, never delivered to other clients (it may
 //! hold a code), and one that was sent to be retained opens nothing.
 
+pub mod admin;
 pub mod broker;
 pub mod discovery;
 mod doors;
@@ -23,7 +25,9 @@ mod inbox;
 pub mod line;
 pub mod remote;
 pub mod roster;
+pub mod users;
 
+use admin::AdminOptions;
 use broker::{Broker, BrokerError, Listener, Options};
 use discovery::Mode;
 use doors::Doors;
@@ -41,6 +45,8 @@ pub struct Mqtt {
     line: Line,
     /// Users of the embedded broker.
     roster: Arc<Roster>,
+    /// How users of another broker are kept, if doorward does that.
+    admin: Option<AdminOptions>,
     house: Handle,
     publishing: Mutex<Option<(Doors, Events)>>,
 }
@@ -59,25 +65,25 @@ pub enum StartError {
 impl Mqtt {
     /// Starts the embedded broker, and puts the doors of a house on it.
     pub async fn embedded(options: &Options, mode: Mode, house: &Handle) -> Result<Self, StartError> {
-        let roster = Arc::new(Roster::load(house.store().clone()).await?);
+        let roster = Arc::new(Roster::load(house.store().clone(), house.now()).await?);
         let born = Arc::new(Notify::new());
         let broker = Broker::start(options, Arc::clone(&roster), house.clone(), Arc::clone(&born)).await?;
         Ok(Self::start(Line::Embedded(Arc::new(broker)), roster, mode, house, born))
     }
 
     /// Connects to a broker elsewhere, for as long as the house runs, and puts its doors there. It need not be up yet.
-    pub async fn external(options: RemoteOptions, mode: Mode, house: &Handle) -> Result<Self, StartError> {
-        let roster = Arc::new(Roster::load(house.store().clone()).await?);
+    pub async fn external(options: RemoteOptions, admin: Option<AdminOptions>, mode: Mode, house: &Handle) -> Result<Self, StartError> {
+        let roster = Arc::new(Roster::load(house.store().clone(), house.now()).await?);
         let born = Arc::new(Notify::new());
         let remote = Remote::start(options, house.clone(), Arc::clone(&born));
-        Ok(Self::start(Line::External(remote), roster, mode, house, born))
+        Ok(Self { admin, ..Self::start(Line::External(remote), roster, mode, house, born) })
     }
 
     fn start(line: Line, roster: Arc<Roster>, mode: Mode, house: &Handle, born: Arc<Notify>) -> Self {
         house.exchange().join(Arc::new(line.clone()));
         let doors = Doors::start(house.clone(), line.clone(), mode, born);
         let events = Events::start(house.clone(), line.clone());
-        Self { line, roster, house: house.clone(), publishing: Mutex::new(Some((doors, events))) }
+        Self { line, roster, admin: None, house: house.clone(), publishing: Mutex::new(Some((doors, events))) }
     }
 
     /// Where the embedded broker listens.
@@ -102,7 +108,7 @@ impl Mqtt {
     }
 
     /// Ends the connections of a user whose rights have changed; they come back with the new ones.
-    pub async fn kick(&self, user: &str) {
+    async fn kick(&self, user: &str) {
         let Line::Embedded(broker) = &self.line else { return };
         for client in self.roster.clients_of(user) {
             broker.disconnect(&client).await;

@@ -153,6 +153,10 @@ impl Remote {
         remote
     }
 
+    pub(crate) const fn options(&self) -> &RemoteOptions {
+        &self.options
+    }
+
     /// How the connection stands.
     pub fn standing(&self) -> Standing {
         lock(&self.standing).clone()
@@ -330,10 +334,7 @@ impl Remote {
         if version == ProtocolVersion::V5 {
             options.protocol_options.properties.maximum_packet_size = Some(PACKET);
         }
-        if let Some(user) = &self.options.user {
-            let password = self.options.password.as_ref().map(|password| password.reveal().as_bytes()).unwrap_or_default();
-            options = options.with_credentials(user.clone(), password);
-        }
+        options = with_credentials(options, &self.options);
         let client = MqttClient::with_options(options.clone());
         client.set_queue_on_disconnect(false).await;
         client
@@ -343,33 +344,8 @@ impl Remote {
                 }
             })
             .await?;
-        let connecting = async {
-            match &self.options.tls {
-                None => client.connect_with_options(&format!("{}:{}", self.options.host, self.options.port), options).await,
-                Some(files) => {
-                    let tls = self.tls(files).await?;
-                    client.connect_with_tls_and_options(tls, options).await
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| MqttError::Timeout)??;
+        dial(&client, &self.options, options).await?;
         Ok(client)
-    }
-
-    async fn tls(&self, files: &TlsFiles) -> Result<TlsConfig, MqttError> {
-        let host = self.options.host.trim_matches(['[', ']']);
-        let mut addresses = tokio::net::lookup_host((host, self.options.port)).await.map_err(|error| MqttError::Io(error.to_string()))?;
-        let address = addresses.next().ok_or_else(|| MqttError::Io(format!("{host} has no address")))?;
-        let mut tls = TlsConfig::new(address, host).with_connect_timeout(PATIENCE);
-        if let Some(ca) = &files.ca {
-            tls.load_ca_cert_pem(&ca.to_string_lossy())?;
-            tls = tls.with_system_roots(false);
-        }
-        if let Some((certificate, key)) = &files.client {
-            tls.load_client_cert_pem(&certificate.to_string_lossy())?;
-            tls.load_client_key_pem(&key.to_string_lossy())?;
-        }
-        Ok(tls)
     }
 
     /// Over MQTT 5 one subscription for all doors. Over 3.1.1 one for each: RabbitMQ gives wildcards nothing that it kept.
@@ -423,6 +399,52 @@ impl Remote {
             }
         });
     }
+}
+
+/// One connection for a short while, as somebody else. What is wrong is told for the log.
+pub(crate) async fn connect_once(options: &RemoteOptions, version: ProtocolVersion) -> Result<MqttClient, String> {
+    let wishes = ConnectOptions::new(options.client_id.clone())
+        .with_clean_start(true)
+        .with_keep_alive(KEEP_ALIVE)
+        .with_automatic_reconnect(false)
+        .with_protocol_version(version);
+    let wishes = with_credentials(wishes, options);
+    let client = MqttClient::with_options(wishes.clone());
+    client.set_queue_on_disconnect(false).await;
+    dial(&client, options, wishes).await.map_err(|error| error.to_string())?;
+    Ok(client)
+}
+
+fn with_credentials(wishes: ConnectOptions, options: &RemoteOptions) -> ConnectOptions {
+    let Some(user) = &options.user else { return wishes };
+    let password = options.password.as_ref().map(|password| password.reveal().as_bytes()).unwrap_or_default();
+    wishes.with_credentials(user.clone(), password)
+}
+
+async fn dial(client: &MqttClient, options: &RemoteOptions, wishes: ConnectOptions) -> Result<(), MqttError> {
+    let connecting = async {
+        match &options.tls {
+            None => client.connect_with_options(&format!("{}:{}", options.host, options.port), wishes).await,
+            Some(files) => client.connect_with_tls_and_options(tls(options, files).await?, wishes).await,
+        }
+    };
+    tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| MqttError::Timeout)?.map(drop)
+}
+
+async fn tls(options: &RemoteOptions, files: &TlsFiles) -> Result<TlsConfig, MqttError> {
+    let host = options.host.trim_matches(['[', ']']);
+    let mut addresses = tokio::net::lookup_host((host, options.port)).await.map_err(|error| MqttError::Io(error.to_string()))?;
+    let address = addresses.next().ok_or_else(|| MqttError::Io(format!("{host} has no address")))?;
+    let mut tls = TlsConfig::new(address, host).with_connect_timeout(PATIENCE);
+    if let Some(ca) = &files.ca {
+        tls.load_ca_cert_pem(&ca.to_string_lossy())?;
+        tls = tls.with_system_roots(false);
+    }
+    if let Some((certificate, key)) = &files.client {
+        tls.load_client_cert_pem(&certificate.to_string_lossy())?;
+        tls.load_client_key_pem(&key.to_string_lossy())?;
+    }
+    Ok(tls)
 }
 
 /// What is subscribed to on one connection.

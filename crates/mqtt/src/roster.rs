@@ -3,17 +3,31 @@
 //! Rights are looked up for every message, so that a change counts at once. The broker library writes the identifier of
 //! whoever published into messages for MQTT 5 clients; it is therefore given an alias that says nothing.
 
-use doorward_store::{MqttUser, Store, StoreError};
+use argon2::{
+    Argon2,
+    password_hash::{PasswordVerifier, phc::PasswordHash},
+};
+use doorward_core::{Mono, Now, Secret};
+use doorward_store::{MqttLogin, MqttUser, Store, StoreError};
 use doorward_wire::topic::Filter;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
 };
 
 /// Client identifiers that are remembered, each with the user that it belongs to.
 const CLIENTS: usize = 20_000;
 /// Connections of one user.
 const CONNECTIONS: usize = 100;
+/// Client identifiers are forgotten when they were not seen for this long: longer than the broker keeps a session.
+const FORGET: Duration = Duration::from_hours(24 * 8);
+/// Wrong passwords for one name; more are not looked at until some time has passed.
+const GUESSES: u32 = 10;
+/// That time.
+const PAUSE: Duration = Duration::from_mins(1);
+/// Names with wrong passwords that are remembered.
+const NAMES: usize = 1_000;
 
 /// Users, their rights, and who is connected.
 pub struct Roster {
@@ -28,6 +42,10 @@ struct Inner {
     /// Whose a client identifier is: nobody else may take over its session.
     owners: BTreeMap<String, String>,
     connected: BTreeMap<String, BTreeSet<String>>,
+    /// Passwords that were right lately, as a keyed hash: clients come back often, and Argon2id is meant to be slow.
+    proven: BTreeMap<String, String>,
+    /// Wrong passwords by name, and since when.
+    wrong: BTreeMap<String, (u32, Mono)>,
 }
 
 /// Why somebody may not connect.
@@ -39,8 +57,8 @@ pub enum Refusal {
     /// The client identifier belongs to another user, or is not the user's own.
     #[error("this client identifier belongs to somebody else")]
     ClientId,
-    /// Too many connections.
-    #[error("too many connections")]
+    /// Too many connections, or too many wrong passwords.
+    #[error("too many connections or wrong passwords")]
     TooMany,
     /// The store cannot be asked.
     #[error("the store cannot be read")]
@@ -49,8 +67,10 @@ pub enum Refusal {
 
 impl Roster {
     /// Reads the users.
-    pub async fn load(store: Store) -> Result<Self, StoreError> {
-        let roster = Self { store, inner: RwLock::default() };
+    pub async fn load(store: Store, now: Now) -> Result<Self, StoreError> {
+        store.forget_mqtt_clients(now.utc.minus(FORGET)).await?;
+        let owners = store.mqtt_clients().await?.into_iter().collect();
+        let roster = Self { store, inner: RwLock::new(Inner { owners, ..Inner::default() }) };
         roster.reload().await?;
         Ok(roster)
     }
@@ -58,36 +78,100 @@ impl Roster {
     /// Reads the users again, after a change.
     pub async fn reload(&self) -> Result<(), StoreError> {
         let users = self.store.mqtt_users().await?;
-        self.write().users = users.into_iter().map(|user| (self.alias(&user.name), user)).collect();
+        let mut inner = self.write();
+        inner.owners.retain(|_, owner| users.iter().any(|user| user.name == *owner));
+        inner.users = users.into_iter().map(|user| (self.alias(&user.name), user)).collect();
+        inner.proven.clear();
         Ok(())
     }
 
     /// Lets somebody in, and gives the alias under which the broker knows them.
-    pub(crate) async fn admit(&self, name: &str, secret: &[u8], client: &str) -> Result<String, Refusal> {
-        let user = self.store.find_mqtt_user(name, secret).await.map_err(|error| {
-            tracing::error!(%error, "an MQTT user could not be looked up");
-            Refusal::Store
-        })?;
-        let user = user.ok_or(Refusal::Credentials)?;
+    pub(crate) async fn admit(&self, name: &str, secret: &[u8], client: &str, now: Now) -> Result<String, Refusal> {
+        let user = self.known(name, secret, now).await?;
         let alias = self.alias(&user.name);
-        let mut inner = self.write();
         if user.client_id.as_ref().is_some_and(|own| own != client) {
             return Err(Refusal::ClientId);
         }
-        if inner.owners.get(client).is_some_and(|owner| *owner != user.name) {
-            return Err(Refusal::ClientId);
-        }
-        if inner.connected.get(&user.name).is_some_and(|clients| clients.len() >= CONNECTIONS && !clients.contains(client)) {
-            return Err(Refusal::TooMany);
-        }
-        if !client.is_empty() {
-            if inner.owners.len() >= CLIENTS && !inner.owners.contains_key(client) {
-                return Err(Refusal::TooMany);
+        self.room_for(&user.name, client)?;
+        if !client.is_empty() && self.read().owners.get(client) != Some(&user.name) {
+            let own = self.store.own_mqtt_client(client, &user.name, now.utc).await.map_err(|error| unreadable(&error))?;
+            if !own {
+                return Err(Refusal::ClientId);
             }
+        }
+        let mut inner = self.write();
+        if !client.is_empty() {
             inner.owners.insert(client.to_owned(), user.name.clone());
         }
         inner.users.insert(alias.clone(), user);
         Ok(alias)
+    }
+
+    fn room_for(&self, user: &str, client: &str) -> Result<(), Refusal> {
+        let inner = self.read();
+        let known = inner.owners.get(client);
+        if known.is_some_and(|owner| owner != user) {
+            return Err(Refusal::ClientId);
+        }
+        let full = inner.connected.get(user).is_some_and(|clients| clients.len() >= CONNECTIONS && !clients.contains(client));
+        if full || (known.is_none() && inner.owners.len() >= CLIENTS) {
+            return Err(Refusal::TooMany);
+        }
+        Ok(())
+    }
+
+    /// The user of this name, if the password is theirs.
+    async fn known(&self, name: &str, secret: &[u8], now: Now) -> Result<MqttUser, Refusal> {
+        match self.store.mqtt_login(name, secret).await.map_err(|error| unreadable(&error))? {
+            MqttLogin::Right(user) => Ok(user),
+            MqttLogin::Wrong => Err(Refusal::Credentials),
+            MqttLogin::Compare(user, hash) => {
+                let proof = self.store.alias("mqtt password", &String::from_utf8_lossy(secret));
+                if self.read().proven.get(name) == Some(&proof) {
+                    return Ok(user);
+                }
+                self.may_guess(name, now.mono)?;
+                if !self.compare(secret, hash).await? {
+                    self.guessed_wrong(name, now.mono);
+                    return Err(Refusal::Credentials);
+                }
+                let mut inner = self.write();
+                inner.wrong.remove(name);
+                inner.proven.insert(name.to_owned(), proof);
+                Ok(user)
+            }
+        }
+    }
+
+    fn may_guess(&self, name: &str, now: Mono) -> Result<(), Refusal> {
+        let blocked = self.read().wrong.get(name).is_some_and(|(count, since)| *count >= GUESSES && now.since(*since) < PAUSE);
+        if blocked { Err(Refusal::TooMany) } else { Ok(()) }
+    }
+
+    fn guessed_wrong(&self, name: &str, now: Mono) {
+        let wrong = &mut self.write().wrong;
+        wrong.retain(|_, (_, since)| now.since(*since) < PAUSE);
+        if wrong.len() < NAMES || wrong.contains_key(name) {
+            wrong.entry(name.to_owned()).or_insert((0, now)).0 += 1;
+        }
+    }
+
+    /// Slow by intent, and so on a thread of its own, when it is its turn.
+    async fn compare(&self, secret: &[u8], hash: Secret<String>) -> Result<bool, Refusal> {
+        let turn = Arc::clone(self.store.hashing()).acquire_owned().await.map_err(|_| Refusal::Store)?;
+        let secret = Secret::new(secret.to_vec());
+        let compared = tokio::task::spawn_blocking(move || {
+            let right =
+                PasswordHash::new(hash.reveal()).is_ok_and(|hash| Argon2::default().verify_password(secret.reveal(), &hash).is_ok());
+            drop(turn);
+            right
+        });
+        compared.await.map_err(|_| Refusal::Store)
+    }
+
+    /// The client identifiers of a user.
+    pub(crate) fn clients_ever(&self, user: &str) -> Vec<String> {
+        self.read().owners.iter().filter(|(_, owner)| *owner == user).map(|(client, _)| client.clone()).collect()
     }
 
     /// The user behind an alias.
@@ -138,4 +222,9 @@ impl Roster {
     fn write(&self) -> RwLockWriteGuard<'_, Inner> {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn unreadable(error: &StoreError) -> Refusal {
+    tracing::error!(%error, "an MQTT user could not be looked up");
+    Refusal::Store
 }

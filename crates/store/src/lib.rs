@@ -69,7 +69,7 @@ pub use doors::{DoorEdit, Site};
 pub use error::StoreError;
 pub use events::EventQuery;
 pub use key::{KeyError, MasterKey};
-pub use mqtt_users::MqttUser;
+pub use mqtt_users::{MqttLogin, MqttPassword, MqttUser};
 pub use open::{OpenError, OpenOptions, Store};
 pub use people::Person;
 pub use sessions::StoredSession;

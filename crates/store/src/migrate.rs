@@ -23,6 +23,11 @@ const MIGRATIONS: &[Migration] = &[
         lite: include_str!("../migrations/sqlite/0003_webhooks.sql"),
         pg: include_str!("../migrations/postgres/0003_webhooks.sql"),
     },
+    Migration {
+        number: 4,
+        lite: include_str!("../migrations/sqlite/0004_mqtt.sql"),
+        pg: include_str!("../migrations/postgres/0004_mqtt.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

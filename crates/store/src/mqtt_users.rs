@@ -28,28 +28,50 @@ pub struct MqttUser {
     pub created: Time,
 }
 
-const SELECT: &str = "SELECT name, mac, publish_json, subscribe_json, client_id, created_at FROM mqtt_users";
+/// How a user shows who it is.
+#[derive(Debug, Clone, Copy)]
+pub enum MqttPassword<'a> {
+    /// A secret that doorward made.
+    Made(&'a Secret<String>),
+    /// The Argon2id hash of a password that somebody chose.
+    Chosen(&'a Secret<String>),
+}
+
+/// What became of a name and a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MqttLogin {
+    /// No such user, or the secret is another one.
+    Wrong,
+    /// The user's secret.
+    Right(MqttUser),
+    /// The user's password was chosen: whoever asks must hold what was given against this hash.
+    Compare(MqttUser, Secret<String>),
+}
+
+const SELECT: &str = "SELECT name, mac, publish_json, subscribe_json, client_id, created_at, password_hash FROM mqtt_users";
 
 impl Store {
-    /// Adds a user. Its secret (192 bits) is shown here and never again; `None` when the name is taken.
-    pub async fn add_mqtt_user(&self, user: &MqttUser) -> Result<Option<Secret<String>>, StoreError> {
-        let secret = Secret::new(URL_SAFE_NO_PAD.encode(dice::bytes::<24>()));
+    /// A secret for a user, 192 bits.
+    pub fn new_mqtt_secret(&self) -> Secret<String> {
+        Secret::new(URL_SAFE_NO_PAD.encode(dice::bytes::<24>()))
+    }
+
+    /// Adds a user; `false` when the name is taken.
+    pub async fn add_mqtt_user(&self, user: &MqttUser, password: MqttPassword<'_>) -> Result<bool, StoreError> {
+        let (mac, hash) = match password {
+            MqttPassword::Made(secret) => (self.mqtt_code(secret.reveal().as_bytes()), None),
+            // The code of something that nobody knows.
+            MqttPassword::Chosen(hash) => (self.mqtt_code(&dice::bytes::<32>()), Some(hash.reveal().clone())),
+        };
         let added = self
             .db()
             .execute(
-                "INSERT INTO mqtt_users (name, mac, publish_json, subscribe_json, client_id, created_at) VALUES ($1, $2, $3, $4, $5, $6) \
-                 ON CONFLICT (name) DO NOTHING",
-                args![
-                    &user.name,
-                    self.mqtt_code(secret.reveal().as_bytes()),
-                    written(&user.publish),
-                    written(&user.subscribe),
-                    user.client_id.as_ref(),
-                    user.created,
-                ],
+                "INSERT INTO mqtt_users (name, mac, publish_json, subscribe_json, client_id, created_at, password_hash) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING",
+                args![&user.name, mac, written(&user.publish), written(&user.subscribe), user.client_id.as_ref(), user.created, hash],
             )
             .await?;
-        Ok((added > 0).then_some(secret))
+        Ok(added > 0)
     }
 
     /// Every user, by name.
@@ -57,11 +79,32 @@ impl Store {
         self.db().all(format!("{SELECT} ORDER BY name"), Vec::new()).await?.iter().map(read).collect()
     }
 
-    /// The user of this name, if the secret is theirs.
-    pub async fn find_mqtt_user(&self, name: &str, given: &[u8]) -> Result<Option<MqttUser>, StoreError> {
-        let Some(row) = self.db().one(format!("{SELECT} WHERE name = $1"), args![name]).await? else { return Ok(None) };
+    /// Holds a name and a secret against the users.
+    pub async fn mqtt_login(&self, name: &str, given: &[u8]) -> Result<MqttLogin, StoreError> {
+        let Some(row) = self.db().one(format!("{SELECT} WHERE name = $1"), args![name]).await? else { return Ok(MqttLogin::Wrong) };
+        if let Some(hash) = row.get::<Option<String>>("password_hash")? {
+            return Ok(MqttLogin::Compare(read(&row)?, Secret::new(hash)));
+        }
         let right = same(&row.get::<Vec<u8>>("mac")?, &self.mqtt_code(given));
-        right.then(|| read(&row)).transpose()
+        if right { Ok(MqttLogin::Right(read(&row)?)) } else { Ok(MqttLogin::Wrong) }
+    }
+
+    /// Whose each client identifier is.
+    pub async fn mqtt_clients(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let rows = self.db().all("SELECT client_id, user_name FROM mqtt_clients", Vec::new()).await?;
+        rows.iter().map(|row| Ok((row.get("client_id")?, row.get("user_name")?))).collect()
+    }
+
+    /// Notes that a user connects with a client identifier; `false` when it is somebody else's.
+    pub async fn own_mqtt_client(&self, client: &str, user: &str, now: Time) -> Result<bool, StoreError> {
+        let sql = "INSERT INTO mqtt_clients (client_id, user_name, seen_at) VALUES ($1, $2, $3) \
+                   ON CONFLICT (client_id) DO UPDATE SET seen_at = excluded.seen_at WHERE mqtt_clients.user_name = excluded.user_name";
+        Ok(self.db().execute(sql, args![client, user, now]).await? > 0)
+    }
+
+    /// Forgets client identifiers that were last seen before this time.
+    pub async fn forget_mqtt_clients(&self, before: Time) -> Result<u64, StoreError> {
+        self.db().execute("DELETE FROM mqtt_clients WHERE seen_at < $1", args![before]).await
     }
 
     /// Replaces what a user may do; `false` when there is no such user.

@@ -21,10 +21,13 @@ use std::{
     sync::{Arc, RwLock},
     time::Duration,
 };
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 /// How long one statement waits for a connection or for another writer.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Argon2id hashes at once, whoever makes them (rule 5): a burst must not take the memory that the house needs.
+const HASHES: usize = 2;
 /// PostgreSQL connections.
 const CONNECTIONS: u32 = 5;
 
@@ -42,6 +45,7 @@ pub(crate) struct Inner {
     /// The epoch with which this instance owns an account (rule 10).
     pub(crate) epochs: RwLock<BTreeMap<AccountId, i64>>,
     pub(crate) space: Watch,
+    hashing: Arc<Semaphore>,
     shown: String,
 }
 
@@ -171,9 +175,23 @@ impl Store {
             }
         };
         let space = Watch::new(&place, options.keep_free);
-        let inner = Inner { db, keys, master: options.key.clone(), house, epochs: RwLock::default(), space, shown };
+        let inner = Inner {
+            db,
+            keys,
+            master: options.key.clone(),
+            house,
+            epochs: RwLock::default(),
+            space,
+            hashing: Arc::new(Semaphore::new(HASHES)),
+            shown,
+        };
         tracing::debug!(place = inner.shown, %house, at = %options.now, "store open");
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Turns at hashing passwords.
+    pub fn hashing(&self) -> &Arc<Semaphore> {
+        &self.inner.hashing
     }
 
     /// This house's identifier: made with the database, and carried by backups.

@@ -27,8 +27,6 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// Hashes at once.
-const AT_ONCE: usize = 2;
 /// Sign-ins that may wait for their hash; more are told to come back.
 const WAITING: usize = 16;
 /// Tries in a row.
@@ -88,10 +86,10 @@ pub(crate) struct SignIn {
 
 impl SignIn {
     /// Nobody has tried yet.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(turns: Arc<Semaphore>) -> Self {
         let quota = |pause| Quota::with_period(pause).map_or_else(|| Quota::per_minute(BURST), |quota| quota.allow_burst(BURST));
         Self {
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            turns,
             waiting: AtomicUsize::new(0),
             networks: RateLimiter::keyed(quota(ADDRESS_PAUSE)),
             names: RateLimiter::keyed(quota(NAME_PAUSE)),
@@ -166,12 +164,6 @@ impl SignIn {
     }
 }
 
-impl Default for SignIn {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// The network that a source belongs to: an IPv4 address, a /64 of IPv6. One person usually has that.
 fn network(source: IpAddr) -> [u8; 8] {
     let bytes = match source.to_canonical() {
@@ -240,7 +232,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_fits_its_own_hash_and_no_other() {
-        let sign_in = SignIn::new();
+        let sign_in = SignIn::new(Arc::new(Semaphore::new(2)));
         let hash = sign_in.hash(&"correct horse battery".into()).await.unwrap();
         assert!(hash.reveal().starts_with("$argon2id$"));
         assert!(sign_in.verify(&"correct horse battery".into(), Some(hash.clone())).await.unwrap());
@@ -251,7 +243,7 @@ mod tests {
 
     #[tokio::test]
     async fn looking_for_nobody_costs_the_same_as_looking_for_somebody() {
-        let hash = SignIn::new().hash(&"correct horse battery".into()).await.unwrap();
+        let hash = SignIn::new(Arc::new(Semaphore::new(2))).hash(&"correct horse battery".into()).await.unwrap();
         let cost = |hash: &str| PasswordHash::new(hash).unwrap().params.to_string();
         assert_eq!(cost(DECOY), cost(hash.reveal()));
     }
@@ -268,7 +260,7 @@ mod tests {
 
     #[test]
     fn tries_are_limited_for_each_network_and_each_name() {
-        let sign_in = SignIn::new();
+        let sign_in = SignIn::new(Arc::new(Semaphore::new(2)));
         let (one, other) = ("2001:db8::1".parse().ok(), "2001:db8:0:1::1".parse().ok());
         for _ in 0..BURST.get() {
             sign_in.try_from(one).unwrap();

@@ -73,10 +73,10 @@ impl Web {
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
+                sign_in: SignIn::new(Arc::clone(house.store().hashing())),
                 house,
                 config,
                 logbook,
-                sign_in: SignIn::new(),
                 trust_ended: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
                 metrics,

@@ -1,6 +1,7 @@
 //! `doorward mqtt …`
 
 use clap::Subcommand;
+use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Mqtt {
@@ -15,7 +16,7 @@ pub(crate) enum Mqtt {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MqttUser {
-    /// Add a user; its password is made and shown once
+    /// Add a user; unless --password is given its password is made and shown once
     Add {
         /// The name with which it connects
         name: String,
@@ -28,6 +29,12 @@ pub(crate) enum MqttUser {
         /// The one client identifier that it may use
         #[arg(long, value_name = "ID")]
         client_id: Option<String>,
+        /// Ask for a password that was chosen, instead of making one
+        #[arg(long)]
+        password: bool,
+        /// A file that holds a password that was chosen; “-” for standard input
+        #[arg(long, value_name = "FILE", conflicts_with = "password")]
+        password_file: Option<PathBuf>,
     },
     /// All users
     List,

@@ -1,5 +1,6 @@
 //! `doorward mqtt …`
 
+use super::ask;
 use crate::{
     cli::{Mqtt as Verb, MqttUser},
     client::{Client, segment},
@@ -51,14 +52,22 @@ async fn authority(client: &Client) -> Outcome {
 
 async fn user(client: &Client, json: bool, verb: MqttUser) -> Outcome {
     match verb {
-        MqttUser::Add { name, publish, subscribe, client_id } => {
-            let body = json!({ "name": name, "publish": publish, "subscribe": subscribe, "client_id": client_id });
+        MqttUser::Add { name, publish, subscribe, client_id, password, password_file } => {
+            let mut body = json!({ "name": name, "publish": publish, "subscribe": subscribe, "client_id": client_id });
+            if password || password_file.is_some() {
+                body["password"] = json!(ask::new_secret(password_file.as_deref(), "Password")?.reveal());
+            }
             let made: Value = client.post("/mqtt-users", body).await?;
             if json {
                 output::json(&made);
             } else {
-                output::line(made["secret"].as_str().unwrap_or_default());
-                output::note(&format!("The password of {name}. It is shown this once."));
+                match made["secret"].as_str() {
+                    Some(secret) => {
+                        output::line(secret);
+                        output::note(&format!("The password of {name}. It is shown this once."));
+                    }
+                    None => output::line(&format!("{name} is added.")),
+                }
             }
         }
         MqttUser::List => {

@@ -6,7 +6,9 @@ use super::{
     keys::{Keys, Kind},
 };
 use doorward_core::Secret;
+use doorward_http::Trust;
 use doorward_mqtt::{
+    admin::{self, AdminOptions},
     discovery::Mode,
     remote::{RemoteOptions, TlsFiles},
 };
@@ -22,6 +24,8 @@ pub(crate) struct MqttConfig {
     pub(crate) discovery: Mode,
     /// Another broker in its place.
     pub(crate) external: Option<RemoteOptions>,
+    /// How users of that broker are kept.
+    pub(crate) admin: Option<AdminOptions>,
 }
 
 /// `mqtt.broker`, when it is not the embedded one.
@@ -76,6 +80,21 @@ impl MqttConfig {
             "Take commands from another broker. Whoever may publish at doorward/door/+/set there opens doors.",
             switch,
         );
+        let kind = section.value("admin", Kind::Text, "", "What keeps the users of another broker, so that doorward adds them there: “mosquitto” (dynamic security), “rabbitmq” or “emqx”.", admin_kind);
+        let url = section.value(
+            "admin_url",
+            Kind::Text,
+            "",
+            "The HTTP API of RabbitMQ (http://localhost:15672) or EMQX (http://localhost:18083).",
+            |text| {
+                if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| format!("“{text}” is no address")) }
+            },
+        );
+        let user = section.value("admin_user", Kind::Text, "", "An administrator there; for EMQX an API key.", |text| Ok(text.to_owned()));
+        let admin_password = section.value("admin_password", Kind::Secret, "", "Their password.", |text| Ok(Secret::new(text.to_owned())));
+        if kind.is_some() && place.is_none() {
+            keys.mistake("mqtt.admin", "is for another broker: set mqtt.broker too");
+        }
         if certificate.is_some() != key.is_some() {
             keys.mistake("mqtt.cert_file", "mqtt.cert_file and mqtt.key_file belong together");
         }
@@ -83,6 +102,8 @@ impl MqttConfig {
             keys.mistake("mqtt.broker", "certificates need TLS: write mqtts:// instead of mqtt://");
         }
         let files = certificate.clone().zip(key.clone()).map(|(certificate, key)| CertificateFiles { certificate, key });
+        let trust = Trust { ca_file: ca.clone(), pin_sha256: None };
+        let admin = kind.map(|kind| AdminOptions { kind, url, user, password: admin_password, trust });
         let external = place.map(|Place { tls, user, host, port }| RemoteOptions {
             host,
             port,
@@ -92,7 +113,7 @@ impl MqttConfig {
             client_id,
             commands,
         });
-        Self { listen, discovery, certificate: files.filter(|_| external.is_none()), external }
+        Self { listen, discovery, certificate: files.filter(|_| external.is_none()), external, admin }
     }
 }
 
@@ -121,6 +142,14 @@ fn place(text: &str) -> Result<Option<Place>, String> {
         return Err(wrong());
     }
     Ok(Some(Place { tls, user, host: host.into(), port }))
+}
+
+fn admin_kind(text: &str) -> Result<Option<admin::Kind>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let kind = admin::Kind::ALL.into_iter().find(|kind| kind.as_str() == text);
+    kind.map(Some).ok_or_else(|| format!("“{text}” is neither “mosquitto” nor “rabbitmq” nor “emqx”"))
 }
 
 fn mode(text: &str) -> Result<Mode, String> {

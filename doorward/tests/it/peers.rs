@@ -1,5 +1,6 @@
 //! Real peers: PostgreSQL, Chromium, Home Assistant, Mosquitto and its clients, RabbitMQ.
 
+mod administration;
 mod broker;
 mod brokers;
 mod chromium;

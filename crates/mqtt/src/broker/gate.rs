@@ -31,7 +31,7 @@ impl AuthProvider for Gate {
             }
             let name = connect.username.as_deref().unwrap_or_default();
             let secret = connect.password.as_deref().unwrap_or_default();
-            Ok(match self.roster.admit(name, secret, &connect.client_id).await {
+            Ok(match self.roster.admit(name, secret, &connect.client_id, self.inbox.house.now()).await {
                 Ok(alias) => AuthResult::success_with_user(alias),
                 Err(refusal) => {
                     tracing::info!(%address, client = connect.client_id, %refusal, "an MQTT client was refused");

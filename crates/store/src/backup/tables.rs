@@ -1,6 +1,7 @@
 //! Which tables a backup carries, in an order in which they can be filled again.
 //!
-//! Not carried: `sessions` and `links`. They would bring back what was signed out or used up since.
+//! Not carried: `sessions` and `links`. They would bring back what was signed out or used up since. `mqtt_clients` goes with
+//! the sessions that the broker keeps, which are a folder of their own.
 //!
 //! Carried: `webhook_deliveries`. A house that moves to another machine or database must lose no message. What was
 //! delivered after the backup was made comes once more, under the identifier by which receivers know it.
@@ -52,7 +53,7 @@ pub(super) fn all() -> Vec<Table> {
         ("chain", "id:i seq:i hash:b mac:b"),
         ("checkpoints", "seq:i hash:b time:i mac:b"),
         ("people", "id name role password_hash created_at:i"),
-        ("mqtt_users", "name mac:b publish_json subscribe_json client_id created_at:i"),
+        ("mqtt_users", "name mac:b publish_json subscribe_json client_id created_at:i password_hash"),
         (
             "webhooks",
             "id name url kinds_json doors_json allow_private:i disabled sealed:b previous_sealed:b previous_until:i seen_seq:i created_at:i",

@@ -88,6 +88,7 @@ stories! {
     }
     mqtt {
         a_user_of_the_broker_is_known_by_its_secret,
+        a_client_identifier_is_whose_it_was,
         a_house_of_the_first_schema_gets_the_tables_of_the_next,
     }
     people {

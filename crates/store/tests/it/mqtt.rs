@@ -1,7 +1,8 @@
 //! Users of the MQTT broker.
 
 use crate::house::{House, at};
-use doorward_store::MqttUser;
+use doorward_core::Secret;
+use doorward_store::{MqttLogin, MqttPassword, MqttUser};
 use doorward_wire::topic::Rights;
 
 fn user(name: &str) -> MqttUser {
@@ -12,14 +13,19 @@ fn user(name: &str) -> MqttUser {
 
 pub(crate) async fn a_user_of_the_broker_is_known_by_its_secret(house: &House) {
     let store = house.open().await;
-    let secret = store.add_mqtt_user(&user("ha")).await.unwrap().expect("the name is free");
+    let secret = store.new_mqtt_secret();
     assert_eq!(secret.reveal().len(), 32, "192 bits");
-    assert!(store.add_mqtt_user(&user("ha")).await.unwrap().is_none(), "the name is taken");
-    assert_eq!(store.find_mqtt_user("ha", secret.reveal().as_bytes()).await.unwrap(), Some(user("ha")));
+    assert!(store.add_mqtt_user(&user("ha"), MqttPassword::Made(&secret)).await.unwrap());
+    assert!(!store.add_mqtt_user(&user("ha"), MqttPassword::Made(&secret)).await.unwrap(), "the name is taken");
+    assert_eq!(store.mqtt_login("ha", secret.reveal().as_bytes()).await.unwrap(), MqttLogin::Right(user("ha")));
     for wrong in ["", "x", secret.reveal().to_lowercase().as_str()] {
-        assert_eq!(store.find_mqtt_user("ha", wrong.as_bytes()).await.unwrap(), None, "{wrong}");
+        assert_eq!(store.mqtt_login("ha", wrong.as_bytes()).await.unwrap(), MqttLogin::Wrong, "{wrong}");
     }
-    assert_eq!(store.find_mqtt_user("nobody", b"").await.unwrap(), None);
+    assert_eq!(store.mqtt_login("nobody", b"").await.unwrap(), MqttLogin::Wrong);
+    let hash = Secret::from("$argon2id$");
+    assert!(store.add_mqtt_user(&user("chosen"), MqttPassword::Chosen(&hash)).await.unwrap());
+    assert_eq!(store.mqtt_login("chosen", b"").await.unwrap(), MqttLogin::Compare(user("chosen"), hash));
+    assert!(store.remove_mqtt_user("chosen").await.unwrap());
 
     let narrower = MqttUser { publish: Rights::default(), client_id: Some("ha-1".into()), ..user("ha") };
     assert!(store.update_mqtt_user(&narrower).await.unwrap() && !store.update_mqtt_user(&user("nobody")).await.unwrap());
@@ -29,12 +35,28 @@ pub(crate) async fn a_user_of_the_broker_is_known_by_its_secret(house: &House) {
     assert!(!house.at_rest().await.windows(32).any(|bytes| bytes == secret.reveal().as_bytes()), "only a code of it is kept");
 }
 
+pub(crate) async fn a_client_identifier_is_whose_it_was(house: &House) {
+    let store = house.open().await;
+    let secret = store.new_mqtt_secret();
+    for name in ["ha", "other"] {
+        assert!(store.add_mqtt_user(&user(name), MqttPassword::Made(&secret)).await.unwrap());
+    }
+    assert!(store.own_mqtt_client("lamp", "ha", at(1)).await.unwrap());
+    assert!(!store.own_mqtt_client("lamp", "other", at(2)).await.unwrap(), "another user takes over no session");
+    assert!(store.own_mqtt_client("lamp", "ha", at(3)).await.unwrap());
+    assert_eq!(store.mqtt_clients().await.unwrap(), [("lamp".to_owned(), "ha".to_owned())]);
+    assert_eq!(store.forget_mqtt_clients(at(3)).await.unwrap(), 0, "it was seen since");
+    assert!(store.remove_mqtt_user("ha").await.unwrap());
+    assert!(store.own_mqtt_client("lamp", "other", at(4)).await.unwrap(), "who is gone has none");
+    assert_eq!(store.forget_mqtt_clients(at(5)).await.unwrap(), 1);
+}
+
 /// An upgrade: the first schema, with somebody in it, is brought up to date and keeps them.
 pub(crate) async fn a_house_of_the_first_schema_gets_the_tables_of_the_next(house: &House) {
     let store = house.open().await;
     let ada = store.add_person("Ada", "administrator", at(1)).await.unwrap();
     store.close().await;
-    for table in ["webhook_deliveries", "webhooks", "mqtt_users"] {
+    for table in ["webhook_deliveries", "webhooks", "mqtt_clients", "mqtt_users"] {
         house.sql(&format!("DROP TABLE {table}")).await;
     }
     house.sql("UPDATE meta SET value = '1' WHERE key = 'schema'").await;

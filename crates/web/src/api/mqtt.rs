@@ -33,6 +33,8 @@ pub(crate) struct MqttView {
     pub(crate) commands: bool,
     /// The certificate of doorward's own authority as PEM, which clients must trust where no other one is configured.
     pub(crate) authority: Option<String>,
+    /// What could not be taken away again at a broker elsewhere.
+    pub(crate) orphans: Vec<String>,
 }
 
 /// Which broker it is.
@@ -51,11 +53,11 @@ pub(crate) enum BrokerKind {
 #[utoipa::path(get, path = "/mqtt", tag = "mqtt", responses((status = 200, body = MqttView)))]
 async fn show(caller: Caller, State(web): State<Web>) -> ApiResult<Json<MqttView>> {
     caller.need(&Scope::Admin)?;
-    Ok(Json(view(&web)))
+    view(&web).await.map(Json)
 }
 
 /// How MQTT stands.
-pub(crate) fn view(web: &Web) -> MqttView {
+pub(crate) async fn view(web: &Web) -> ApiResult<MqttView> {
     let off = MqttView {
         broker: BrokerKind::Off,
         addresses: Vec::new(),
@@ -65,17 +67,20 @@ pub(crate) fn view(web: &Web) -> MqttView {
         detail: None,
         commands: false,
         authority: None,
+        orphans: Vec::new(),
     };
-    let Some(mqtt) = web.mqtt() else { return off };
+    let Some(mqtt) = web.mqtt() else { return Ok(off) };
     let Some(remote) = mqtt.remote() else {
         let addresses = mqtt.listeners().iter().map(|listener| format!("{}://{}", listener.scheme, listener.address)).collect();
         let authority = web.config().authority.clone();
-        return MqttView { broker: BrokerKind::Embedded, addresses, connected: true, commands: true, authority, ..off };
+        return Ok(MqttView { broker: BrokerKind::Embedded, addresses, connected: true, commands: true, authority, ..off });
     };
-    let there = MqttView { broker: BrokerKind::External, addresses: vec![remote.place()], commands: remote.takes_commands(), ..off };
-    match remote.standing() {
+    let orphans = mqtt.orphans().await?.into_values().flatten().map(|orphan| orphan.what).collect();
+    let addresses = vec![remote.place()];
+    let there = MqttView { broker: BrokerKind::External, addresses, commands: remote.takes_commands(), orphans, ..off };
+    Ok(match remote.standing() {
         Standing::Starting => there,
         Standing::Up { version, since } => MqttView { connected: true, since: Some(since), version: Some(version.into()), ..there },
         Standing::Away { why, since } => MqttView { since: Some(since), detail: Some(why), ..there },
-    }
+    })
 }

@@ -7,7 +7,8 @@ use super::{
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::{extract::State, http::StatusCode};
-use doorward_core::{record::NewEvent, scope::Scope};
+use doorward_core::{Secret, record::NewEvent, scope::Scope};
+use doorward_mqtt::{Mqtt, users::UserError};
 use doorward_store::MqttUser;
 use doorward_wire::{
     Time,
@@ -78,6 +79,11 @@ struct NewMqttUser {
     /// The one client identifier that it may use; any when it is left out.
     #[serde(default)]
     client_id: Option<String>,
+    /// A password that was chosen, 10 characters at least, for a client that has one already. Leave it out: doorward then
+    /// makes a better one.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    password: Option<Secret<String>>,
 }
 
 /// A user with its secret, which is shown this once.
@@ -85,8 +91,9 @@ struct NewMqttUser {
 struct MadeMqttUser {
     /// The name with which it connects.
     name: String,
-    /// The password with which it connects.
-    secret: String,
+    /// The password with which it connects; absent when it was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
 }
 
 /// Adds a user of the broker.
@@ -101,10 +108,14 @@ async fn add(caller: Caller, State(web): State<Web>, Json(new): Json<NewMqttUser
         client_id: new.client_id.filter(|id| !id.is_empty()),
         created: web.house().now().utc,
     };
-    let secret = web.house().store().add_mqtt_user(&user).await?;
-    let secret = secret.ok_or_else(|| ApiError::Conflict(format!("there is an MQTT user “{}” already", user.name)))?;
+    let chosen = match &new.password {
+        Some(password) => Some(web.sign_in().hash(password).await?),
+        None => None,
+    };
+    let secret = broker(&web)?.add_user(&user, chosen.as_ref()).await?;
     changed(&web, &caller, &user.name, "added").await?;
-    Ok((StatusCode::CREATED, Json(MadeMqttUser { name: user.name, secret: secret.reveal().clone() })))
+    let secret = secret.map(|secret| secret.reveal().clone());
+    Ok((StatusCode::CREATED, Json(MadeMqttUser { name: user.name, secret })))
 }
 
 /// What changes about a user; what is left out stays.
@@ -144,7 +155,7 @@ async fn edit(
     if let Some(id) = edit.client_id {
         user.client_id = Some(id).filter(|id| !id.is_empty());
     }
-    store.update_mqtt_user(&user).await?;
+    broker(&web)?.change_user(&user).await?;
     changed(&web, &caller, &name, "changed").await?;
     Ok(Json(view(&web, user)))
 }
@@ -153,19 +164,29 @@ async fn edit(
 #[utoipa::path(delete, path = "/mqtt-users/{name}", tag = "mqtt", params(("name" = String, Path)), responses((status = 204)))]
 async fn remove(Sure(caller): Sure, State(web): State<Web>, At(name): At<String>) -> ApiResult<StatusCode> {
     caller.need(&Scope::Admin)?;
-    if !web.house().store().remove_mqtt_user(&name).await? {
-        return Err(ApiError::NotFound("MQTT user with this name"));
-    }
+    broker(&web)?.remove_user(&name).await?;
     changed(&web, &caller, &name, "removed").await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Writes a change down, and makes it count at once.
-async fn changed(web: &Web, caller: &Caller, name: &str, change: &str) -> ApiResult<()> {
-    if let Some(mqtt) = web.mqtt() {
-        mqtt.roster().reload().await?;
-        mqtt.kick(name).await;
+fn broker(web: &Web) -> ApiResult<&Mqtt> {
+    web.mqtt().ok_or_else(|| ApiError::Conflict("MQTT is switched off, or could not start: set mqtt.listen or mqtt.broker".into()))
+}
+
+impl From<UserError> for ApiError {
+    fn from(error: UserError) -> Self {
+        match error {
+            UserError::Unknown => Self::NotFound("MQTT user with this name"),
+            UserError::Store(error) => Self::Store(error),
+            error @ (UserError::Taken | UserError::Elsewhere(_) | UserError::NoChoice | UserError::Broker(_) | UserError::Unproven(_)) => {
+                Self::Conflict(error.to_string())
+            }
+        }
     }
+}
+
+/// Writes a change down.
+async fn changed(web: &Web, caller: &Caller, name: &str, change: &str) -> ApiResult<()> {
     let event = NewEvent::new(web.house().now().utc, EventKind::MqttUserChanged).actor(&caller.actor);
     web.house().record(vec![event.data(json!({ "user": name, "change": change }))]).await?;
     Ok(())

@@ -48,6 +48,36 @@ impl Mosquitto {
         broker
     }
 
+    /// One whose users are kept by its dynamic security plugin: `admin` with a password, and another one who may do
+    /// everything but keep users.
+    pub(super) fn with_dynamic_security(admin: &str, (user, password): (&str, &str)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, port) = (folder.path().display().to_string(), free_port());
+        let made = Command::new("mosquitto_ctrl").args(["dynsec", "init", &format!("{path}/dynsec.json"), "admin", admin]).output();
+        assert!(made.expect("mosquitto is installed: `make test` does it").status.success());
+        let text = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous false\nlog_dest none\nplugin {}\nplugin_opt_config_file {path}/dynsec.json\n",
+            dynamic_security().display()
+        );
+        fs::write(folder.path().join("mosquitto.conf"), text).unwrap();
+        open_for_all(folder.path());
+        let mut broker = Self { child: None, folder, port };
+        broker.run();
+        let port = port.to_string();
+        let control = |arguments: &[&str]| {
+            let mut control = Command::new("mosquitto_ctrl");
+            control.args(["-h", "127.0.0.1", "-p", &port, "-u", "admin", "-P", admin, "dynsec"]).args(arguments);
+            assert!(control.output().unwrap().status.success(), "{arguments:?}");
+        };
+        control(&["createRole", "everything"]);
+        for kind in ["publishClientSend", "subscribePattern"] {
+            control(&["addRoleACL", "everything", kind, "#", "allow"]);
+        }
+        control(&["createClient", user, "-p", password]);
+        control(&["addClientRole", user, "everything"]);
+        broker
+    }
+
     /// Starts it on the same port with the same folder.
     pub(super) fn run(&mut self) {
         let config = self.folder.path().join("mosquitto.conf");
@@ -72,6 +102,13 @@ impl Drop for Mosquitto {
             let _ = child.wait();
         }
     }
+}
+
+/// The plugin, wherever Debian puts libraries of this machine.
+fn dynamic_security() -> std::path::PathBuf {
+    let libraries = fs::read_dir("/usr/lib").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    let mut found = libraries.map(|folder| folder.join("mosquitto_dynamic_security.so")).filter(|file| file.exists());
+    found.next().expect("mosquitto is installed: `make test` does it")
 }
 
 fn open_for_all(folder: &Path) {
@@ -103,6 +140,8 @@ pub(super) struct RabbitMq {
     names: Child,
     _folder: TempDir,
     pub(super) port: u16,
+    /// The management API.
+    pub(super) management: u16,
 }
 
 impl RabbitMq {
@@ -134,8 +173,9 @@ impl RabbitMq {
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
             .spawn()
             .expect("rabbitmq-server is installed: `make test` does it");
-        let mut broker = Self { server, names, _folder: folder, port };
+        let mut broker = Self { server, names, _folder: folder, port, management };
         answers(port, Some(&mut broker.server));
+        answers(management, Some(&mut broker.server));
         broker
     }
 }
