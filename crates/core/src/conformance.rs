@@ -265,7 +265,13 @@ async fn reports_name_only_known_doors(fixture: &dyn Fixture) -> Result<(), Stri
                     seen = true;
                     ensure(known.contains(&external), || format!("{external} was seen before it was found"))?;
                 }
-                Report::Lease(_) | Report::SignedIn | Report::Up | Report::Down(_) | Report::Push(_) | Report::Listen(_) => {}
+                Report::Lease(_)
+                | Report::SignedIn
+                | Report::Up
+                | Report::Down(_)
+                | Report::Push(_)
+                | Report::Listen(_)
+                | Report::Ring { .. } => {}
             }
         }
         if seen {

@@ -365,6 +365,11 @@ pub enum Report {
         /// What was seen.
         sight: Sight,
     },
+    /// Somebody rings at a door.
+    Ring {
+        /// The vendor's identifier.
+        external: String,
+    },
     /// A secret or registration and when it ends.
     Lease(Lease),
     /// A person signed the account in.

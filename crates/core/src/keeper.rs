@@ -336,6 +336,7 @@ impl Keeper {
                 self.doors.found(account, found, &verify, stale_after, now, &mut self.outbox);
             }
             Report::Seen { external, sight } => self.doors.seen(account, &external, sight, now, &mut self.outbox),
+            Report::Ring { external } => self.doors.ring(account, &external, now, &mut self.outbox),
             Report::Down(fault) => {
                 self.leases.down(account, &fault, now, &mut self.outbox);
                 self.doors.account_down(account, now, &mut self.outbox);

@@ -317,6 +317,8 @@ fn ring(door: &Door) -> Value {
         "object_id": format!("{}_doorbell", door.id),
         "state_topic": topic(door, DoorTopic::Ring),
         "event_types": ["ring"],
+        // What is published is doorward's own event; Home Assistant wants to read a type.
+        "value_template": "{{ {'event_type': 'ring'} | tojson }}",
         "device_class": "doorbell",
         "availability": [{ "topic": Topic::Status.to_string() }],
     })

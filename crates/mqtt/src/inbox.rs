@@ -119,12 +119,12 @@ impl Inbox {
             return true;
         }
         match read(arrival.payload, arrival.demand) {
-            Ok(wish) if wish.id.is_none() && self.just_said(&arrival.user, &door, wish.action) => {
-                metrics::counter!("doorward_mqtt_repeated_total").increment(1);
-            }
             Ok(wish) => match self.code_denies(&door, &wish).await {
-                None => submit(&self.house, door, actor, wish).await,
                 Some(reason) => self.refuse(&door, &actor, reason).await,
+                None if wish.id.is_none() && self.just_said(&arrival.user, &door, wish.action) => {
+                    metrics::counter!("doorward_mqtt_repeated_total").increment(1);
+                }
+                None => submit(&self.house, door, actor, wish).await,
             },
             Err(hint) => {
                 metrics::counter!("doorward_denied_total", "reason" => Reason::BadRequest.as_str()).increment(1);

@@ -34,7 +34,7 @@ pub(crate) struct DoorConfig {
     pub(crate) foreign: Option<DoorSpec>,
 }
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "id",
     "name",
     "site",
@@ -47,13 +47,14 @@ const KEYS: [&str; 16] = [
     "contact",
     "mqtt_code",
     "mqtt_code_file",
+    "ring",
     "open",
     "lock",
     "unlock",
     "state",
 ];
 /// What only a foreign door has.
-const TARGETS: [&str; 4] = ["open", "lock", "unlock", "state"];
+const TARGETS: [&str; 5] = ["open", "lock", "unlock", "state", "ring"];
 
 pub(super) fn read(keys: &mut Keys) -> Vec<DoorConfig> {
     let mut doors: Vec<DoorConfig> = Vec::new();
@@ -202,6 +203,7 @@ impl Door<'_, '_> {
             lock: self.part("lock", target),
             unlock: self.part("unlock", target),
             state: self.part("state", state),
+            ring: self.part("ring", "must be { mqtt = \"topic\", json = \"action\", value = \"single\" }; without value any message rings"),
         })
     }
 
@@ -235,7 +237,7 @@ impl Door<'_, '_> {
 /// Values that stand for something may be written as they are in JSON: `open = false`.
 fn words(value: toml::Value) -> toml::Value {
     let toml::Value::Table(mut table) = value else { return value };
-    for key in ["open", "locked", "unlocked", "jammed", "payload"] {
+    for key in ["open", "locked", "unlocked", "jammed", "payload", "value"] {
         if let Some(value @ (toml::Value::Boolean(_) | toml::Value::Integer(_))) = table.get_mut(key) {
             *value = value.to_string().into();
         }
@@ -252,7 +254,8 @@ pub(super) fn sample() -> String {
      \n# Doors behind MQTT or HTTP. Once for each:\n# [[doors]]\n# id = \"garage\"\n# name = \"Garage\"\n# kind = \"foreign\"\n\
      # open = { mqtt = \"garage/set\", payload = \"OPEN\" }\n\
      # lock = { http = \"http://192.168.1.20/relay/0?turn=off\" }\n# unlock = { http = \"http://192.168.1.20/relay/0?turn=on\" }\n\
-     # state = { http = \"http://192.168.1.20/relay/0\", every = 30, json = \"ison\", locked = false, unlocked = true }\n"
+     # state = { http = \"http://192.168.1.20/relay/0\", every = 30, json = \"ison\", locked = false, unlocked = true }\n\
+     # ring = { mqtt = \"zigbee2mqtt/bell\", json = \"action\", value = \"single\" }\n"
         .into()
 }
 
@@ -272,5 +275,7 @@ pub(super) fn schema() -> Value {
         "auto_lock": { "type": "object", "additionalProperties": false, "properties": { "after": { "type": "integer" }, "at": text } },
         "contact": { "type": "object", "additionalProperties": false, "required": ["mqtt", "open"], "properties": {
             "mqtt": text, "json": text, "open": word } },
-        "open": target, "lock": target, "unlock": target, "state": state } } })
+        "open": target, "lock": target, "unlock": target, "state": state,
+        "ring": { "type": "object", "additionalProperties": false, "required": ["mqtt"], "properties": {
+            "mqtt": text, "json": text, "value": word } } } } })
 }

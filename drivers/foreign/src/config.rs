@@ -40,6 +40,23 @@ pub struct DoorSpec {
     /// Where its state is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<StateSpec>,
+    /// What its bell says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring: Option<RingSpec>,
+}
+
+/// What a bell says over MQTT.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RingSpec {
+    /// The topic.
+    pub mqtt: String,
+    /// Which value of a JSON message: `action`, `/a/0/b`. The whole message when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json: Option<String>,
+    /// The value that stands for a ring; any message rings when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
 }
 
 impl DoorSpec {
@@ -51,6 +68,7 @@ impl DoorSpec {
             (self.unlock.is_some(), Capability::Unlock),
             (self.open.is_some(), Capability::Open),
             (asked, Capability::Refresh),
+            (self.ring.is_some(), Capability::Ring),
         ];
         can.into_iter().filter(|(can, _)| *can).map(|(_, capability)| capability).collect()
     }
@@ -135,6 +153,25 @@ pub(crate) struct ForeignDoor {
     pub(crate) lock: Option<Target>,
     pub(crate) unlock: Option<Target>,
     pub(crate) state: Option<State>,
+    pub(crate) bell: Option<Bell>,
+}
+
+/// A bell over MQTT.
+#[derive(Debug, Clone)]
+pub(crate) struct Bell {
+    pub(crate) filter: Filter,
+    json: Option<String>,
+    value: Option<String>,
+}
+
+impl Bell {
+    /// Whether a message rings.
+    pub(crate) fn rings(&self, payload: &[u8]) -> bool {
+        match &self.value {
+            None => !payload.is_empty(),
+            Some(value) => payload_value(payload, self.json.as_deref()).as_ref() == Some(value),
+        }
+    }
 }
 
 /// Where a command goes.
@@ -182,6 +219,7 @@ impl ForeignDoor {
         let targets = [&self.open, &self.lock, &self.unlock];
         targets.into_iter().any(|target| matches!(target, Some(Target::Mqtt { .. })))
             || matches!(&self.state, Some(State { place: Place::Mqtt(_), .. }))
+            || self.bell.is_some()
     }
 }
 
@@ -223,8 +261,8 @@ impl Reader<'_> {
         let Ok(id) = spec.id.parse::<DoorId>() else {
             return self.wrong("", "must have an id of 1 to 40 lower-case letters, digits and underscores");
         };
-        if spec.open.is_none() && spec.lock.is_none() && spec.unlock.is_none() {
-            return self.wrong("", "must say what to do for “open”, “lock” or “unlock”");
+        if spec.open.is_none() && spec.lock.is_none() && spec.unlock.is_none() && spec.ring.is_none() {
+            return self.wrong("", "must say what to do for “open”, “lock” or “unlock”, or what its bell says");
         }
         Some(ForeignDoor {
             name: spec.name.clone().unwrap_or_else(|| id.to_string()),
@@ -234,7 +272,15 @@ impl Reader<'_> {
             lock: spec.lock.as_ref().and_then(|target| self.target("lock", target)),
             unlock: spec.unlock.as_ref().and_then(|target| self.target("unlock", target)),
             state: spec.state.as_ref().and_then(|state| self.state(state)),
+            bell: spec.ring.as_ref().and_then(|ring| self.bell(ring)),
         })
+    }
+
+    fn bell(&mut self, spec: &RingSpec) -> Option<Bell> {
+        match spec.mqtt.parse() {
+            Ok(filter) if is_topic(&spec.mqtt) => Some(Bell { filter, json: spec.json.clone(), value: spec.value.clone() }),
+            _ => self.wrong("ring.mqtt", "must be a topic, without wildcards"),
+        }
     }
 
     fn target(&mut self, name: &str, spec: &TargetSpec) -> Option<Target> {

@@ -33,8 +33,9 @@ impl Foreign {
             Place::Mqtt(filter) => Some(filter.clone()),
             Place::Http(..) => None,
         });
+        let bells = self.doors.iter().filter_map(|door| Some(door.bell.as_ref()?.filter.clone()));
         ctx.report(self.found());
-        ctx.report(Report::Listen(topics.collect()));
+        ctx.report(Report::Listen(topics.chain(bells).collect()));
         let now = ctx.now().mono;
         let mut due: Vec<(usize, Mono)> =
             self.doors.iter().enumerate().filter(|(_, door)| every(door).is_some()).map(|(at, _)| (at, now)).collect();
@@ -69,6 +70,11 @@ impl Foreign {
             Heard::Message { topic, payload, kept } => {
                 let how = if *kept { How::Kept } else { How::Pushed };
                 for door in &self.doors {
+                    let rings = door.bell.as_ref().is_some_and(|bell| bell.filter.matches(topic) && bell.rings(payload));
+                    // A ring that a broker kept is no ring any more.
+                    if rings && !kept {
+                        ctx.report(Report::Ring { external: door.id.to_string() });
+                    }
                     let Some(state) = &door.state else { continue };
                     if matches!(&state.place, Place::Mqtt(filter) if filter.matches(topic)) {
                         // A word that is not known says that what was known before may not be so any more.

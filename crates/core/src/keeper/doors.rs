@@ -95,6 +95,8 @@ struct DoorCell {
     /// Looks still to come.
     looks: VecDeque<Mono>,
     auto_lock_at: Option<Mono>,
+    /// When somebody last rang.
+    rang: Option<Mono>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -263,6 +265,7 @@ impl DoorCell {
             answered: None,
             looks: VecDeque::new(),
             auto_lock_at: None,
+            rang: None,
         }
     }
 

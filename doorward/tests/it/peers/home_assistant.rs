@@ -1,13 +1,19 @@
 //! A real Home Assistant at the embedded broker.
 
 use super::mosquitto::{FRONT, Scene};
-use crate::binary::Binary;
+use crate::{
+    binary::{Binary, run},
+    boot::killed::until,
+};
+use serde_json::{Value, json};
 use std::{net::TcpListener, path::PathBuf, process::Command};
 use tempfile::TempDir;
 
 /// A Home Assistant of our own, with the MQTT integration. It ends with the test.
 struct Lab {
     folder: TempDir,
+    url: String,
+    token: String,
 }
 
 fn lab() -> Command {
@@ -26,7 +32,9 @@ impl Lab {
             .output()
             .expect("ha-lab is in ../shared");
         assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
-        Self { folder }
+        let told: Value = serde_json::from_slice(&started.stdout).unwrap();
+        let text = |key: &str| told[key].as_str().unwrap().to_owned();
+        Self { folder, url: text("url"), token: text("token") }
     }
 
     fn wait(&self, entity: &str, state: &str) {
@@ -37,6 +45,22 @@ impl Lab {
     fn call(&self, service: &str, entity: &str) {
         let called = lab().arg("call").arg(self.folder.path()).args([service, entity]).output().unwrap();
         assert!(called.status.success(), "{service} {entity}: {}", String::from_utf8_lossy(&called.stderr));
+    }
+
+    /// Calls a service with a code.
+    async fn call_with(&self, service: &str, entity: &str, code: &str) -> bool {
+        crate::house::provider();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("{}/api/services/{}", self.url, service.replace('.', "/"));
+        let body = json!({ "entity_id": entity, "code": code });
+        client.post(url).bearer_auth(&self.token).json(&body).send().await.unwrap().status().is_success()
+    }
+
+    fn state(&self, entity: &str) -> String {
+        let states = lab().arg("states").arg(self.folder.path()).arg(entity).output().unwrap();
+        let first = String::from_utf8_lossy(&states.stdout).lines().next().map(ToOwned::to_owned);
+        let state: Value = first.map(|line| serde_json::from_str(&line).unwrap()).unwrap_or_default();
+        state["state"].as_str().unwrap_or_default().to_owned()
     }
 
     fn has(&self, prefix: &str) -> usize {
@@ -57,7 +81,7 @@ async fn home_assistant_finds_every_door_opens_one_and_shows_the_liar() {
     let about = |what: &str| format!("doorward/door/+/{what}");
     let about = ["state", "attributes", "availability", "battery", "contact", "contradiction", "ring"].map(about);
     let mut subscribe: Vec<&str> = about.iter().map(String::as_str).collect();
-    subscribe.extend(["homeassistant/#", "doorward/status", "doorward/event"]);
+    subscribe.extend(["homeassistant/#", "doorward/status", "doorward/event", "doorward/account/+/problem"]);
     let user = scene.user("homeassistant", &["doorward/door/+/set", "homeassistant/status"], &subscribe);
     let broker = format!("127.0.0.1:{}", scene.port);
     let home = Lab::start(&broker, &user.secret);
@@ -69,6 +93,7 @@ async fn home_assistant_finds_every_door_opens_one_and_shows_the_liar() {
     home.wait("binary_sensor.front_door_contact", "off");
     home.wait("sensor.front_door_battery", "100");
     home.wait("binary_sensor.garden_gate_lock_problem", "off");
+    home.wait("binary_sensor.doorward_u_tec_problem", "off");
 
     home.call("lock.unlock", "lock.front_door");
     home.wait("lock.front_door", "unlocked");
@@ -80,6 +105,13 @@ async fn home_assistant_finds_every_door_opens_one_and_shows_the_liar() {
     home.wait("binary_sensor.garden_gate_lock_problem", "on");
     home.wait("lock.garden_gate_lock", "locked");
 
+    // A code that is wanted from now on, and a bell that is there after the next start.
+    assert!(run(scene.data.path(), &["door", "set", "front_door", "--mqtt-code", "2468"]).status.success());
+    let bell = scene.user("bell", &["bell"], &[]);
+    let gate =
+        "[[doors]]\nid = \"gate\"\nkind = \"foreign\"\nopen = { mqtt = \"gate/set\", payload = \"OPEN\" }\nring = { mqtt = \"bell\" }\n";
+    std::fs::write(scene.data.path().join("doorward.toml"), gate).unwrap();
+
     // The broker goes and comes back: doors are unavailable meanwhile, and nothing opens by itself afterwards.
     let Scene { binary, sim, data, .. } = scene;
     let opened = sim.lock(FRONT).times_opened;
@@ -88,4 +120,13 @@ async fn home_assistant_finds_every_door_opens_one_and_shows_the_liar() {
     let _binary = Binary::start_with(data.path(), &[("DOORWARD_HTTP__LISTEN", "127.0.0.1:0"), ("DOORWARD_MQTT__LISTEN", &broker)]);
     home.wait("lock.front_door", "locked");
     assert_eq!(sim.lock(FRONT).times_opened, opened);
+
+    // The bell of the gate is heard.
+    home.wait("event.gate_doorbell", "unknown");
+    until("it rings", async || bell.publish("bell", "ding", &[]) && home.state("event.gate_doorbell") != "unknown").await;
+    // Home Assistant gives the code that the door wants.
+    home.call_with("lock.unlock", "lock.front_door", "1111").await;
+    assert!(home.call_with("lock.unlock", "lock.front_door", "2468").await);
+    home.wait("lock.front_door", "unlocked");
+    assert_eq!(sim.lock(FRONT).times_opened, opened + 1, "the wrong code opened nothing");
 }

@@ -137,3 +137,16 @@ fn every_mistake_is_told_with_its_place() {
     ];
     assert_eq!(keys, expected);
 }
+
+#[tokio::test]
+async fn a_bell_rings_when_it_says_so_and_not_when_it_was_kept() {
+    let doors = json!([{ "id": "gate", "ring": { "mqtt": "zigbee2mqtt/bell", "json": "action", "value": "single" } }]);
+    let (driver, bench) = (driver(&doors), bench());
+    let heard = |payload: &str, kept| Heard::Message { topic: "zigbee2mqtt/bell".into(), payload: payload.into(), kept };
+    bench.say(heard(r#"{"action":"single"}"#, true));
+    bench.say(heard(r#"{"action":""}"#, false));
+    bench.say(heard(r#"{"action":"single"}"#, false));
+    driver.watch(&*bench, Box::pin(bench.heard_all())).await;
+    let rings = bench.reports().into_iter().filter(|report| matches!(report, Report::Ring { .. })).count();
+    assert_eq!(rings, 1);
+}

@@ -129,6 +129,7 @@ pub(crate) fn word(report: &Report) -> String {
         Report::Down(fault) => format!("down {:?}", fault.family),
         Report::Push(_) => "push".into(),
         Report::Listen(_) => "listen".into(),
+        Report::Ring { external } => format!("ring {external}"),
     }
 }
 

@@ -129,3 +129,17 @@ fn a_contact_is_believed_for_a_day_and_no_longer() {
     house.pass(2 * 3600 * SECOND);
     assert_eq!(house.door().state, DoorState::Unknown);
 }
+
+#[test]
+fn a_bell_that_bounces_rings_once() {
+    let mut house = gate();
+    for _ in 0..3 {
+        let report = Report::Ring { external: "AA".into() };
+        house.put(Input::Report { account: "cloud".parse().unwrap(), report });
+        house.write();
+    }
+    house.pass(3 * SECOND);
+    house.put(Input::Report { account: "cloud".parse().unwrap(), report: Report::Ring { external: "AA".into() } });
+    house.write();
+    assert_eq!(house.kinds().iter().filter(|kind| **kind == EventKind::DoorRing).count(), 2);
+}
