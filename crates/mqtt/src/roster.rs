@@ -9,9 +9,9 @@ use argon2::{
 };
 use doorward_core::{Mono, Now, Secret};
 use doorward_store::{MqttLogin, MqttUser, Store, StoreError};
-use doorward_wire::topic::Filter;
+use doorward_wire::{Time, topic::Filter};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
@@ -26,6 +26,10 @@ const FORGET: Duration = Duration::from_hours(24 * 8);
 const GUESSES: u32 = 10;
 /// That time.
 const PAUSE: Duration = Duration::from_mins(1);
+/// Denials that are remembered.
+const DENIED: usize = 50;
+/// Characters of a topic that is remembered.
+const TOPIC: usize = 200;
 /// Names with wrong passwords that are remembered.
 const NAMES: usize = 1_000;
 
@@ -46,6 +50,23 @@ struct Inner {
     proven: BTreeMap<String, String>,
     /// Wrong passwords by name, and since when.
     wrong: BTreeMap<String, (u32, Mono)>,
+    /// What was denied last, oldest first.
+    denied: VecDeque<Denied>,
+}
+
+/// Something that a user has no right to, and tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// The user.
+    pub user: String,
+    /// `publish`, `subscribe` or `will`.
+    pub what: &'static str,
+    /// The topic or filter.
+    pub topic: String,
+    /// How often, since it was first tried.
+    pub count: u64,
+    /// When it was last tried.
+    pub at: Time,
 }
 
 /// Why somebody may not connect.
@@ -167,6 +188,24 @@ impl Roster {
             right
         });
         compared.await.map_err(|_| Refusal::Store)
+    }
+
+    /// Notes something that was denied.
+    pub(crate) fn deny(&self, alias: Option<&str>, what: &'static str, topic: &str, at: Time) {
+        let mut inner = self.write();
+        let user = alias.and_then(|alias| inner.users.get(alias)).map(|user| user.name.clone()).unwrap_or_default();
+        let topic: String = topic.chars().take(TOPIC).collect();
+        let known = inner.denied.iter().position(|denied| denied.user == user && denied.what == what && denied.topic == topic);
+        let count = known.and_then(|known| inner.denied.remove(known)).map_or(0, |denied| denied.count) + 1;
+        if inner.denied.len() >= DENIED {
+            inner.denied.pop_front();
+        }
+        inner.denied.push_back(Denied { user, what, topic, count, at });
+    }
+
+    /// What was denied last, newest first.
+    pub fn denied(&self) -> Vec<Denied> {
+        self.read().denied.iter().rev().cloned().collect()
     }
 
     /// The client identifiers of a user.

@@ -15,7 +15,7 @@ pub mod hooks;
 pub mod json;
 mod kinds;
 pub(crate) mod mqtt;
-mod mqtt_users;
+pub(crate) mod mqtt_users;
 mod openapi;
 pub mod params;
 mod people;

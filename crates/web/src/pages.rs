@@ -29,6 +29,7 @@ mod events;
 mod icons;
 mod live;
 mod logs;
+mod mqtt;
 mod people;
 mod scene;
 mod settings;
@@ -59,6 +60,7 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(sites::router())
         .merge(tokens::router())
         .merge(logs::router())
+        .merge(mqtt::router())
         .merge(webhooks::router())
         .merge(webhook::router())
         .merge(entry::router())

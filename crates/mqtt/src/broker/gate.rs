@@ -26,7 +26,7 @@ impl AuthProvider for Gate {
         Box::pin(async move {
             // A will is published past what is asked for other messages, so none may speak for doorward or to a door.
             if connect.will.as_ref().is_some_and(|will| Topic::read(&will.topic).is_some()) {
-                refused("will", &connect.client_id, "of doorward");
+                self.refused("will", &connect.client_id, None, connect.will.as_ref().map_or("", |will| will.topic.as_str()));
                 return Ok(AuthResult::fail(ReasonCode::NotAuthorized));
             }
             let name = connect.username.as_deref().unwrap_or_default();
@@ -50,7 +50,7 @@ impl AuthProvider for Gate {
     fn authorize_publish<'a>(&'a self, client: &str, user: Option<&'a str>, topic: &'a str) -> BoxFuture<'a, bool> {
         let allowed = user.is_some_and(|user| self.roster.may_publish(user, topic));
         if !allowed {
-            refused("publish", client, topic);
+            self.refused("publish", client, user, topic);
         }
         Box::pin(async move { allowed })
     }
@@ -58,15 +58,18 @@ impl AuthProvider for Gate {
     fn authorize_subscribe<'a>(&'a self, client: &str, user: Option<&'a str>, filter: &'a str) -> BoxFuture<'a, bool> {
         let allowed = user.is_some_and(|user| self.roster.may_subscribe(user, filter));
         if !allowed {
-            refused("subscribe", client, filter);
+            self.refused("subscribe", client, user, filter);
         }
         Box::pin(async move { allowed })
     }
 }
 
-fn refused(what: &'static str, client: &str, topic: &str) {
-    metrics::counter!("doorward_mqtt_refused_total", "what" => what).increment(1);
-    tracing::info!(client, topic, "an MQTT client may not {what} here");
+impl Gate {
+    fn refused(&self, what: &'static str, client: &str, user: Option<&str>, topic: &str) {
+        metrics::counter!("doorward_mqtt_refused_total", "what" => what).increment(1);
+        self.roster.deny(user, what, topic, self.inbox.house.now().utc);
+        tracing::debug!(client, topic, "an MQTT client may not {what} here");
+    }
 }
 
 impl BrokerEventHandler for Gate {

@@ -12,6 +12,7 @@ use doorward_mqtt::{Mqtt, users::UserError};
 use doorward_store::MqttUser;
 use doorward_wire::{
     Time,
+    attempt::Actor,
     event::EventKind,
     topic::{Filter, Rights},
 };
@@ -67,33 +68,33 @@ async fn list(caller: Caller, State(web): State<Web>) -> ApiResult<Json<Items<Mq
 /// A new user of the broker. It may do nothing but what is named.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewMqttUser {
+pub(crate) struct NewMqttUser {
     /// The name with which it connects: 1 to 64 letters, digits, `-`, `_`, `.` and `@`.
-    name: String,
+    pub(crate) name: String,
     /// Topic filters that it may publish to. `doorward/door/<id>/set` lets it act at that door.
     #[serde(default)]
-    publish: Vec<String>,
+    pub(crate) publish: Vec<String>,
     /// Topic filters that it may subscribe to.
     #[serde(default)]
-    subscribe: Vec<String>,
+    pub(crate) subscribe: Vec<String>,
     /// The one client identifier that it may use; any when it is left out.
     #[serde(default)]
-    client_id: Option<String>,
+    pub(crate) client_id: Option<String>,
     /// A password that was chosen, 10 characters at least, for a client that has one already. Leave it out: doorward then
     /// makes a better one.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
-    password: Option<Secret<String>>,
+    pub(crate) password: Option<Secret<String>>,
 }
 
 /// A user with its secret, which is shown this once.
 #[derive(Serialize, ToSchema)]
-struct MadeMqttUser {
+pub(crate) struct MadeMqttUser {
     /// The name with which it connects.
-    name: String,
+    pub(crate) name: String,
     /// The password with which it connects; absent when it was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
+    pub(crate) secret: Option<String>,
 }
 
 /// Adds a user of the broker.
@@ -101,36 +102,40 @@ struct MadeMqttUser {
     responses((status = 201, body = MadeMqttUser), (status = 409, description = "The name is taken.")))]
 async fn add(caller: Caller, State(web): State<Web>, Json(new): Json<NewMqttUser>) -> ApiResult<(StatusCode, Json<MadeMqttUser>)> {
     caller.need(&Scope::Admin)?;
+    add_user(&web, &caller.actor, &new).await.map(|made| (StatusCode::CREATED, Json(made)))
+}
+
+/// Adds a user, and writes that down.
+pub(crate) async fn add_user(web: &Web, actor: &Actor, new: &NewMqttUser) -> ApiResult<MadeMqttUser> {
     let user = MqttUser {
         name: checked_name(&new.name)?,
         publish: rights("publish", &new.publish)?,
         subscribe: rights("subscribe", &new.subscribe)?,
-        client_id: new.client_id.filter(|id| !id.is_empty()),
+        client_id: new.client_id.clone().filter(|id| !id.is_empty()),
         created: web.house().now().utc,
     };
     let chosen = match &new.password {
         Some(password) => Some(web.sign_in().hash(password).await?),
         None => None,
     };
-    let secret = broker(&web)?.add_user(&user, chosen.as_ref()).await?;
-    changed(&web, &caller, &user.name, "added").await?;
-    let secret = secret.map(|secret| secret.reveal().clone());
-    Ok((StatusCode::CREATED, Json(MadeMqttUser { name: user.name, secret })))
+    let secret = broker(web)?.add_user(&user, chosen.as_ref()).await?;
+    changed(web, actor, &user.name, "added").await?;
+    Ok(MadeMqttUser { name: user.name, secret: secret.map(|secret| secret.reveal().clone()) })
 }
 
 /// What changes about a user; what is left out stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct MqttUserEdit {
+pub(crate) struct MqttUserEdit {
     /// Topic filters that it may publish to, all of them.
     #[serde(default)]
-    publish: Option<Vec<String>>,
+    pub(crate) publish: Option<Vec<String>>,
     /// Topic filters that it may subscribe to, all of them.
     #[serde(default)]
-    subscribe: Option<Vec<String>>,
+    pub(crate) subscribe: Option<Vec<String>>,
     /// The one client identifier that it may use; an empty text for any.
     #[serde(default)]
-    client_id: Option<String>,
+    pub(crate) client_id: Option<String>,
 }
 
 /// Changes what a user of the broker may do. Its connections end, and come back with the new rights.
@@ -143,6 +148,11 @@ async fn edit(
     Json(edit): Json<MqttUserEdit>,
 ) -> ApiResult<Json<MqttUserView>> {
     caller.need(&Scope::Admin)?;
+    edit_user(&web, &caller.actor, &name, edit).await.map(|user| Json(view(&web, user)))
+}
+
+/// Changes a user, and writes that down.
+pub(crate) async fn edit_user(web: &Web, actor: &Actor, name: &str, edit: MqttUserEdit) -> ApiResult<MqttUser> {
     let store = web.house().store();
     let user = store.mqtt_users().await?.into_iter().find(|user| user.name == name);
     let mut user = user.ok_or(ApiError::NotFound("MQTT user with this name"))?;
@@ -155,18 +165,23 @@ async fn edit(
     if let Some(id) = edit.client_id {
         user.client_id = Some(id).filter(|id| !id.is_empty());
     }
-    broker(&web)?.change_user(&user).await?;
-    changed(&web, &caller, &name, "changed").await?;
-    Ok(Json(view(&web, user)))
+    broker(web)?.change_user(&user).await?;
+    changed(web, actor, name, "changed").await?;
+    Ok(user)
 }
 
 /// Removes a user of the broker, and ends its connections.
 #[utoipa::path(delete, path = "/mqtt-users/{name}", tag = "mqtt", params(("name" = String, Path)), responses((status = 204)))]
 async fn remove(Sure(caller): Sure, State(web): State<Web>, At(name): At<String>) -> ApiResult<StatusCode> {
     caller.need(&Scope::Admin)?;
-    broker(&web)?.remove_user(&name).await?;
-    changed(&web, &caller, &name, "removed").await?;
+    remove_user(&web, &caller.actor, &name).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Removes a user, and writes that down.
+pub(crate) async fn remove_user(web: &Web, actor: &Actor, name: &str) -> ApiResult<()> {
+    broker(web)?.remove_user(name).await?;
+    changed(web, actor, name, "removed").await
 }
 
 fn broker(web: &Web) -> ApiResult<&Mqtt> {
@@ -186,8 +201,8 @@ impl From<UserError> for ApiError {
 }
 
 /// Writes a change down.
-async fn changed(web: &Web, caller: &Caller, name: &str, change: &str) -> ApiResult<()> {
-    let event = NewEvent::new(web.house().now().utc, EventKind::MqttUserChanged).actor(&caller.actor);
+async fn changed(web: &Web, actor: &Actor, name: &str, change: &str) -> ApiResult<()> {
+    let event = NewEvent::new(web.house().now().utc, EventKind::MqttUserChanged).actor(actor);
     web.house().record(vec![event.data(json!({ "user": name, "change": change }))]).await?;
     Ok(())
 }

@@ -9,6 +9,7 @@
 pub(crate) mod attempt;
 pub(crate) mod event;
 pub(crate) mod kind;
+mod mqtt;
 pub(crate) mod settings;
 pub(crate) mod state;
 pub(crate) mod time;
@@ -286,6 +287,42 @@ texts! {
     deliveries = "Deliveries",
     no_deliveries = "Nothing was sent yet. A test is not listed.",
     send_again = "Send again",
+
+    // MQTT
+    mqtt = "MQTT",
+    mqtt_version = "Version",
+    mqtt_since = "Since",
+    mqtt_commands = "Takes commands",
+    mqtt_orphan = "Left behind at the broker; remove the user again:",
+    mqtt_authority = "Certificate of its authority",
+    mqtt_users = "Users",
+    mqtt_users_text = "Each may do what its filters name, and nothing else.",
+    mqtt_no_users = "Nobody may connect yet. Add a user for each program that is to.",
+    mqtt_add_user = "Add user",
+    mqtt_home_assistant = "Every door appears there by itself: its lock, battery, contact and bell, and a problem when it does not do what it was told.",
+    mqtt_home_assistant_there = "It has its user. In Home Assistant: Settings, Devices & services, Add integration, MQTT. For another password, remove the user and connect again.",
+    mqtt_connect_home_assistant = "Connect Home Assistant",
+    mqtt_denied_title = "Denied",
+    mqtt_denied_text = "What users tried and may not, since the start.",
+    mqtt_nothing_denied = "Nobody tried what they may not, since the start.",
+    mqtt_for_home_assistant = "In Home Assistant: Settings, Devices & services, Add integration, MQTT. Enter these there.",
+    mqtt_for_a_program = "Give these to the program that is to connect.",
+    mqtt_broker = "Broker",
+    mqtt_port = "Port",
+    mqtt_username = "Username",
+    mqtt_copy_all = "Copy all",
+    mqtt_copy_password = "Copy password",
+    mqtt_secret = "Password",
+    mqtt_secret_once = "It is shown this one time. If it is lost, remove the user and add it again.",
+    mqtt_publish = "May publish at",
+    mqtt_publish_help = "A topic filter on each line. doorward/door/front_door/set lets it act at that door; no wildcard reaches that unless it spells it out.",
+    mqtt_subscribe = "May hear",
+    mqtt_subscribe_help = "A topic filter on each line, such as doorward/door/+/state or doorward/event.",
+    mqtt_client_id = "Client identifier",
+    mqtt_client_id_help = "The only one with which it may connect; any when this is empty.",
+    mqtt_remove_user = "Remove user",
+    mqtt_remove_text = "Its connections end at once, and what waits for it goes.",
+    mqtt_user_removed = "The user was removed.",
 
     // Logs
     logs = "Logs",

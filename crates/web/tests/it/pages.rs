@@ -493,3 +493,46 @@ async fn assets_are_kept_under_the_name_of_their_content() {
     let old = house.ask("GET", "/assets/style.css?v=0").send().await;
     assert_eq!((old.status, old.header("cache-control")), (200, Some("no-cache")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mqtt_users_are_added_changed_and_removed_on_the_page() {
+    let house = House::with_broker().await;
+    house.session().await;
+    assert!(house.look("/settings").await.text().contains("href=\"/mqtt\""));
+    let page = house.look("/mqtt").await;
+    for words in ["Running", "Nobody may connect yet", "Connect Home Assistant", "Nobody tried what they may not"] {
+        assert!(page.text().contains(words), "{words}");
+    }
+
+    // What is wrong comes back with what was typed.
+    let wrong = house.form("/mqtt/users/new", "name=phone&publish=a%2F%23%2Fb&subscribe=").send().await;
+    assert_eq!(wrong.status, 422);
+    assert!(wrong.text().contains("a/#/b") && wrong.text().contains("role=\"alert\""));
+    let made = house.form("/mqtt/users/new", "name=phone&publish=a%2Fb%0Ac%2F%2B&subscribe=&client_id=").send().await;
+    for words in ["How phone connects", "127.0.0.1", "shown this one time"] {
+        assert!(made.text().contains(words), "{words}");
+    }
+    let made = house.form("/mqtt/users/new", "home_assistant=true").send().await;
+    assert!(made.text().contains("In Home Assistant: Settings"));
+    let page = house.look("/mqtt").await;
+    assert!(page.text().contains("Publishes 2 filters, hears nothing") && page.text().contains("It has its user."));
+    assert!(!page.text().contains("Connect Home Assistant"));
+
+    assert_eq!(house.form("/mqtt/users/phone", "publish=a%2Fb&subscribe=c%2F%23").send().await.status, 303);
+    assert!(house.look("/mqtt?done=saved").await.text().contains("Publishes 1 filter, hears 1 filter"));
+    assert!(house.look("/mqtt/users/phone/remove").await.text().contains("Remove the MQTT user phone?"));
+    assert_eq!(house.form("/mqtt/users/phone/remove", "").send().await.status, 303);
+    let gone = house.look("/mqtt?done=mqtt_user_removed").await;
+    assert!(gone.text().contains("The user was removed.") && !gone.text().contains(">phone<"));
+    assert_eq!(house.look("/mqtt/users/phone").await.status, 404);
+    assert_eq!(house.look("/mqtt/authority.pem").await.status, 404, "no listener uses one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_broker_the_page_says_so() {
+    let house = House::new().await;
+    house.session().await;
+    let page = house.look("/mqtt").await;
+    assert!(page.text().contains("Off") && !page.text().contains("Add user"));
+    assert_eq!(house.form("/mqtt/users/new", "name=phone").send().await.status, 422);
+}

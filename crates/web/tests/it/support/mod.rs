@@ -64,7 +64,16 @@ impl House {
         Self::with(WebConfig { trusted: vec!["127.0.0.0/8".parse().unwrap()], ..WebConfig::default() }).await
     }
 
+    /// A house with the embedded MQTT broker.
+    pub(crate) async fn with_broker() -> Self {
+        Self::built(WebConfig::default(), true).await
+    }
+
     pub(crate) async fn with(config: WebConfig) -> Self {
+        Self::built(config, false).await
+    }
+
+    async fn built(config: WebConfig, broker: bool) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         provider();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -79,7 +88,18 @@ impl House {
         let actor = Actor { kind: ActorKind::System, id: "test".into(), name: None };
         let account = handle.add_account("utec", "Home", vendor::settings(), &actor).await.unwrap();
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-        let web = Web::new(handle, config, Logbook::default(), metrics, None);
+        let any = Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+        let options = doorward_mqtt::broker::Options {
+            plain: any,
+            secure: None,
+            websocket: None,
+            secure_websocket: None,
+            tls: None,
+            folder: folder.join("mqtt"),
+        };
+        let mode = doorward_mqtt::discovery::Mode::Component;
+        let mqtt = if broker { Some(Arc::new(doorward_mqtt::Mqtt::embedded(&options, mode, &handle).await.unwrap())) } else { None };
+        let web = Web::new(handle, config, Logbook::default(), metrics, mqtt);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = serve::private_router(&web).into_make_service_with_connect_info::<serve::Peer>();
