@@ -32,7 +32,7 @@ check: ## formatting, lints, documentation, licences, generated files
 	scripts/contracts --check
 
 bench: ## measure, and write docs/performance.md
-	@scripts/install build
+	@scripts/install build test
 	scripts/bench
 
 fmt: ## format the code

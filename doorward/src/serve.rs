@@ -43,6 +43,7 @@ pub(crate) async fn run(global: &Global, config: Option<&Path>) -> Outcome {
     let sources = config::sources(config, &folder.join("doorward.toml")).map_err(|error| Failure::usage(format!("{error:#}")))?;
     // Before anything says that it runs: a supervisor may stop it right away.
     let stop = told_to_stop()?;
+    as_many_files_as_allowed();
     let house = start(folder, sources, global.debug).await?;
     if let Err(failure) = house.announce().await {
         // It runs; that the database went away meanwhile is no reason to stop.
@@ -51,6 +52,16 @@ pub(crate) async fn run(global: &Global, config: Option<&Path>) -> Outcome {
     stop.await;
     house.stop().await;
     Ok(Exit::Done)
+}
+
+/// Each connection is a file. Systems allow few of them at first (the soft limit) for programs that still use `select`.
+fn as_many_files_as_allowed() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+        tracing::debug!("the limit of open files stays as it is: {error}");
+    }
 }
 
 /// A house that runs and answers.

@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::{TcpListener, TcpStream},
+    os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -171,6 +172,8 @@ impl RabbitMq {
             .env("RABBITMQ_LOG_BASE", home.join("log"))
             .env("RABBITMQ_PID_FILE", home.join("pid"))
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+            // Erlang is a grandchild: what ends is the group.
+            .process_group(0)
             .spawn()
             .expect("rabbitmq-server is installed: `make test` does it");
         let mut broker = Self { server, names, _folder: folder, port, management };
@@ -182,8 +185,10 @@ impl RabbitMq {
 
 impl Drop for RabbitMq {
     fn drop(&mut self) {
+        let server = rustix::process::Pid::from_child(&self.server);
+        let _ = rustix::process::kill_process_group(server, rustix::process::Signal::KILL);
+        let _ = self.names.kill();
         for child in [&mut self.server, &mut self.names] {
-            let _ = child.kill();
             let _ = child.wait();
         }
     }
