@@ -1,9 +1,11 @@
 //! The command line.
 
 mod mqtt;
+mod notify;
 mod webhook;
 
 pub(crate) use mqtt::{Mqtt, MqttUser};
+pub(crate) use notify::Notify;
 pub(crate) use webhook::{Webhook, WebhookWants};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -67,6 +69,9 @@ pub(crate) enum Verb {
     /// The embedded MQTT broker: who may connect, publish and subscribe
     #[command(subcommand)]
     Mqtt(Mqtt),
+    /// How people are told of what happens
+    #[command(subcommand)]
+    Notify(Notify),
     /// Servers of others that are told what happens
     #[command(subcommand)]
     Webhook(Webhook),

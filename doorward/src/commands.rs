@@ -7,6 +7,7 @@ mod doctor;
 mod door;
 mod events;
 mod mqtt;
+mod notify;
 mod person;
 mod simulate;
 mod webhook;
@@ -32,6 +33,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Verb::Account(verb) => account::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Person(verb) => person::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Mqtt(verb) => mqtt::run(&Client::new(&global)?, global.json, verb).await,
+        Verb::Notify(verb) => notify::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Webhook(verb) => webhook::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Explain { who, door, at, action } => explain(&global, &who, &door, at.as_deref(), &action).await,
         Verb::Events { follow, door, kind, limit, csv } => {

@@ -10,6 +10,7 @@ mod http;
 mod keys;
 mod log;
 mod mqtt;
+mod notify;
 mod server;
 mod sites;
 mod store;
@@ -53,6 +54,7 @@ pub(crate) struct Config {
     pub(crate) public: http::Public,
     pub(crate) store: store::StoreConfig,
     pub(crate) mqtt: mqtt::MqttConfig,
+    pub(crate) notify: doorward_web::notify::Settings,
     pub(crate) log: log::Log,
     pub(crate) accounts: Vec<AccountConfig>,
     pub(crate) doors: Vec<DoorConfig>,
@@ -72,12 +74,15 @@ impl Config {
     }
 
     fn from_keys(keys: &mut Keys, drivers: &[Entry]) -> Self {
+        let server = server::Server::read(keys);
+        let time_zone = server.time_zone.clone();
         let mut config = Self {
-            server: server::Server::read(keys),
+            server,
             http: http::Http::read(keys),
             public: http::Public::read(keys),
             store: store::StoreConfig::read(keys),
             mqtt: mqtt::MqttConfig::read(keys),
+            notify: notify::read(keys, &time_zone),
             log: log::Log::read(keys),
             sites: sites::read(keys),
             accounts: accounts::read(keys, drivers),

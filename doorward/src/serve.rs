@@ -16,7 +16,7 @@ use doorward_engine::{Clock, Handle, House, Stopper, SystemClock};
 use doorward_mqtt::Mqtt;
 use doorward_store::{OpenOptions, Store};
 use doorward_web::{
-    Web, WebConfig,
+    Web, WebConfig, notify,
     outward::Outward,
     serve::{AdminListener, Peer},
     webhooks,
@@ -218,10 +218,11 @@ fn web_config(config: &Config, data: &Data, authority: Option<String>, problems:
         authority,
         problems,
         outward: Outward::default(),
+        notify: config.notify.clone(),
     }
 }
 
-/// Listens, and sends webhooks, until it is told to stop.
+/// Listens, and sends webhooks and notifications, until it is told to stop.
 fn serve(web: &Web, http: Option<TcpListener>, public: Option<TcpListener>, admin: AdminListener) -> (watch::Sender<bool>, JoinSet<()>) {
     use doorward_web::serve::{admin_router, private_router, public_router};
     let (stop, _) = watch::channel(false);
@@ -244,6 +245,7 @@ fn serve(web: &Web, http: Option<TcpListener>, public: Option<TcpListener>, admi
         let _ = axum::serve(admin, service).with_graceful_shutdown(stopped).await;
     });
     listeners.spawn(webhooks::run(web.clone(), told(stop.subscribe())));
+    listeners.spawn(notify::run(web.clone(), told(stop.subscribe())));
     (stop, listeners)
 }
 

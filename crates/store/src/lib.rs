@@ -3,7 +3,8 @@
 //! * [`Store::open`] opens or makes the database, and refuses what it must not touch.
 //! * [`Store::write`] is how the keeper's records become durable: all of one turn in one commit, events numbered without
 //!   gaps and hash-chained. [`Store::audit_verify`] checks that chain.
-//! * Accounts, doors, people, tokens, links, sessions, settings, MQTT users, webhooks and deliveries have a file each.
+//! * Accounts, doors, people, tokens, links, sessions, settings, MQTT users, webhooks and deliveries,
+//!   browsers that are told have a file each.
 //! * [`Store::backup`] and [`restore`] carry a whole house from one database to another.
 //!
 //! It must never read a clock or the environment (time is an argument), never write a secret that is not sealed or
@@ -52,6 +53,7 @@ mod mqtt_users;
 mod open;
 mod owners;
 mod people;
+mod push;
 mod records;
 mod seal;
 mod sessions;
@@ -72,6 +74,7 @@ pub use key::{KeyError, MasterKey};
 pub use mqtt_users::{MqttLogin, MqttPassword, MqttUser};
 pub use open::{OpenError, OpenOptions, Store};
 pub use people::Person;
+pub use push::{AddedPush, PushSubscription, PushTarget};
 pub use sessions::StoredSession;
 pub use settings::settings_at;
 pub use space::Space;

@@ -28,6 +28,11 @@ const MIGRATIONS: &[Migration] = &[
         lite: include_str!("../migrations/sqlite/0004_mqtt.sql"),
         pg: include_str!("../migrations/postgres/0004_mqtt.sql"),
     },
+    Migration {
+        number: 5,
+        lite: include_str!("../migrations/sqlite/0005_push.sql"),
+        pg: include_str!("../migrations/postgres/0005_push.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

@@ -58,6 +58,16 @@ impl Store {
         self.db().execute("DELETE FROM sessions WHERE person = $1", args![person]).await
     }
 
+    /// Ends every session of a person but a new one, which takes over the browser of the one before it.
+    pub async fn replace_sessions_of(&self, person: &str, before: &[u8], new: &[u8]) -> Result<u64, StoreError> {
+        let (before, new) = (self.session_code(before), self.session_code(new));
+        let mut tx = self.db().write().await?;
+        tx.execute("UPDATE push_subscriptions SET session = $2 WHERE session = $1", args![before, new.clone()]).await?;
+        let ended = tx.execute("DELETE FROM sessions WHERE person = $1 AND mac <> $2", args![person, new]).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
     /// How many sessions have not ended, of one person or of everybody.
     pub async fn count_sessions(&self, person: Option<&str>, now: Time) -> Result<i64, StoreError> {
         let sql = "SELECT COUNT(*) AS sessions FROM sessions WHERE expires_at > $1 AND ($2 IS NULL OR person = $2)";
@@ -69,7 +79,7 @@ impl Store {
         self.db().execute("DELETE FROM sessions WHERE expires_at <= $1", args![now]).await
     }
 
-    fn session_code(&self, id: &[u8]) -> Vec<u8> {
+    pub(crate) fn session_code(&self, id: &[u8]) -> Vec<u8> {
         self.keys().code("session", id)
     }
 }

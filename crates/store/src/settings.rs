@@ -64,6 +64,19 @@ impl Store {
         let sql = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
         self.db().execute(sql, args![noted(name), value]).await.map(drop)
     }
+
+    /// Notes something, unless somebody else noted something else meanwhile; says whether it did.
+    pub async fn swap_note(&self, name: &str, from: Option<&str>, to: &str) -> Result<bool, StoreError> {
+        let name = noted(name);
+        let changed = match from {
+            None => {
+                let sql = "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING";
+                self.db().execute(sql, args![name, to]).await?
+            }
+            Some(from) => self.db().execute("UPDATE meta SET value = $3 WHERE key = $1 AND value = $2", args![name, from, to]).await?,
+        };
+        Ok(changed > 0)
+    }
 }
 
 impl Store {

@@ -16,6 +16,7 @@ pub mod json;
 mod kinds;
 pub(crate) mod mqtt;
 pub(crate) mod mqtt_users;
+mod notify;
 mod openapi;
 pub mod params;
 mod people;
@@ -74,6 +75,7 @@ fn v1() -> OpenApiRouter<Web> {
         .merge(mqtt::router())
         .merge(mqtt_users::router())
         .merge(webhooks::router())
+        .merge(notify::router())
         .merge(settings::router())
         .merge(system::router());
     OpenApiRouter::new().nest("/api/v1", routes)

@@ -119,6 +119,16 @@ impl Target {
         self.url.as_str()
     }
 
+    /// The path, beginning with a slash.
+    pub fn path(&self) -> &str {
+        self.url.path()
+    }
+
+    /// Scheme, host and port.
+    pub(crate) fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+
     /// The host, which may be told to others; the rest of an address may be a secret.
     pub fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
@@ -201,6 +211,11 @@ fn within(address: IpAddr) -> Option<Ipv4Addr> {
 pub trait Names: Send + Sync + 'static {
     /// Every address of a name.
     fn look_up(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+
+    /// Where an address is, once it was checked. Tests play the internet on one machine.
+    fn place(&self, address: IpAddr) -> IpAddr {
+        address
+    }
 }
 
 /// The names that this machine knows.
@@ -221,14 +236,15 @@ struct Checked {
 
 impl Resolve for Checked {
     fn resolve(&self, name: Name) -> Resolving {
-        let (found, way) = (self.names.look_up(name.as_str()), self.way);
+        let (found, way, names) = (self.names.look_up(name.as_str()), self.way, Arc::clone(&self.names));
         Box::pin(async move {
             let found = found.await?;
             for address in &found {
                 way.check(*address, false)?;
             }
             // Port 0 stands for the one in the address.
-            Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
+            let places: Vec<SocketAddr> = found.into_iter().map(|address| SocketAddr::new(names.place(address), 0)).collect();
+            Ok(Box::new(places.into_iter()) as Addrs)
         })
     }
 }
@@ -278,6 +294,11 @@ impl Outward {
     /// With these names, and with authorities beside Mozilla's.
     pub fn with(names: impl Names, authorities: Vec<Certificate>) -> Self {
         Self { inner: Arc::new(Inner { names: Arc::new(names), authorities, clients: Default::default() }) }
+    }
+
+    /// With authorities beside Mozilla's.
+    pub fn trusting(authorities: Vec<Certificate>) -> Self {
+        Self::with(System, authorities)
     }
 
     /// Posts a body, and waits 15 seconds of this clock at most.
@@ -336,7 +357,7 @@ impl std::fmt::Debug for Outward {
 }
 
 /// Does something until this time at most.
-async fn until<T>(clock: &dyn Clock, end: Mono, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn until<T>(clock: &dyn Clock, end: Mono, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
         done = work => Some(done),

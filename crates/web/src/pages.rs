@@ -1,7 +1,7 @@
 //! Pages: rendered here, useful without JavaScript, live with it.
 //!
 //! * [`scene`] is what every page knows: the visitor, names, time zones. [`shell`] is what every page looks like.
-//! * One file for each subject: [`doors`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`events`], [`settings`], [`webhooks`], [`webhook`],
+//! * One file for each subject: [`doors`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`events`], [`settings`], [`notifications`], [`webhooks`], [`webhook`],
 //!   [`logs`], [`entry`].
 //! * [`live`] sends the same fragments again when something changes; `assets/live.js` puts them in their place.
 //! * [`texts`] holds every word.
@@ -30,6 +30,7 @@ mod icons;
 mod live;
 mod logs;
 mod mqtt;
+mod notifications;
 mod people;
 mod scene;
 mod settings;
@@ -61,6 +62,7 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(tokens::router())
         .merge(logs::router())
         .merge(mqtt::router())
+        .merge(notifications::router())
         .merge(webhooks::router())
         .merge(webhook::router())
         .merge(entry::router())

@@ -199,12 +199,23 @@ fn check(password: &str) -> ApiResult<()> {
 
 /// Starts a session of a person and gives the cookie for it.
 pub(crate) async fn start_session(web: &Web, person: &str, secure: bool) -> ApiResult<HeaderValue> {
+    cookie(&new_session(web, person).await?, secure)
+}
+
+/// Starts a session of a person in place of every other; what belongs to this browser stays with it.
+pub(crate) async fn replace_sessions(web: &Web, person: &str, before: &str, secure: bool) -> ApiResult<HeaderValue> {
+    let secret = new_session(web, person).await?;
+    web.house().store().replace_sessions_of(person, before.as_bytes(), secret.as_bytes()).await?;
+    cookie(&secret, secure)
+}
+
+async fn new_session(web: &Web, person: &str) -> ApiResult<String> {
     let secret = caller::fresh_secret()?;
     let data = caller::SessionData { csrf: caller::fresh_secret()? };
     let data = serde_json::to_vec(&data).map_err(|_| ApiError::Stopping)?;
     let expires = web.house().now().utc.plus(caller::SESSION_LIFE);
     web.house().store().put_session(secret.as_bytes(), Some(person), &data, expires).await?;
-    cookie(&secret, secure)
+    Ok(secret)
 }
 
 /// Writes down that a person signed in, or that somebody tried in vain to be them.

@@ -1,6 +1,6 @@
 //! What every handler may use.
 
-use crate::{logbook::Logbook, outward::Outward, sign_in::SignIn, webhooks};
+use crate::{logbook::Logbook, notify, outward::Outward, sign_in::SignIn, webhooks};
 use doorward_engine::Handle;
 use doorward_mqtt::Mqtt;
 use doorward_wire::account::AccountId;
@@ -42,6 +42,8 @@ pub struct WebConfig {
     pub problems: Vec<String>,
     /// The way to servers of others.
     pub outward: Outward,
+    /// What people are told, and by which way.
+    pub notify: notify::Settings,
 }
 
 /// What every handler may use. Cheap to clone.
@@ -60,6 +62,7 @@ struct Inner {
     metrics: metrics_exporter_prometheus::PrometheusHandle,
     mqtt: Option<Arc<Mqtt>>,
     webhooks: webhooks::Post,
+    notify: notify::Post,
 }
 
 impl Web {
@@ -82,6 +85,7 @@ impl Web {
                 metrics,
                 mqtt,
                 webhooks: webhooks::Post::default(),
+                notify: notify::Post::default(),
             }),
         }
     }
@@ -114,6 +118,15 @@ impl Web {
     /// How many tries of messages to webhooks have ended and are written down.
     pub fn webhook_tries(&self) -> watch::Receiver<u64> {
         self.inner.webhooks.tries()
+    }
+
+    /// How many tries of notifications have ended and are written down.
+    pub fn notify_tries(&self) -> watch::Receiver<u64> {
+        self.inner.notify.tries()
+    }
+
+    pub(crate) fn notify(&self) -> &notify::Post {
+        &self.inner.notify
     }
 
     pub(crate) fn webhooks(&self) -> &webhooks::Post {

@@ -27,6 +27,7 @@ pub mod code;
 pub mod door;
 pub mod event;
 mod id;
+pub mod notify;
 mod problem;
 mod time;
 pub mod topic;

@@ -84,7 +84,7 @@ pub(super) fn listen(text: &str) -> Result<Listen, String> {
     text.to_socket_addrs().map_err(|_| wrong())?.next().map(Some).ok_or_else(wrong)
 }
 
-fn list(text: &str) -> Vec<String> {
+pub(super) fn list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 

@@ -175,7 +175,10 @@ impl Known {
             Kind::Text | Kind::Secret => (json!({ "type": "string" }), json!(self.default)),
             Kind::Number => (json!({ "type": "integer" }), json!(self.default.parse::<i64>().ok())),
             Kind::Switch => (json!({ "type": "boolean" }), json!(self.default == "true")),
-            Kind::List => (json!({ "type": "array", "items": { "type": "string" } }), json!([])),
+            Kind::List => {
+                let default: Vec<&str> = self.default.split(',').filter(|item| !item.is_empty()).collect();
+                (json!({ "type": "array", "items": { "type": "string" } }), json!(default))
+            }
         };
         let mut schema = kind;
         schema["description"] = json!(self.help);

@@ -3,6 +3,7 @@
 mod component;
 mod full;
 pub(crate) mod killed;
+mod notify;
 mod push;
 mod readme;
 mod starting;

@@ -1,7 +1,7 @@
 //! Which tables a backup carries, in an order in which they can be filled again.
 //!
-//! Not carried: `sessions` and `links`. They would bring back what was signed out or used up since. `mqtt_clients` goes with
-//! the sessions that the broker keeps, which are a folder of their own.
+//! Not carried: `sessions` and `links`. They would bring back what was signed out or used up since. `push_subscriptions`
+//! belong to sessions. `mqtt_clients` goes with the sessions that the broker keeps, which are a folder of their own.
 //!
 //! Carried: `webhook_deliveries`. A house that moves to another machine or database must lose no message. What was
 //! delivered after the backup was made comes once more, under the identifier by which receivers know it.

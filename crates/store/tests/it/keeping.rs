@@ -217,3 +217,12 @@ pub(crate) async fn a_backlog_is_the_newest_of_what_is_behind(house: &House) {
     assert_eq!(store.backlog(0, 10, 2048).await.unwrap(), last - 4, "as many as fit into so many bytes");
     assert_eq!(store.backlog(last, 10, 1 << 20).await.unwrap(), last, "nothing is behind");
 }
+
+pub(crate) async fn of_two_who_note_at_once_one_does(house: &House) {
+    let store = house.open().await;
+    assert!(store.swap_note("lane", None, "1").await.unwrap());
+    assert!(!store.swap_note("lane", None, "2").await.unwrap(), "there is one already");
+    assert!(store.swap_note("lane", Some("1"), "2").await.unwrap());
+    assert!(!store.swap_note("lane", Some("1"), "3").await.unwrap(), "it was changed meanwhile");
+    assert_eq!(store.note("lane").await.unwrap().as_deref(), Some("2"));
+}

@@ -16,6 +16,7 @@ mod opening;
 mod people;
 #[allow(dead_code, reason = "shared with the tests of the whole program, which use more of it")]
 mod postgres;
+mod push;
 mod servers;
 mod webhooks;
 
@@ -85,6 +86,7 @@ stories! {
         settings_are_set_and_removed,
         what_was_noted_is_there_after_a_restart,
         a_backlog_is_the_newest_of_what_is_behind,
+        of_two_who_note_at_once_one_does,
     }
     mqtt {
         a_user_of_the_broker_is_known_by_its_secret,
@@ -96,6 +98,14 @@ stories! {
         a_token_opens_with_its_secret_until_it_ends,
         a_link_works_once,
         sessions_end_when_they_should,
+    }
+    push {
+        a_browser_is_told_as_long_as_its_session_lasts,
+        a_browser_goes_with_its_person,
+        where_a_browser_is_stays_sealed,
+        a_person_has_at_most_twenty_browsers,
+        of_two_senders_one_writes_how_far_a_browser_is,
+        a_changed_password_keeps_the_browser_in_which_it_was_changed,
     }
     webhooks {
         a_webhook_is_added_changed_and_removed,

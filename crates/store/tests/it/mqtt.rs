@@ -56,12 +56,13 @@ pub(crate) async fn a_house_of_the_first_schema_gets_the_tables_of_the_next(hous
     let store = house.open().await;
     let ada = store.add_person("Ada", "administrator", at(1)).await.unwrap();
     store.close().await;
-    for table in ["webhook_deliveries", "webhooks", "mqtt_clients", "mqtt_users"] {
+    for table in ["push_subscriptions", "webhook_deliveries", "webhooks", "mqtt_clients", "mqtt_users"] {
         house.sql(&format!("DROP TABLE {table}")).await;
     }
     house.sql("UPDATE meta SET value = '1' WHERE key = 'schema'").await;
     let store = house.open().await;
     assert_eq!(store.people().await.unwrap(), [ada]);
     assert!(store.mqtt_users().await.unwrap().is_empty() && store.webhooks().await.unwrap().is_empty());
+    assert!(store.pushes(at(1)).await.unwrap().is_empty());
     assert!(store.audit_verify().await.unwrap().ok);
 }

@@ -1,6 +1,9 @@
 //! The checks of `doorward doctor` that need the running program.
 
-use crate::Web;
+use crate::{
+    Web,
+    notify::desk::{self, Standing},
+};
 use doorward_store::Webhook;
 use doorward_wire::{
     Time,
@@ -46,8 +49,21 @@ pub(super) async fn checks(web: &Web) -> Vec<Check> {
     let mut checks = vec![store(web).await, space(web), clock(web).await, audit(web).await, trust(web)];
     checks.extend(accounts(web));
     checks.extend(webhooks(web).await);
+    checks.extend(notifications(web).await);
     checks.extend(web.config().problems.iter().map(|problem| Check::bad("configuration", problem, "mend it and start again")));
     checks
+}
+
+/// Only channels whose last message was given up.
+async fn notifications(web: &Web) -> Vec<Check> {
+    let Ok(standings) = desk::standings(web).await else { return Vec::new() };
+    let check = |standing: Standing| {
+        let error = standing.last.and_then(|last| last.error).filter(|_| standing.waiting == 0)?;
+        let name = format!("notifications {}", standing.channel);
+        let hint = format!("doorward notify test --channel {} tries it again", standing.channel);
+        Some(Check::bad(&name, error, hint))
+    };
+    standings.into_iter().filter_map(check).collect()
 }
 
 /// Only those that need somebody: a house without webhooks hears nothing of them.

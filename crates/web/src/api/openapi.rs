@@ -19,6 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "accounts", description = "Vendor accounts."),
         (name = "people", description = "People and tokens."),
         (name = "sites", description = "Places with a time zone."),
+        (name = "notifications", description = "How people are told what they should look at."),
         (name = "webhooks", description = "Servers of others that are told what happens."),
         (name = "settings", description = "Settings."),
         (name = "system", description = "The program itself."),

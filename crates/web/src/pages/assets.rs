@@ -23,9 +23,14 @@ pub(crate) static ICON: Asset = Asset::new("/assets/icon.svg", "image/svg+xml", 
 pub(crate) static MANIFEST: Asset =
     Asset::new("/assets/manifest.webmanifest", "application/manifest+json", include_str!("../../assets/manifest.webmanifest"));
 
+pub(crate) static NOTIFY: Asset = Asset::new("/assets/notify.js", "text/javascript; charset=utf-8", include_str!("../../assets/notify.js"));
+/// Not under `/assets`: a service worker works for pages below its own place.
+static WORKER: Asset = Asset::new("/push-worker.js", "text/javascript; charset=utf-8", include_str!("../../assets/push-worker.js"));
+
 pub(super) fn router() -> Router<Web> {
     // Browsers look for /favicon.ico where a page names no icon, such as an error of the API.
-    let places = [&STYLE, &LIVE, &ICON, &MANIFEST].map(|asset| (asset.path, asset)).into_iter().chain([("/favicon.ico", &ICON)]);
+    let places =
+        [&STYLE, &LIVE, &NOTIFY, &WORKER, &ICON, &MANIFEST].map(|asset| (asset.path, asset)).into_iter().chain([("/favicon.ico", &ICON)]);
     places.fold(Router::new(), |router, (path, asset)| {
         router.route(path, get(move |RawQuery(query): RawQuery| async move { asset.answer(query.as_deref()) }))
     })

@@ -35,6 +35,7 @@ pub(crate) fn icon(name: &str) -> &'static str {
         ),
         "refresh" => svg!(r#"<path d="M19.5 12a7.5 7.5 0 1 1-2.2-5.3l2.2 2.1M19.5 4.5v4.3h-4.3"/>"#),
         "send" => svg!(r#"<path d="M5 12h13M13 6.5 18.5 12 13 17.5"/>"#),
+        "mail" => svg!(r#"<rect x="3" y="5.5" width="18" height="13.5" rx="2.5"/><path d="m4.5 8 7.5 5.5L19.5 8"/>"#),
         "battery" => svg!(r#"<rect x="3" y="8" width="15.5" height="8.5" rx="2"/><path d="M21.5 11v2.5M6.5 11.3v2"/>"#),
         "offline" => {
             svg!(r#"<path d="M7.5 18.5h9.8M19.9 16.5A3.8 3.8 0 0 0 17 10.6 5.5 5.5 0 0 0 9.7 7M6.9 9.7a4.5 4.5 0 0 0-.4 8.8M4 4l16 16"/>"#)

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     ApiError, ApiResult, Web,
-    sign_in::{link_path, no_cookie, start_session},
+    sign_in::{link_path, no_cookie, replace_sessions},
 };
 use askama::Template;
 use axum::{
@@ -84,8 +84,7 @@ async fn password(State(web): State<Web>, visitor: Visitor, errand: Errand, Form
         Err(error) => return Err(error.into()),
     }
     // Every other browser is out; this one goes on with a session that nobody else can have.
-    web.house().store().remove_sessions_of(visitor.id()).await?;
-    let cookie = start_session(&web, visitor.id(), errand.secure).await?;
+    let cookie = replace_sessions(&web, visitor.id(), &visitor.session, errand.secure).await?;
     Ok(with_cookie("/settings?done=password#you", cookie))
 }
 

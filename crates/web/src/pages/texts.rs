@@ -10,6 +10,7 @@ pub(crate) mod attempt;
 pub(crate) mod event;
 pub(crate) mod kind;
 mod mqtt;
+pub(crate) mod notify;
 pub(crate) mod settings;
 pub(crate) mod state;
 pub(crate) mod time;
@@ -48,6 +49,27 @@ texts! {
     never = "Never",
     working = "Working…",
     saved = "Saved.",
+    notifications = "Notifications",
+    notify_device = "Notifications on this device",
+    notify_device_text = "This browser tells you what happens, also when doorward is not open in it. It stops when you sign out.",
+    notify_no_script = "Turning notifications on needs JavaScript. Mail and ntfy work without it.",
+    // For notify.js, in its order: no TLS; no support; on; not allowed; off; anything else.
+    notify_js_words = "Browsers allow notifications only where doorward is called by https:// or on this machine.|This browser cannot show notifications. On an iPhone or iPad add doorward to the Home Screen first and open it from there.|Notifications are on in this browser.|This browser does not allow notifications from doorward. Allow them in its settings for this site, then reload the page.|Notifications are off in this browser.|That did not work. Try again in a moment.",
+    turn_on = "Turn on",
+    turn_off = "Turn off",
+    send_test = "Send a test",
+    notify_channels = "Ways to be told",
+    notify_channels_text = "ntfy and mail are set up in the configuration, under [notify].",
+    notify_last_tried = "Last tried",
+    notify_told = "What is told",
+    notify_told_text = "Set in the configuration, under [notify].",
+    notify_when = "Told when",
+    notify_quiet = "Quiet hours",
+    notify_no_quiet = "None",
+    notify_through = "Told all the same",
+    notify_nothing = "Nothing",
+    notify_test_title = "doorward can tell you",
+    notify_test_text = "This is a test. Nothing has happened.",
     saved_for_start = "Saved. It counts from the next start.",
     use_default = "Use default",
     name_wrong = "A name has 1 to 60 characters on one line.",

@@ -6,6 +6,7 @@ mod attacks;
 mod doors;
 mod local;
 mod management;
+mod notify;
 mod openapi;
 mod pages;
 mod streams;

@@ -4,7 +4,7 @@ use crate::support::{Answer, Ask, Endpoint, House, Reply, says};
 use doorward_web::WebConfig;
 use std::{sync::Arc, time::Duration};
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "/doors",
     "/doors/front",
     "/doors/front/codes",
@@ -13,6 +13,7 @@ const PAGES: [&str; 10] = [
     "/accounts/home",
     "/events",
     "/settings",
+    "/notifications",
     "/webhooks",
     "/webhooks/new",
 ];
@@ -164,6 +165,7 @@ async fn a_form_without_its_token_changes_nothing() {
         ("/settings/people", "name=Mallory".into()),
         ("/settings/tokens", "name=x&admin=on".into()),
         ("/settings/sessions", String::new()),
+        ("/notifications/test", "channel=ntfy".into()),
         ("/webhooks/new", "name=x&url=https://hooks.example/".into()),
         ("/webhooks/x/settings", "name=x&url=https://hooks.example/".into()),
         ("/webhooks/x/test", String::new()),

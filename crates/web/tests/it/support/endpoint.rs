@@ -197,12 +197,18 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Received> {
 pub(crate) struct Names {
     answers: Arc<Mutex<Vec<Vec<IpAddr>>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    here: bool,
 }
 
 impl Names {
     pub(crate) fn leading_to(answers: &[&[&str]]) -> Self {
         let answers = answers.iter().map(|list| list.iter().map(|address| address.parse().unwrap()).collect()).collect();
-        Self { answers: Arc::new(Mutex::new(answers)), asked: Arc::default() }
+        Self { answers: Arc::new(Mutex::new(answers)), asked: Arc::default(), here: false }
+    }
+
+    /// The internet, played by this machine: every name is at a public address, and what is there is here.
+    pub(crate) fn of_the_internet() -> Self {
+        Self { here: true, ..Self::leading_to(&[&["9.9.9.9"]]) }
     }
 
     /// What was asked for so far.
@@ -217,5 +223,9 @@ impl doorward_web::outward::Names for Names {
         let mut answers = lock(&self.answers);
         let answer = if answers.len() > 1 { answers.remove(0) } else { answers.first().cloned().unwrap_or_default() };
         Box::pin(std::future::ready(Ok(answer)))
+    }
+
+    fn place(&self, address: IpAddr) -> IpAddr {
+        if self.here { IpAddr::from([127, 0, 0, 1]) } else { address }
     }
 }

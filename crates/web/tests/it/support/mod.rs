@@ -1,11 +1,15 @@
 //! A house to talk to.
 
+mod browser;
 mod client;
 mod endpoint;
+mod smtp;
 mod vendor;
 
+pub(crate) use browser::Browser;
 pub(crate) use client::{Answer, Ask};
 pub(crate) use endpoint::{Endpoint, Names, Received, Reply, says};
+pub(crate) use smtp::MailServer;
 
 use doorward_core::{
     driver::{Action, Entry},
@@ -166,6 +170,17 @@ impl House {
         tokio::spawn(doorward_web::webhooks::run(self.web.clone(), std::future::pending()))
     }
 
+    /// Tells people until what is given back is aborted, or the test ends.
+    pub(crate) fn send_notifications(&self) -> tokio::task::JoinHandle<()> {
+        tokio::spawn(doorward_web::notify::run(self.web.clone(), std::future::pending()))
+    }
+
+    /// Something happens at a door.
+    pub(crate) async fn happens(&self, kind: EventKind, door: &str) -> i64 {
+        let event = NewEvent::new(self.clock.now().utc, kind).door(&door.parse().unwrap());
+        self.web.house().record(vec![event.data(serde_json::json!({ "battery": 9, "low": true }))]).await.unwrap()[0].id
+    }
+
     /// Somebody rings at a door. Gives the number of the event.
     pub(crate) async fn ring(&self, door: &str) -> i64 {
         let event = NewEvent::new(self.clock.now().utc, EventKind::DoorRing).door(&door.parse().unwrap());
@@ -174,12 +189,12 @@ impl House {
 
     /// Does something, and waits until so many tries that it caused are written down.
     pub(crate) async fn after_tries<T>(&self, tries: u64, work: impl Future<Output = T>) -> T {
-        let mut ended = self.web.webhook_tries();
-        let before = *ended.borrow_and_update();
-        let done = work.await;
-        let wait = ended.wait_for(|now| *now >= before + tries);
-        tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the tries end within 20 seconds").unwrap();
-        done
+        ended_within(self.web.webhook_tries(), tries, work).await
+    }
+
+    /// The same of notifications.
+    pub(crate) async fn after_notifications<T>(&self, tries: u64, work: impl Future<Output = T>) -> T {
+        ended_within(self.web.notify_tries(), tries, work).await
     }
 
     /// Begins a request.
@@ -198,6 +213,15 @@ impl House {
         let done = self.web.house().call(&self.account, Action::Call("moves".into())).await.unwrap();
         serde_json::from_value(done.output).unwrap()
     }
+}
+
+/// Does something, and waits until so many tries that it caused are written down.
+async fn ended_within<T>(mut ended: tokio::sync::watch::Receiver<u64>, tries: u64, work: impl Future<Output = T>) -> T {
+    let before = *ended.borrow_and_update();
+    let done = work.await;
+    let wait = ended.wait_for(|now| *now >= before + tries);
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the tries end within 20 seconds").unwrap();
+    done
 }
 
 impl Drop for House {
