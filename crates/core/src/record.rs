@@ -4,11 +4,11 @@ use doorward_wire::{
     Time,
     account::AccountId,
     attempt::{Actor, Attempt, AttemptId, Reason},
-    door::{DoorId, DoorState},
+    door::DoorId,
     event::{Event, EventKind},
 };
 
-use crate::setup::DoorSetup;
+use crate::setup::{DoorSetup, Told};
 
 /// An event that has no sequence number yet: it gets one when it is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,12 +115,12 @@ pub enum Record {
         /// What is told about it.
         events: Vec<NewEvent>,
     },
-    /// Things that happened, with the state in which they left a door.
+    /// Things that happened, and what they told of a door.
     Events {
         /// What happened.
         events: Vec<NewEvent>,
-        /// The state last seen at a door, for the next start.
-        seen: Option<(DoorId, DoorState)>,
+        /// What is told of a door with it, for the next start; what is `None` stays as it was told before.
+        told: Option<(DoorId, Told)>,
     },
 }
 

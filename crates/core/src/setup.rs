@@ -98,8 +98,19 @@ pub struct DoorSetup {
     pub mqtt_code: Option<String>,
     /// Set in the configuration file.
     pub managed: bool,
-    /// What was last seen before this start, to tell a change from a first sight.
-    pub last_state: Option<DoorState>,
+    /// What was told of it before this start.
+    pub told: Told,
+}
+
+/// What events have told of a door: whoever starts anew tells what changed since, and nothing again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Told {
+    /// The state that was seen last.
+    pub state: Option<DoorState>,
+    /// Whether it could be reached.
+    pub online: Option<bool>,
+    /// Whether its battery was low.
+    pub battery_low: Option<bool>,
 }
 
 /// An account as it is set up.

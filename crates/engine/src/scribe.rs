@@ -72,7 +72,7 @@ enum Waiting {
 fn split(job: Job) -> Vec<(Record, Waiting)> {
     match job {
         Job::Records(records) => records.into_iter().map(|(ticket, record)| (record, Waiting::Keeper(ticket))).collect(),
-        Job::Events(events, caller) => vec![(Record::Events { events, seen: None }, Waiting::Caller(caller))],
+        Job::Events(events, caller) => vec![(Record::Events { events, told: None }, Waiting::Caller(caller))],
         Job::End => Vec::new(),
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use doorward_core::{
     Secret,
-    setup::{AutoLock, Contact, DoorSetup},
+    setup::{AutoLock, Contact, DoorSetup, Told},
 };
 use doorward_wire::{
     Time,
@@ -17,7 +17,7 @@ use doorward_wire::{
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-const SELECT: &str = "SELECT doors.id, doors.name, site, kind, account, external, capabilities, settings_json, managed, last_state, \
+const SELECT: &str = "SELECT doors.id, doors.name, site, kind, account, external, capabilities, settings_json, managed, last_state, last_online, last_battery_low, \
                              COALESCE(sites.time_zone, 'UTC') AS time_zone \
                       FROM doors LEFT JOIN sites ON sites.id = doors.site";
 
@@ -159,17 +159,21 @@ pub(crate) async fn found(tx: &mut Tx, door: &DoorSetup, now: Time) -> Result<()
     Ok(())
 }
 
-/// Writes the state last seen, for the next start.
-pub(crate) async fn seen(tx: &mut Tx, door: &DoorId, state: DoorState) -> Result<(), StoreError> {
-    tx.execute("UPDATE doors SET last_state = $2 WHERE id = $1", args![door, state.as_str()]).await.map(drop)
+/// Writes what was told of a door, for the next start.
+pub(crate) async fn told(tx: &mut Tx, door: &DoorId, told: &Told) -> Result<(), StoreError> {
+    let sql = "UPDATE doors SET last_state = COALESCE($2, last_state), last_online = COALESCE($3, last_online), \
+               last_battery_low = COALESCE($4, last_battery_low) WHERE id = $1";
+    let args = args![door, told.state.map(DoorState::as_str), told.online.map(i64::from), told.battery_low.map(i64::from)];
+    tx.execute(sql, args).await.map(drop)
 }
 
 /// Inserts a door or, when its identifier is there, changes what `update` says. What would break a rule of the table is
 /// not an error but `false`: an error would undo everything else in the same commit.
 async fn insert(tx: &mut Tx, door: &DoorSetup, now: Time, update: &'static str) -> Result<bool, StoreError> {
     let sql = format!(
-        "INSERT INTO doors (id, account, external, name, site, kind, capabilities, settings_json, managed, last_state, created_at) \
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 \
+        "INSERT INTO doors (id, account, external, name, site, kind, capabilities, settings_json, managed, last_state, last_online, \
+                            last_battery_low, created_at) \
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 \
          WHERE EXISTS (SELECT 1 FROM accounts WHERE id = $2) \
            AND NOT EXISTS (SELECT 1 FROM doors WHERE account = $2 AND external = $3 AND id <> $1) \
          ON CONFLICT (id) DO UPDATE SET {update}"
@@ -184,7 +188,9 @@ async fn insert(tx: &mut Tx, door: &DoorSetup, now: Time, update: &'static str) 
         door.capabilities.iter().map(|capability| capability.as_str()).collect::<Vec<_>>().join(" "),
         settings(door)?,
         door.managed,
-        door.last_state.map(DoorState::as_str),
+        door.told.state.map(DoorState::as_str),
+        door.told.online.map(i64::from),
+        door.told.battery_low.map(i64::from),
         now,
     ];
     Ok(tx.execute(sql, args).await? > 0)
@@ -222,6 +228,10 @@ fn read(row: &Row) -> Result<DoorSetup, StoreError> {
         contact: settings.contact,
         mqtt_code: settings.mqtt_code,
         managed: row.switch("managed")?,
-        last_state: row.parse_option("last_state")?,
+        told: Told {
+            state: row.parse_option("last_state")?,
+            online: row.get::<Option<i64>>("last_online")?.map(|value| value != 0),
+            battery_low: row.get::<Option<i64>>("last_battery_low")?.map(|value| value != 0),
+        },
     })
 }

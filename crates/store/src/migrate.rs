@@ -33,6 +33,11 @@ const MIGRATIONS: &[Migration] = &[
         lite: include_str!("../migrations/sqlite/0005_push.sql"),
         pg: include_str!("../migrations/postgres/0005_push.sql"),
     },
+    Migration {
+        number: 6,
+        lite: include_str!("../migrations/sqlite/0006_told.sql"),
+        pg: include_str!("../migrations/postgres/0006_told.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

@@ -66,8 +66,8 @@ impl Store {
             }
             Record::Outcome { attempt, events: _ } => attempts::finish(tx, attempt).await?,
             Record::Door { door, events: _ } => doors::found(tx, door, now).await?,
-            Record::Events { events: _, seen: Some((door, state)) } => doors::seen(tx, door, *state).await?,
-            Record::Events { events: _, seen: None } => {}
+            Record::Events { events: _, told: Some((door, told)) } => doors::told(tx, door, told).await?,
+            Record::Events { events: _, told: None } => {}
         }
         Ok(WrittenAs::Plain)
     }

@@ -123,7 +123,7 @@ fn new(wish: &DoorConfig, account: doorward_wire::account::AccountId, external: 
         contact: None,
         mqtt_code: None,
         managed: true,
-        last_state: None,
+        told: doorward_core::setup::Told::default(),
     }
 }
 

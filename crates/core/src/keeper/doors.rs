@@ -17,7 +17,7 @@ use crate::{
     keeper::At,
     policy,
     record::{NewEvent, Record},
-    setup::{AccountSetup, DoorSetup, OpenIntent},
+    setup::{AccountSetup, DoorSetup, OpenIntent, Told},
 };
 use attempt::{AttemptCell, Phase};
 use doorward_wire::{
@@ -79,8 +79,7 @@ struct DoorCell {
     since: Option<Time>,
     /// When it was first seen unlocked, until it is seen locked: looking away in between does not start this anew.
     unlocked_since: Option<Mono>,
-    /// The state that was last told by an event.
-    told: Option<DoorState>,
+    told: Told,
     evidence: VecDeque<Evidence>,
     online: Option<bool>,
     battery: Option<u8>,
@@ -210,7 +209,7 @@ impl Doors {
             contact: None,
             mqtt_code: None,
             managed: false,
-            last_state: None,
+            told: Told::default(),
         };
         let event = NewEvent::new(now.utc, EventKind::DoorAdded).door(&id).account(account).data(json!({ "name": setup.name }));
         outbox.record_plain(Record::Door { door: Box::new(setup.clone()), events: vec![event] });
@@ -248,7 +247,7 @@ impl Doors {
 impl DoorCell {
     fn new(setup: DoorSetup, verify: Vec<Duration>, stale_after: Duration) -> Self {
         Self {
-            told: setup.last_state,
+            told: setup.told,
             setup,
             verify,
             stale_after,
@@ -289,7 +288,7 @@ impl DoorCell {
     /// How long what a command did is looked for.
     fn window(&self) -> Duration {
         let asked = self.setup.capabilities.contains(&Capability::Refresh);
-        let tells = self.told.is_some() || self.setup.contact.is_some() || self.setup.capabilities.contains(&Capability::Contact);
+        let tells = self.told.state.is_some() || self.setup.contact.is_some() || self.setup.capabilities.contains(&Capability::Contact);
         match self.verify.last() {
             Some(last) if asked => *last + LAST_LOOK,
             _ if tells => CORRECTION.max(self.setup.confirm_within),

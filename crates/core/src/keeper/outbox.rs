@@ -166,7 +166,7 @@ impl Outbox {
     }
 
     pub(super) fn record_events(&mut self, events: Vec<NewEvent>) {
-        self.record_plain(Record::Events { events, seen: None });
+        self.record_plain(Record::Events { events, told: None });
     }
 
     pub(super) fn keep_for_later(&mut self, record: Record, now: Now) {

@@ -42,7 +42,7 @@ pub(super) fn all() -> Vec<Table> {
         ("sites", "id name time_zone"),
         ("accounts", "id kind name values_json managed:i created_at:i"),
         ("kept", "account key sealed:b"),
-        ("doors", "id account external name site kind capabilities settings_json managed:i last_state created_at:i"),
+        ("doors", "id account external name site kind capabilities settings_json managed:i last_state last_online:i last_battery_low:i created_at:i"),
         ("owners", "account owner owner_epoch:i renewed_at:i"),
         (
             "attempts",

@@ -17,7 +17,7 @@ pub(crate) async fn events_are_read_by_door_kind_and_place(house: &House) {
     assert_eq!(store.last_event_id().await.unwrap(), 0);
     tell(&store, 5).await;
     let told = NewEvent::new(at(2), EventKind::Started).data(serde_json::json!({ "b": 1, "a": [2, null] }));
-    let written = write(&store, Record::Events { events: vec![told], seen: None }).await;
+    let written = write(&store, Record::Events { events: vec![told], told: None }).await;
     assert_eq!(store.last_event_id().await.unwrap(), 6);
 
     let newest = store.events(&EventQuery { limit: 3, ..EventQuery::default() }).await.unwrap();
@@ -45,7 +45,7 @@ pub(crate) async fn events_have_no_gaps_under_concurrent_writers(house: &House) 
                 let mut numbers = Vec::new();
                 for round in 0..10 {
                     let events = (0..=round % 3).map(|_| event(EventKind::DoorRing)).collect();
-                    numbers.extend(ids(&write(&store, Record::Events { events, seen: None }).await.events));
+                    numbers.extend(ids(&write(&store, Record::Events { events, told: None }).await.events));
                     numbers.extend(ids(&write(&store, intent(&attempt(uuid()), true)).await.events));
                 }
                 assert!(numbers.is_sorted(), "each writer sees its own order");
@@ -80,7 +80,7 @@ pub(crate) async fn rule_4_a_changed_row_is_found(house: &House) {
     tell(&store, 40).await;
     let actor = Actor { kind: ActorKind::Mqtt, id: "hall".into(), name: None };
     let told = event(EventKind::DoorUnlocked).actor(&actor).attempt(uuid()).reason(Some(doorward_wire::attempt::Reason::Offline));
-    write(&store, Record::Events { events: vec![told, event(EventKind::DoorLocked)], seen: None }).await;
+    write(&store, Record::Events { events: vec![told, event(EventKind::DoorLocked)], told: None }).await;
     let good = verify(&store).await;
     assert_eq!(good, AuditReport { ok: true, checked: 42, from: 1, to: 42, first_bad: None, problem: None });
 
@@ -131,7 +131,7 @@ pub(crate) async fn rule_4_a_truncated_tail_is_found(house: &House) {
     house.sql("DELETE FROM events").await;
     house.sql("DELETE FROM chain").await;
     assert!(!verify(&store).await.ok);
-    store.write(&[Record::Events { events: vec![event(EventKind::DoorRing)], seen: None }], at(1)).await.unwrap_err();
+    store.write(&[Record::Events { events: vec![event(EventKind::DoorRing)], told: None }], at(1)).await.unwrap_err();
 }
 
 pub(crate) async fn rule_4_a_forged_end_stays_found(house: &House) {
@@ -168,7 +168,7 @@ pub(crate) async fn pruning_keeps_the_rest_verifiable(house: &House) {
     assert_eq!(store.prune(at(50), at(60)).await.unwrap().events, 0, "nothing to prune, nothing to tell");
     for day in 0..10_u64 {
         let told = NewEvent::new(at(day * 10), EventKind::DoorRing);
-        write(&store, Record::Events { events: vec![told], seen: None }).await;
+        write(&store, Record::Events { events: vec![told], told: None }).await;
     }
     let mut old = attempt(uuid());
     old.state = AttemptState::Confirmed;
@@ -208,7 +208,7 @@ pub(crate) async fn a_person_can_be_erased_and_the_audit_still_holds(house: &Hou
     let (token, _) = store.add_token(None, "phone", &[], None, at(0)).await.unwrap();
     for (kind, id) in [(ActorKind::Person, &ada.id), (ActorKind::Token, &token.id), (ActorKind::Mqtt, &ada.id)] {
         let actor = Actor { kind, id: id.clone(), name: Some("Ada Lovelace".into()) };
-        write(&store, Record::Events { events: vec![event(EventKind::DoorUnlocked).actor(&actor)], seen: None }).await;
+        write(&store, Record::Events { events: vec![event(EventKind::DoorUnlocked).actor(&actor)], told: None }).await;
     }
     let names = |events: Vec<Event>| events.into_iter().map(|event| event.actor.and_then(|actor| actor.name)).collect::<Vec<_>>();
     let read = store.events(&EventQuery::default()).await.unwrap();

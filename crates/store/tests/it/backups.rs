@@ -6,6 +6,7 @@ use doorward_core::{
     Secret,
     record::{Record, WrittenAs},
     scope::Scope,
+    setup::Told,
 };
 use doorward_store::{BackupError, KeyError, MasterKey, OpenOptions, Restored, Site, Store, restore};
 use doorward_wire::{door::DoorState, event::EventKind};
@@ -50,8 +51,8 @@ pub(crate) async fn full(store: &Store) -> Secret<String> {
     added(store, &webhook("hook")).await;
     store.rotate_webhook(&"hook".parse().unwrap(), at(0)).await.unwrap();
     assert!(store.queue_deliveries(&"hook".parse().unwrap(), 0, 9, &[3, 7], at(1)).await.unwrap());
-    let seen = Some((gate(), DoorState::Locked));
-    write(store, Record::Events { events: vec![event(EventKind::DoorLocked).data(json!({ "n": [1.5, i64::MAX] }))], seen }).await;
+    let told = Some((gate(), Told { state: Some(DoorState::Locked), online: Some(false), battery_low: Some(true) }));
+    write(store, Record::Events { events: vec![event(EventKind::DoorLocked).data(json!({ "n": [1.5, i64::MAX] }))], told }).await;
     write(store, intent(&attempt(uuid()), true)).await;
     token
 }

@@ -1,7 +1,10 @@
 //! Intents, claims and outcomes.
 
 use crate::house::{House, account, at, attempt, door, event, furnish, gate, home, intent, uuid, write};
-use doorward_core::record::{Record, WrittenAs};
+use doorward_core::{
+    record::{Record, WrittenAs},
+    setup::Told,
+};
 use doorward_wire::{
     attempt::{ActorKind, AttemptState, Reason},
     door::{DoorState, Evidence, EvidenceKind},
@@ -155,7 +158,10 @@ pub(crate) async fn a_batch_is_written_whole_or_not_at_all(house: &House) {
     let store = house.furnished().await;
     let first = attempt(uuid());
     house.sql("ALTER TABLE doors RENAME COLUMN last_state TO gone").await;
-    let seen = Record::Events { events: vec![event(EventKind::DoorLocked)], seen: Some((gate(), DoorState::Locked)) };
+    let seen = Record::Events {
+        events: vec![event(EventKind::DoorLocked)],
+        told: Some((gate(), Told { state: Some(DoorState::Locked), ..Told::default() })),
+    };
     let error = store.write(&[intent(&first, true), seen], at(1)).await.unwrap_err();
     assert!(matches!(error, doorward_store::StoreError::Bug(_)), "{error:?}");
     assert!(!error.person().is_empty());
@@ -175,7 +181,7 @@ pub(crate) async fn texts_that_one_database_cannot_hold_are_the_same_on_both(hou
     odd.detail = Some("\0".into());
     let told = event(EventKind::DoorRing).actor(&odd.actor).data(serde_json::json!({ "text": "a\0b" }));
     write(&store, intent(&odd, false)).await;
-    write(&store, Record::Events { events: vec![told], seen: None }).await;
+    write(&store, Record::Events { events: vec![told], told: None }).await;
     let read = store.attempt(odd.id).await.unwrap().unwrap();
     assert_eq!(read.actor.id, "a\u{fffd}b\u{1f511}");
     let events = store.events(&doorward_store::EventQuery::default()).await.unwrap();

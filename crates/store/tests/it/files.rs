@@ -92,7 +92,7 @@ async fn a_nearly_full_disk_keeps_room_for_intents_and_outcomes() {
     store.own(&[crate::house::home()], uuid(), at(0)).await.unwrap();
     assert!(store.space().low);
     let mut ended = attempt(uuid());
-    let ring = || Record::Events { events: vec![event(EventKind::DoorRing)], seen: None };
+    let ring = || Record::Events { events: vec![event(EventKind::DoorRing)], told: None };
     let written = store.write(&[ring(), intent(&ended, true), ring()], at(1)).await.unwrap();
     assert_eq!(written.iter().map(|written| written.events.len()).collect::<Vec<_>>(), [0, 1, 0]);
     assert_eq!(written[1].what, WrittenAs::Claim(true));

@@ -5,7 +5,7 @@ use doorward_core::{
     Secret,
     driver::Settings,
     record::{NewEvent, Record, Written},
-    setup::{AutoLock, DoorSetup},
+    setup::{AutoLock, DoorSetup, Told},
 };
 use doorward_store::{MasterKey, OpenError, OpenOptions, Store, StoredAccount};
 use doorward_wire::{
@@ -188,7 +188,7 @@ pub(crate) fn door(id: &str, account: &str) -> DoorSetup {
         contact: None,
         mqtt_code: None,
         managed: false,
-        last_state: None,
+        told: Told::default(),
     }
 }
 
@@ -229,7 +229,7 @@ pub(crate) async fn write(store: &Store, record: Record) -> Written {
 /// Writes so many events.
 pub(crate) async fn tell(store: &Store, count: usize) {
     let events = (0..count).map(|number| event(EventKind::DoorRing).data(serde_json::json!({ "number": number }))).collect();
-    write(store, Record::Events { events, seen: None }).await;
+    write(store, Record::Events { events, told: None }).await;
 }
 
 pub(crate) fn contains(haystack: &[u8], needle: &[u8]) -> bool {

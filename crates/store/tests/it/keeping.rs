@@ -4,7 +4,7 @@ use crate::house::{House, account, at, attempt, contains, door, event, gate, hex
 use doorward_core::{
     Secret,
     record::{Record, WrittenAs},
-    setup::AutoLock,
+    setup::{AutoLock, Told},
 };
 use doorward_store::{DoorEdit, Site, StoreError};
 use doorward_wire::{
@@ -113,7 +113,10 @@ pub(crate) async fn doors_are_found_named_and_removed(house: &House) {
     assert_eq!((written.what, written.events.len()), (WrittenAs::Plain, 1));
     assert_eq!(store.door(&gate()).await.unwrap(), Some(found.clone()));
 
-    let seen = Record::Events { events: vec![event(EventKind::DoorLocked)], seen: Some((gate(), DoorState::Locked)) };
+    let seen = Record::Events {
+        events: vec![event(EventKind::DoorLocked)],
+        told: Some((gate(), Told { state: Some(DoorState::Locked), ..Told::default() })),
+    };
     write(&store, seen).await;
     let edit = DoorEdit {
         name: Some("Front gate".into()),
@@ -123,10 +126,14 @@ pub(crate) async fn doors_are_found_named_and_removed(house: &House) {
         fail_open: Some(true),
         mqtt_code: Some(Some("2468".into())),
     };
+    for told in [Told { online: Some(false), ..Told::default() }, Told { battery_low: Some(true), ..Told::default() }] {
+        write(&store, Record::Events { events: Vec::new(), told: Some((gate(), told)) }).await;
+    }
     let edited = store.update_door(&gate(), &edit).await.unwrap().unwrap();
+    assert_eq!(edited.told, Told { state: Some(DoorState::Locked), online: Some(false), battery_low: Some(true) }, "each by itself");
     assert_eq!(
-        (edited.name.as_str(), edited.site.as_str(), edited.confirm_within, edited.fail_open, edited.last_state),
-        ("Front gate", "garden", Duration::from_millis(2500), true, Some(DoorState::Locked))
+        (edited.name.as_str(), edited.site.as_str(), edited.confirm_within, edited.fail_open),
+        ("Front gate", "garden", Duration::from_millis(2500), true)
     );
     assert!(store.is_mqtt_code(&edited, &"2468".into()) && !store.is_mqtt_code(&edited, &"2469".into()));
     assert!(!edited.mqtt_code.as_ref().unwrap().contains("2468"), "a code is kept as a keyed hash");
@@ -142,7 +149,7 @@ pub(crate) async fn doors_are_found_named_and_removed(house: &House) {
     // The configuration file sets all of it, but not what was seen.
     found.managed = true;
     assert!(store.put_door(&found, at(5)).await.unwrap());
-    found.last_state = Some(DoorState::Locked);
+    found.told = edited.told;
     assert_eq!(store.doors().await.unwrap(), [found]);
     assert!(store.remove_door(&gate()).await.unwrap());
     assert!(!store.remove_door(&gate()).await.unwrap());
@@ -210,7 +217,7 @@ pub(crate) async fn what_was_noted_is_there_after_a_restart(house: &House) {
 
 pub(crate) async fn a_backlog_is_the_newest_of_what_is_behind(house: &House) {
     let store = house.furnished().await;
-    write(&store, Record::Events { events: (0..20).map(|_| event(EventKind::DoorLocked)).collect(), seen: None }).await;
+    write(&store, Record::Events { events: (0..20).map(|_| event(EventKind::DoorLocked)).collect(), told: None }).await;
     let last = store.last_event_id().await.unwrap();
     assert_eq!(store.backlog(last - 5, 10, 1 << 20).await.unwrap(), last - 5, "all of it fits");
     assert_eq!(store.backlog(0, 10, 1 << 20).await.unwrap(), last - 10, "the newest ten");

@@ -59,6 +59,9 @@ pub(crate) async fn a_house_of_the_first_schema_gets_the_tables_of_the_next(hous
     for table in ["push_subscriptions", "webhook_deliveries", "webhooks", "mqtt_clients", "mqtt_users"] {
         house.sql(&format!("DROP TABLE {table}")).await;
     }
+    for column in ["last_online", "last_battery_low"] {
+        house.sql(&format!("ALTER TABLE doors DROP COLUMN {column}")).await;
+    }
     house.sql("UPDATE meta SET value = '1' WHERE key = 'schema'").await;
     let store = house.open().await;
     assert_eq!(store.people().await.unwrap(), [ada]);

@@ -67,7 +67,7 @@ async fn a_server_that_refuses_or_goes_away_is_told_clearly() {
         std::thread::spawn(move || server.sql("house_0", "BEGIN; SELECT 1 FROM chain FOR UPDATE; SELECT pg_sleep(4); COMMIT"))
     };
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    let ring = || [Record::Events { events: vec![event(EventKind::DoorRing)], seen: None }];
+    let ring = || [Record::Events { events: vec![event(EventKind::DoorRing)], told: None }];
     let error = one.write(&ring(), at(1)).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     holder.join().unwrap();

@@ -137,7 +137,7 @@ pub(crate) async fn a_webhook_wants_what_it_names_and_nothing_of_itself(house: &
         about(EventKind::WebhookChanged, false, "home"),
         about(EventKind::WebhookDisabled, false, "home"),
     ];
-    let written = write(&store, Record::Events { events, seen: None }).await.events;
+    let written = write(&store, Record::Events { events, told: None }).await.events;
     let wanted = |webhook: &Webhook| -> Vec<i64> { written.iter().filter(|event| webhook.wants(event)).map(|event| event.id).collect() };
     let ours = webhook("home");
     assert_eq!(wanted(&ours), [1]);

@@ -25,8 +25,10 @@ const CLAIM: Duration = Duration::from_secs(2 * WHOLE.as_secs());
 const RING: Duration = Duration::from_mins(1);
 /// How long everything else is told.
 const OTHERS: Duration = Duration::from_hours(6);
-/// A battery is told once in this time: after each start the vendor says anew that it is low.
+/// A battery is told once in this time: in the cold of the night one that is nearly empty is low again and again.
 const BATTERY: Duration = Duration::from_hours(24);
+/// Per cent of a battery that was changed, or charged.
+const CHANGED: u64 = 50;
 /// Messages that wait for one channel. For more the oldest are given up.
 const WAITING: usize = 50;
 
@@ -145,7 +147,9 @@ impl Lane {
     fn knows_battery(&mut self, event: &Event) -> bool {
         let (EventKind::DoorBattery, Some(door)) = (event.kind, &event.door) else { return false };
         if event.data["low"] != true {
-            self.batteries.remove(door.as_str());
+            if event.data["battery"].as_u64().is_some_and(|level| level >= CHANGED) {
+                self.batteries.remove(door.as_str());
+            }
             return false;
         }
         self.batteries.retain(|_, told| event.time < told.plus(BATTERY));
@@ -333,7 +337,9 @@ mod tests {
         good.data = json!({ "battery": 100, "low": false });
         let told = |events: &[Event]| queued(events, &settings, now).waiting.iter().map(|waiting| waiting.event).collect::<Vec<_>>();
         assert_eq!(told(&[low(1, 0), low(2, 1), low(3, 23), low(5, 24)]), [1, 5]);
-        assert_eq!(told(&[low(1, 0), good, low(5, 3)]), [1, 5]);
+        assert_eq!(told(&[low(1, 0), good.clone(), low(5, 3)]), [1, 5]);
+        good.data = json!({ "battery": 21, "low": false });
+        assert_eq!(told(&[low(1, 0), good, low(5, 3)]), [1], "it was not changed, it is warmer");
     }
 
     #[test]

@@ -29,9 +29,8 @@ impl Doors {
         let kind = match state {
             AttemptState::Pending => None,
             // What was seen to open is told already.
-            AttemptState::Confirmed => {
-                (strike && cell.setup.kind != DoorKind::Foreign && cell.told != Some(DoorState::Open)).then_some(EventKind::DoorOpened)
-            }
+            AttemptState::Confirmed => (strike && cell.setup.kind != DoorKind::Foreign && cell.told.state != Some(DoorState::Open))
+                .then_some(EventKind::DoorOpened),
             AttemptState::Unconfirmed => Some(EventKind::DoorUnconfirmed),
             AttemptState::Contradicted => Some(EventKind::DoorContradicted),
             AttemptState::Refused => Some(EventKind::DoorRefused),

@@ -2,7 +2,7 @@
 
 use super::{
     AccountId, AttemptState, BATTERY_LOW, Capability, Done, DoorCell, DoorId, DoorState, Doors, Duration, EventKind, Evidence,
-    EvidenceKind, Fault, How, Mono, NewEvent, Now, Outbox, Phase, Reason, Record, Seen, Sight, Timer,
+    EvidenceKind, Fault, How, Mono, NewEvent, Now, Outbox, Phase, Reason, Record, Seen, Sight, Timer, Told,
     attempt::{Agreement, about},
     json,
 };
@@ -66,9 +66,10 @@ impl Doors {
         if let Some(raw) = sight.raw {
             cell.raw = Some(raw);
         }
-        let mut events = Vec::new();
-        if let Some(level) = sight.battery {
-            events.extend(cell.battery_seen(level, now));
+        let (mut events, mut told) = (Vec::new(), Told::default());
+        if let Some(event) = sight.battery.and_then(|level| cell.battery_seen(level, now)) {
+            events.push(event);
+            told.battery_low = cell.told.battery_low;
         }
         let by_contact = matches!(sight.how, How::Contact | How::Kept);
         // The contact that a person set up is believed rather than the vendor's.
@@ -88,13 +89,13 @@ impl Doors {
             cell.stand(state, until, now);
             self.timers.insert((until, Timer::Stale(id.clone())));
         }
-        let changed = state.filter(|state| cell.told != Some(*state) && *state != DoorState::Unknown);
+        let changed = state.filter(|state| cell.told.state != Some(*state) && *state != DoorState::Unknown);
         if let Some(state) = changed {
             events.extend(self.state_changed(id, state, now));
         }
         if !events.is_empty() {
-            let seen = changed.map(|state| (id.clone(), state));
-            outbox.record_plain(Record::Events { events, seen });
+            told.state = changed;
+            outbox.record_plain(Record::Events { events, told: Some((id.clone(), told)) });
         }
         // A contact hangs beside the door: whether the lock can be reached it does not know.
         if let Some(online) = sight.online.or(state.filter(|_| !by_contact).map(|_| true)) {
@@ -109,14 +110,15 @@ impl Doors {
 
     pub(super) fn set_online(&mut self, id: &DoorId, online: bool, now: Now, outbox: &mut Outbox) {
         let Some(cell) = self.cells.get_mut(id) else { return };
-        let before = cell.online.replace(online);
-        if before == Some(online) {
+        if cell.online.replace(online) == Some(online) {
             return;
         }
         // A first sight is news only when the door is away.
-        if before.is_some() || !online {
+        if cell.told.online.unwrap_or(true) != online {
+            cell.told.online = Some(online);
             let kind = if online { EventKind::DoorOnline } else { EventKind::DoorOffline };
-            outbox.record_events(vec![NewEvent::new(now.utc, kind).door(id)]);
+            let told = Told { online: Some(online), ..Told::default() };
+            outbox.record_plain(Record::Events { events: vec![NewEvent::new(now.utc, kind).door(id)], told: Some((id.clone(), told)) });
         }
         self.publish(id, outbox);
     }
@@ -124,7 +126,7 @@ impl Doors {
     /// The event of a state that was not told before; it belongs to the newest command if that explains it.
     fn state_changed(&mut self, id: &DoorId, state: DoorState, now: Now) -> Option<NewEvent> {
         let cell = self.cells.get_mut(id)?;
-        let first = cell.told.replace(state).is_none();
+        let first = cell.told.state.replace(state).is_none();
         let kind = match state {
             DoorState::Locked => EventKind::DoorLocked,
             DoorState::Unlocked => EventKind::DoorUnlocked,
@@ -223,9 +225,9 @@ impl DoorCell {
         if !self.setup.capabilities.contains(&Capability::Battery) {
             self.setup.capabilities.push(Capability::Battery);
         }
-        let before = self.battery.replace(level);
+        self.battery = Some(level);
         let low = level <= BATTERY_LOW;
-        let was_low = before.is_some_and(|before| before <= BATTERY_LOW);
+        let was_low = self.told.battery_low.replace(low).unwrap_or_default();
         (low != was_low)
             .then(|| NewEvent::new(now.utc, EventKind::DoorBattery).door(&self.setup.id).data(json!({ "battery": level, "low": low })))
     }

@@ -4,7 +4,7 @@ use super::super::*;
 use crate::{
     driver::{How, Sight},
     record::NewEvent,
-    setup::AutoLock,
+    setup::{AutoLock, Told},
 };
 use doorward_wire::{
     attempt::{ActorKind, AttemptState, Reason},
@@ -56,7 +56,7 @@ impl House {
             contact: None,
             mqtt_code: None,
             managed: false,
-            last_state: None,
+            told: Told::default(),
         };
         change(&mut door);
         let account = AccountSetup {

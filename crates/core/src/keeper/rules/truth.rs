@@ -4,7 +4,10 @@ use super::{
     super::*,
     house::{House, SECOND, end},
 };
-use crate::driver::{How, Sight};
+use crate::{
+    driver::{How, Sight},
+    setup::Told,
+};
 use doorward_wire::{
     attempt::{ActorKind, AttemptState, Reason},
     door::{DoorState, EvidenceKind},
@@ -156,6 +159,21 @@ fn an_account_that_is_down_leaves_its_doors_unknown() {
     assert_eq!(house.door().state, DoorState::Unknown);
     assert_eq!(house.door().online, Some(false));
     assert_eq!(house.kinds().iter().filter(|kind| **kind == EventKind::DoorOffline).count(), 1);
+}
+
+#[test]
+fn a_start_tells_what_changed_and_nothing_again() {
+    let told = Told { state: Some(DoorState::Jammed), online: Some(false), battery_low: Some(true) };
+    let mut house = House::with(|door| door.told = told);
+    let mut see = |state, online, battery| {
+        let sight = Sight { state, online: Some(online), battery: Some(battery), ..Sight::new(How::Pushed) };
+        house.put(Input::Report { account: "cloud".parse().unwrap(), report: Report::Seen { external: "AA".into(), sight } });
+        house.write();
+        house.kinds()
+    };
+    assert_eq!(see(None, false, 4), [], "all of it was told before the start");
+    assert_eq!(see(Some(DoorState::Jammed), true, 3), [EventKind::DoorOnline]);
+    assert_eq!(see(Some(DoorState::Locked), true, 90), [EventKind::DoorOnline, EventKind::DoorBattery, EventKind::DoorLocked]);
 }
 
 #[test]
