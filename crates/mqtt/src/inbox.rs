@@ -163,10 +163,11 @@ impl Inbox {
     }
 
     async fn refuse(&self, door: &DoorId, actor: &Actor, reason: Reason) {
-        metrics::counter!("doorward_denied_total", "reason" => reason.as_str()).increment(1);
         let now = self.house.now();
         // Of a door that is blocked it is told once in a while; nobody fills the audit by guessing on.
         if reason == Reason::RateLimited && !is_first(&self.told, door.clone(), now.mono, TOLD_AGAIN) {
+            // An event counts as it is told.
+            metrics::counter!("doorward_denied_total", "reason" => reason.as_str()).increment(1);
             return;
         }
         let event = NewEvent::new(now.utc, EventKind::DoorRefused).door(door).actor(actor).reason(Some(reason));

@@ -45,6 +45,8 @@ struct Inner {
     users: BTreeMap<String, MqttUser>,
     /// Whose a client identifier is: nobody else may take over its session.
     owners: BTreeMap<String, String>,
+    /// Of these that could not be written down yet.
+    unwritten: BTreeSet<String>,
     connected: BTreeMap<String, BTreeSet<String>>,
     /// Passwords that were right lately, as a keyed hash: clients come back often, and Argon2id is meant to be slow.
     proven: BTreeMap<String, String>,
@@ -78,9 +80,12 @@ pub enum Refusal {
     /// The client identifier belongs to another user, or is not the user's own.
     #[error("this client identifier belongs to somebody else")]
     ClientId,
-    /// Too many connections, or too many wrong passwords.
-    #[error("too many connections or wrong passwords")]
+    /// Too many connections.
+    #[error("too many connections")]
     TooMany,
+    /// Too many wrong passwords a moment ago.
+    #[error("too many wrong passwords")]
+    Guessing,
     /// The store cannot be asked.
     #[error("the store cannot be read")]
     Store,
@@ -101,6 +106,8 @@ impl Roster {
         let users = self.store.mqtt_users().await?;
         let mut inner = self.write();
         inner.owners.retain(|_, owner| users.iter().any(|user| user.name == *owner));
+        let Inner { owners, unwritten, .. } = &mut *inner;
+        unwritten.retain(|client| owners.contains_key(client));
         inner.users = users.into_iter().map(|user| (self.alias(&user.name), user)).collect();
         inner.proven.clear();
         Ok(())
@@ -114,18 +121,33 @@ impl Roster {
             return Err(Refusal::ClientId);
         }
         self.room_for(&user.name, client)?;
-        if !client.is_empty() && self.read().owners.get(client) != Some(&user.name) {
-            let own = self.store.own_mqtt_client(client, &user.name, now.utc).await.map_err(|error| unreadable(&error))?;
-            if !own {
-                return Err(Refusal::ClientId);
+        if !client.is_empty() {
+            self.own(client, &user.name, now).await?;
+        }
+        self.write().users.insert(alias.clone(), user);
+        Ok(alias)
+    }
+
+    /// Makes a client identifier a user's, from now on and over restarts. On a full disk it is theirs all the same, and is
+    /// written down when they come again.
+    async fn own(&self, client: &str, user: &str, now: Now) -> Result<(), Refusal> {
+        let is_written = |inner: &Inner| inner.owners.get(client).is_some_and(|owner| owner == user) && !inner.unwritten.contains(client);
+        if is_written(&self.read()) {
+            return Ok(());
+        }
+        let own = self.store.own_mqtt_client(client, user, now.utc).await;
+        let mut inner = self.write();
+        match own {
+            Ok(false) => return Err(Refusal::ClientId),
+            Ok(true) => _ = inner.unwritten.remove(client),
+            Err(_) if inner.owners.get(client).is_some_and(|owner| owner != user) => return Err(Refusal::ClientId),
+            Err(error) => {
+                tracing::warn!(%error, client, user, "whose this client identifier is could not be written down");
+                inner.unwritten.insert(client.to_owned());
             }
         }
-        let mut inner = self.write();
-        if !client.is_empty() {
-            inner.owners.insert(client.to_owned(), user.name.clone());
-        }
-        inner.users.insert(alias.clone(), user);
-        Ok(alias)
+        inner.owners.insert(client.to_owned(), user.to_owned());
+        Ok(())
     }
 
     fn room_for(&self, user: &str, client: &str) -> Result<(), Refusal> {
@@ -166,7 +188,7 @@ impl Roster {
 
     fn may_guess(&self, name: &str, now: Mono) -> Result<(), Refusal> {
         let blocked = self.read().wrong.get(name).is_some_and(|(count, since)| *count >= GUESSES && now.since(*since) < PAUSE);
-        if blocked { Err(Refusal::TooMany) } else { Ok(()) }
+        if blocked { Err(Refusal::Guessing) } else { Ok(()) }
     }
 
     fn guessed_wrong(&self, name: &str, now: Mono) {

@@ -62,7 +62,7 @@ impl Binary {
         let script = format!("mount -t tmpfs -o size={mebibytes}m tmpfs \"$1\" && exec \"$0\" --data \"$1\" serve");
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-c", &script, env!("CARGO_BIN_EXE_doorward")]).arg(data);
-        command.env("DOORWARD_HTTP__LISTEN", "127.0.0.1:0").env("DOORWARD_MQTT__LISTEN", "off").stdin(Stdio::null());
+        command.env("DOORWARD_HTTP__LISTEN", "127.0.0.1:0").env("DOORWARD_MQTT__LISTEN", "127.0.0.1:0").stdin(Stdio::null());
         let mut binary = Self::spawn(command, data.to_owned());
         binary.data = PathBuf::from(format!("/proc/{}/root", binary.child.id())).join(data.strip_prefix("/").unwrap());
         binary
@@ -98,6 +98,13 @@ impl Binary {
 
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Bytes of memory that belong to it alone.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
     /// The port of its MQTT broker.

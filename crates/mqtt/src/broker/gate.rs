@@ -35,13 +35,7 @@ impl AuthProvider for Gate {
                 Ok(alias) => AuthResult::success_with_user(alias),
                 Err(refusal) => {
                     tracing::info!(%address, client = connect.client_id, %refusal, "an MQTT client was refused");
-                    self.inbox.house.refused(Reason::NotAuthenticated, Some(address.ip()));
-                    AuthResult::fail(match refusal {
-                        Refusal::Credentials => ReasonCode::BadUsernameOrPassword,
-                        Refusal::ClientId => ReasonCode::ClientIdentifierNotValid,
-                        Refusal::TooMany => ReasonCode::QuotaExceeded,
-                        Refusal::Store => ReasonCode::ServerUnavailable,
-                    })
+                    AuthResult::fail(self.turned_away(refusal, address))
                 }
             })
         })
@@ -65,6 +59,41 @@ impl AuthProvider for Gate {
 }
 
 impl Gate {
+    /// Counts a refusal, and gives the word for it.
+    fn turned_away(&self, refusal: Refusal, address: SocketAddr) -> ReasonCode {
+        let house = &self.inbox.house;
+        let count = |what: &'static str| metrics::counter!("doorward_mqtt_refused_total", "what" => what).increment(1);
+        match refusal {
+            Refusal::Credentials => {
+                house.refused(Reason::NotAuthenticated, Some(address.ip()));
+                ReasonCode::BadUsernameOrPassword
+            }
+            Refusal::Guessing => {
+                house.refused(Reason::RateLimited, Some(address.ip()));
+                ReasonCode::QuotaExceeded
+            }
+            Refusal::ClientId => {
+                count("client_id");
+                ReasonCode::ClientIdentifierNotValid
+            }
+            Refusal::TooMany => {
+                count("connection");
+                ReasonCode::QuotaExceeded
+            }
+            Refusal::Store => ReasonCode::ServerUnavailable,
+        }
+    }
+
+    /// The last of the space is for what opens doors: nothing more is kept for later subscribers then.
+    fn has_room(&self, event: &ClientPublishEvent) -> bool {
+        if event.payload.is_empty() || !self.inbox.house.store().space().low {
+            return true;
+        }
+        metrics::counter!("doorward_mqtt_refused_total", "what" => "full").increment(1);
+        tracing::warn!(client = &*event.client_id, topic = &*event.topic, "a retained message was refused: the disk is nearly full");
+        false
+    }
+
     fn refused(&self, what: &'static str, client: &str, user: Option<&str>, topic: &str) {
         metrics::counter!("doorward_mqtt_refused_total", "what" => what).increment(1);
         self.roster.deny(user, what, topic, self.inbox.house.now().utc);
@@ -93,7 +122,10 @@ impl BrokerEventHandler for Gate {
         Box::pin(async move {
             let Some(user) = event.user_id.as_deref().and_then(|alias| self.roster.name(alias)) else { return PublishAction::Handled };
             let arrival = Arrival { user, topic: &event.topic, payload: &event.payload, retain: event.retain, demand: Demand::Words };
-            if self.inbox.take(arrival).await { PublishAction::Handled } else { PublishAction::Continue }
+            if self.inbox.take(arrival).await || (event.retain && !self.has_room(&event)) {
+                return PublishAction::Handled;
+            }
+            PublishAction::Continue
         })
     }
 }

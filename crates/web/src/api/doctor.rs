@@ -1,5 +1,6 @@
 //! The checks of `doorward doctor` that need the running program.
 
+use super::mqtt::BrokerKind;
 use crate::{
     Web,
     notify::desk::{self, Standing},
@@ -48,6 +49,7 @@ impl Check {
 pub(super) async fn checks(web: &Web) -> Vec<Check> {
     let mut checks = vec![store(web).await, space(web), clock(web).await, audit(web).await, trust(web)];
     checks.extend(accounts(web));
+    checks.extend(mqtt(web).await);
     checks.extend(webhooks(web).await);
     checks.extend(notifications(web).await);
     checks.extend(web.config().problems.iter().map(|problem| Check::bad("configuration", problem, "mend it and start again")));
@@ -64,6 +66,25 @@ async fn notifications(web: &Web) -> Vec<Check> {
         Some(Check::bad(&name, error, hint))
     };
     standings.into_iter().filter_map(check).collect()
+}
+
+/// A broker elsewhere, and what could not be taken away again there.
+async fn mqtt(web: &Web) -> Vec<Check> {
+    let Ok(view) = super::mqtt::view(web).await else { return Vec::new() };
+    let place = view.addresses.join(", ");
+    let mut checks = vec![match (view.broker, view.connected) {
+        (BrokerKind::Off, _) => Check::good("mqtt", "it is switched off"),
+        (_, true) => Check::good("mqtt", place),
+        (_, false) => {
+            let detail = view.detail.unwrap_or_else(|| "it was not reached yet".into());
+            Check::bad("mqtt", format!("{place}: {detail}"), "events wait on disk and are sent when the broker is back; see mqtt.broker")
+        }
+    }];
+    if !view.orphans.is_empty() {
+        let hint = "doorward mqtt user remove NAME tries again; if that does not help, take it away at the broker";
+        checks.push(Check::bad("mqtt users", format!("left behind at the broker: {}", view.orphans.join("; ")), hint));
+    }
+    checks
 }
 
 /// Only those that need somebody: a house without webhooks hears nothing of them.

@@ -79,13 +79,18 @@ async fn sign_in(client: &Client, sim: &Sim) {
 }
 
 /// Waits for something that the other process does. There is nothing to listen to, so it looks every few milliseconds.
-pub(crate) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, so: impl AsyncFnMut() -> bool) {
+    until_within(Duration::from_secs(20), what, so).await;
+}
+
+/// Waits for what takes its time, such as a connection whose other end says nothing.
+pub(crate) async fn until_within(patience: Duration, what: &str, mut so: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !so().await {
             pause(3).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(20), wait).await.is_ok(), "waited in vain until {what}");
+    assert!(tokio::time::timeout(patience, wait).await.is_ok(), "waited in vain until {what}");
 }
 
 async fn pause(milliseconds: u64) {

@@ -13,8 +13,13 @@ use std::{
 
 /// An MQTT 3.1.1 CONNECT.
 fn connect(client: &str, user: &str, secret: &str) -> Vec<u8> {
+    connect_for(client, user, secret, 60)
+}
+
+/// One that promises a sign of life within so many seconds.
+fn connect_for(client: &str, user: &str, secret: &str, keep_alive: u16) -> Vec<u8> {
     let text = |text: &str| [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat();
-    let mut body = [b"\0\x04MQTT\x04".as_slice(), &[0b1100_0010], &60u16.to_be_bytes()].concat();
+    let mut body = [b"\0\x04MQTT\x04".as_slice(), &[0b1100_0010], &keep_alive.to_be_bytes()].concat();
     for part in [client, user, secret] {
         body.extend(text(part));
     }
@@ -135,6 +140,67 @@ async fn who_says_nothing_keeps_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_went_without_a_word_is_not_waited_for() {
+    let scene = Scene::start().await;
+    let app = scene.user("app", &["a/#"], &["a/#"]);
+    let listener = app.listen("a/#");
+    until("it listens", async || app.publish("a/ready", "yes", &["-r"]) && !listener.heard().is_empty()).await;
+    // Half open: the machine is gone and nobody said so. What it left as its will is told.
+    let mut gone = Raw::open(&scene.port);
+    let mut packet = connect_for("gone", "app", &app.secret, 1);
+    let will = b"\0\x03a/x\0\x04gone";
+    packet.splice(14 + 4..14 + 4, will.iter().copied());
+    packet[1] += u8::try_from(will.len()).unwrap();
+    packet[9] |= 0b100;
+    gone.send(&packet);
+    assert_eq!(gone.read(4), [0x20, 2, 0, 0], "it is let in");
+    listener.hears("a/x gone").await;
+    assert!(gone.ends_thrown_out());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stops_no_message_and_is_not_filled_by_any() {
+    let data = tempfile::tempdir().unwrap();
+    let binary = Binary::start_on_small_volume(data.path(), 96);
+    let client = binary.client();
+    let user = serde_json::json!({ "name": "app", "publish": ["a/#"], "subscribe": ["a/#"] });
+    let (_, made) = client.post("/mqtt-users", user).await.unwrap();
+    let app = User::new("app", made["secret"].as_str().unwrap(), &binary.mqtt_port());
+    let listener = app.listen("a/#");
+    until("it listens", async || app.publish("a/ready", "yes", &["-r"]) && !listener.heard().is_empty()).await;
+    let mut here = Raw::signed_in(&binary.mqtt_port(), "here", &app);
+    let filler = binary.data().join("filler");
+    let fill = |bytes: usize| {
+        let mut file = std::fs::File::options().create(true).append(true).open(&filler).unwrap();
+        (0..bytes / 4096).all(|_| file.write_all(&[0; 4096]).is_ok())
+    };
+
+    // The last of the space is for what opens doors: nothing more is kept for later subscribers.
+    assert!(fill(48 << 20));
+    until("it is noticed", async || {
+        app.publish("a/late", "kept", &["-r"]);
+        app.publish("a/live", "through", &[]);
+        app.keeps("a/late").is_none() && client.text("/metrics").await.contains("doorward_mqtt_refused_total{what=\"full\"}")
+    })
+    .await;
+    listener.hears("a/live through").await;
+
+    // Nothing at all can be written. Those who are here go on; a new one is told that it cannot be.
+    assert!(!fill(96 << 20));
+    for number in 0..20 {
+        here.send(&publish(format!("a/{number}").as_bytes(), b"live"));
+        listener.hears(&format!("a/{number} live")).await;
+    }
+    assert_eq!(client.get("/mqtt").await["connected"], true);
+
+    std::fs::remove_file(&filler).unwrap();
+    until("there is space again", async || app.publish("a/after", "kept", &["-r"]) && app.keeps("a/after").is_some()).await;
+    listener.hears("a/after kept").await;
+    assert_eq!(app.keeps("a/ready").as_deref(), Some("yes"), "what was kept before still is");
+    assert_eq!(binary.terminate().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_subscriptions_is_bounded_and_what_is_too_big_is_not_taken() {
     let scene = Scene::start().await;
     let app = scene.user("app", &["a/#"], &["a/#"]);
@@ -155,12 +221,16 @@ async fn a_storm_of_subscriptions_is_bounded_and_what_is_too_big_is_not_taken() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_user_has_no_more_connections_than_it_may() {
+async fn ten_thousand_connections_of_one_user_are_a_hundred() {
     let scene = Scene::start().await;
     let (app, other) = (scene.user("app", &["a/#"], &[]), scene.user("other", &["a/#"], &[]));
     let mut here = Vec::new();
     let mut refused = 0;
-    for number in 0..130 {
+    let mut before = 0;
+    for number in 0..10_000 {
+        if number == 1_000 {
+            before = scene.binary.memory();
+        }
         let mut raw = Raw::open(&scene.port);
         raw.send(&connect(&format!("many {number}"), "app", &app.secret));
         match raw.read(4)[3] {
@@ -168,8 +238,12 @@ async fn one_user_has_no_more_connections_than_it_may() {
             _ => refused += 1,
         }
     }
-    assert_eq!((here.len(), refused), (100, 30));
+    assert_eq!((here.len(), refused), (100, 9_900));
+    let grown = scene.binary.memory().saturating_sub(before);
+    assert!(grown < 4 << 20, "nine thousand refusals cost {grown} bytes");
     assert!(other.publish("a/x", "x", &[]), "nobody else notices");
+    let metrics = scene.binary.client().text("/metrics").await;
+    assert!(metrics.contains("doorward_mqtt_refused_total{what=\"connection\"} 9900"), "each is counted: {metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

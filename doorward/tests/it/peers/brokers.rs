@@ -87,6 +87,21 @@ impl Mosquitto {
         answers(self.port, self.child.as_mut());
     }
 
+    /// Stops it where it stands, so that nobody answers and nothing is closed.
+    pub(super) fn freeze(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub(super) fn thaw(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let id = rustix::process::Pid::from_child(self.child.as_ref().unwrap());
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+
     /// Ends it as a supervisor does: what it keeps is written.
     pub(super) fn halt(&mut self) {
         if let Some(mut child) = self.child.take() {

@@ -7,12 +7,12 @@ use super::{
 };
 use crate::{
     binary::Binary,
-    boot::killed::{link, until},
+    boot::killed::{link, until, until_within},
 };
 use doorward_sim::utec::{Config, Sim};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{path::Path, time::Duration};
 use tempfile::TempDir;
 
 const SET: &str = "doorward/door/front_door/set";
@@ -149,6 +149,24 @@ async fn while_the_broker_is_away_events_wait_in_order_and_commands_do_not() {
     after.has("doorward.started").await;
     let ids = after.ids();
     assert!(ids.windows(2).all(|pair| pair[0] + 1 == pair[1]), "in order, without gaps or repeats: {ids:?}");
+    assert_eq!(scene.opened(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_says_nothing_any_more_is_away_until_it_does() {
+    let broker = Mosquitto::start(&[("doorward", "at-the-door"), ("app", "app-secret")], "");
+    let place = format!("mqtt://doorward@127.0.0.1:{}", &broker.port);
+    let scene = Scene::start(&place, &[("DOORWARD_MQTT__PASSWORD", "at-the-door")]).await;
+    let app = User::new("app", "app-secret", &broker.port);
+    app.listen(STATE).hears(&format!("{STATE} LOCKED")).await;
+    // Half open: the connection stands, and nobody answers at the other end.
+    broker.freeze();
+    let (_, attempt) = scene.binary.client().post("/doors/front_door/actions?wait=20s", json!({ "action": "unlock" })).await.unwrap();
+    assert_eq!(attempt["state"], "confirmed", "a door waits for no broker");
+    until_within(Duration::from_mins(2), "doorward knows", async || !connected(&scene).await).await;
+    broker.thaw();
+    until_within(Duration::from_mins(2), "it is there again", async || connected(&scene).await).await;
+    app.listen(STATE).hears(&format!("{STATE} UNLOCKED")).await;
     assert_eq!(scene.opened(), 1);
 }
 

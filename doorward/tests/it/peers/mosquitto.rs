@@ -260,6 +260,71 @@ async fn rule_2_retained_late_and_repeated_commands_open_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn wrong_codes_block_a_doors_code_and_lock_no_door() {
+    let scene = Scene::start().await;
+    let app = scene.user("app", &[SET], &[]);
+    let client = scene.binary.client();
+    let mut set = crate::binary::command(scene.path());
+    let set = set.args(["door", "set", "front_door", "--mqtt-code", "2468"]).output().unwrap();
+    assert!(set.status.success(), "{set:?}");
+    let unlock = |code: &str| format!(r#"{{"action":"unlock","code":"{code}"}}"#);
+    let refused = async |reason: &str| {
+        let events = client.get("/events?kind=door.refused&limit=100").await;
+        events["items"].as_array().unwrap().iter().filter(|event| event["reason"] == reason).count()
+    };
+    assert!(app.publish(SET, "UNLOCK", &[]), "a command without a code is a wrong one");
+    for code in ["0000", "1111", "2222", "24680"] {
+        assert!(app.publish(SET, &unlock(code), &[]));
+    }
+    until("five are refused", async || refused("wrong_code").await == 5).await;
+    for _ in 0..3 {
+        assert!(app.publish(SET, &unlock("2468"), &[]));
+    }
+    until("now the right one is too", async || refused("rate_limited").await == 1).await;
+    assert_eq!(scene.sim.lock(FRONT).commands_received, 0);
+    let metrics = client.text("/metrics").await;
+    for line in ["reason=\"wrong_code\"} 5", "reason=\"rate_limited\"} 3"] {
+        assert!(metrics.contains(line), "each is counted: {metrics}");
+    }
+
+    // Locking needs no code, and a person at the page is not kept out.
+    assert!(app.publish(SET, "LOCK", &[]));
+    until("it is told to lock", async || scene.sim.lock(FRONT).commands_received == 1).await;
+    client.post("/doors/front_door/actions?wait=20s", serde_json::json!({ "action": "unlock" })).await.unwrap();
+    assert_eq!(scene.opened(), 1);
+    assert!(!scene.binary.log().contains("2468"), "a code is in no log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn home_assistant_is_told_when_announcements_change_their_way() {
+    let scene = Scene::start().await;
+    let app = scene.user("app", &["homeassistant/status"], &["homeassistant/#"]);
+    let (lock, whole) = ("homeassistant/lock/doorward_front_door/lock/config", "homeassistant/device/doorward_front_door/config");
+    until("the lock is announced", async || app.keeps(lock).is_some()).await;
+    assert_eq!(app.keeps(whole), None);
+    let before = app.listen(lock);
+    before.has(lock).await;
+
+    let Scene { binary, sim, data, .. } = scene;
+    binary.terminate();
+    let environment =
+        [("DOORWARD_HTTP__LISTEN", "127.0.0.1:0"), ("DOORWARD_MQTT__LISTEN", "127.0.0.1:0"), ("DOORWARD_MQTT__DISCOVERY", "device")];
+    let binary = Binary::start_with(data.path(), &environment);
+    let app = User { port: binary.mqtt_port(), ..app };
+    until("the door is announced as a device", async || app.keeps(whole).is_some_and(|text| text.contains("\"components\""))).await;
+    until("the lock alone is not", async || app.keeps(lock).is_none()).await;
+
+    // What is announced goes with its door, and comes again when Home Assistant does.
+    let devices = app.listen("homeassistant/device/+/config");
+    until("both are there", async || devices.heard().iter().filter(|line| line.starts_with(whole)).count() == 1).await;
+    assert!(app.publish("homeassistant/status", "online", &[]));
+    until("it is said again", async || devices.heard().iter().filter(|line| line.starts_with(whole)).count() == 2).await;
+    assert!(crate::binary::run(data.path(), &["account", "remove", "u_tec"]).status.success());
+    until("nothing is left of it", async || app.keeps(whole).is_none()).await;
+    drop(sim);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_is_removed_is_gone_at_once() {
     let scene = Scene::start().await;
     let app = scene.user("app", &[SET], &["doorward/status"]);
