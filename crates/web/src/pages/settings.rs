@@ -50,6 +50,8 @@ struct SettingsPage {
     zones: Vec<String>,
     about: Vec<(&'static str, String)>,
     config: Vec<ConfigLine>,
+    /// What is as it comes and cannot be changed here.
+    defaults: Vec<ConfigLine>,
     wrong: Wrong,
 }
 
@@ -98,6 +100,7 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, done: Option<&str>, wrong
     let me = people.iter().find(|person| person.id == visitor.id());
     let sessions = store.count_sessions(Some(visitor.id()), scene.now).await?;
     let tokens = store.tokens().await?;
+    let (config, defaults) = config(&scene, api::settings::all(web).await?.items);
     let failed =
         [&wrong.password, &wrong.token, &wrong.site, &wrong.new_site, &wrong.person, &wrong.config].into_iter().any(Option::is_some);
     let mut page = html(&SettingsPage {
@@ -115,7 +118,8 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, done: Option<&str>, wrong
         zones: sites::zones(),
         sites: SiteLine::all(&scene),
         about: about(&scene),
-        config: config(&scene, api::settings::all(web).await?.items),
+        config,
+        defaults,
         wrong,
     });
     if failed {
@@ -133,8 +137,8 @@ fn about(scene: &Scene) -> Vec<(&'static str, String)> {
     about
 }
 
-/// Every setting, those that somebody set first.
-fn config(scene: &Scene, settings: Vec<Setting>) -> Vec<ConfigLine> {
+/// The settings that somebody set or that can be set here, and all others.
+fn config(scene: &Scene, settings: Vec<Setting>) -> (Vec<ConfigLine>, Vec<ConfigLine>) {
     let line = |setting: Setting| {
         let (source, tone) = scene.t.setting_source(&setting.source);
         let form = setting.takes().map(|takes| setting_form(scene, &setting, takes));
@@ -142,7 +146,7 @@ fn config(scene: &Scene, settings: Vec<Setting>) -> Vec<ConfigLine> {
     };
     let mut lines: Vec<ConfigLine> = settings.into_iter().map(line).collect();
     lines.sort_by_key(|line| (line.tone == "calm", line.form.is_none()));
-    lines
+    lines.into_iter().partition(|line| line.tone != "calm" || line.form.is_some())
 }
 
 fn setting_form(scene: &Scene, setting: &Setting, takes: Takes) -> SettingForm {

@@ -12,6 +12,10 @@ impl Texts {
         if sessions <= 1 { "No other browser is signed in.".into() } else { format!("{sessions} browsers are signed in.") }
     }
 
+    pub(crate) fn defaults(&self, count: usize) -> String {
+        if count == 1 { "1 setting as it comes".into() } else { format!("{count} settings as they come") }
+    }
+
     pub(crate) fn person_note(&self, me: bool, password: bool, added: &str) -> String {
         let you = if me { "You · " } else { "" };
         let how = if password { "signs in with a password" } else { "no password, signs in with a link" };
