@@ -1,7 +1,7 @@
 //! MQTT: a broker that nobody has to install, or another one in its place, and every door on it.
 //!
 //! * [`broker`] is the embedded broker, [`remote`] the connection to another one: the two files that know the library.
-//! * [`line`] is whichever of the two there is, for all others here.
+//! * [`mod@line`] is whichever of the two there is, for all others here.
 //! * [`roster`] says who may connect, publish and subscribe at the embedded broker: users of the store, nothing unless it
 //!   is named.
 //! * `doors` publishes what doors are, `events` what happened, `discovery` what Home Assistant is told about a door.
