@@ -2,10 +2,12 @@
 
 mod mqtt;
 mod notify;
+mod tunnel;
 mod webhook;
 
 pub(crate) use mqtt::{Mqtt, MqttUser};
 pub(crate) use notify::Notify;
+pub(crate) use tunnel::{Tunnel, TunnelKey};
 pub(crate) use webhook::{Webhook, WebhookWants};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -69,6 +71,9 @@ pub(crate) enum Verb {
     /// The embedded MQTT broker: who may connect, publish and subscribe
     #[command(subcommand)]
     Mqtt(Mqtt),
+    /// The end-to-end encrypted gateway for phones: its keys
+    #[command(subcommand)]
+    Tunnel(Tunnel),
     /// How people are told of what happens
     #[command(subcommand)]
     Notify(Notify),

@@ -14,12 +14,14 @@ mod notify;
 mod server;
 mod sites;
 mod store;
+mod tunnel;
 
 pub(crate) use accounts::AccountConfig;
 pub(crate) use doors::DoorConfig;
 pub(crate) use keys::{Keys, Sources};
 pub(crate) use log::LogFormat;
 pub(crate) use sites::SiteConfig;
+pub(crate) use tunnel::TunnelConfig;
 
 use crate::{
     cli::Global,
@@ -54,6 +56,7 @@ pub(crate) struct Config {
     pub(crate) public: http::Public,
     pub(crate) store: store::StoreConfig,
     pub(crate) mqtt: mqtt::MqttConfig,
+    pub(crate) tunnel: tunnel::TunnelConfig,
     pub(crate) notify: doorward_web::notify::Settings,
     pub(crate) log: log::Log,
     pub(crate) accounts: Vec<AccountConfig>,
@@ -82,6 +85,7 @@ impl Config {
             public: http::Public::read(keys),
             store: store::StoreConfig::read(keys),
             mqtt: mqtt::MqttConfig::read(keys),
+            tunnel: tunnel::TunnelConfig::read(keys),
             notify: notify::read(keys, &time_zone),
             log: log::Log::read(keys),
             sites: sites::read(keys),
@@ -134,7 +138,9 @@ pub(crate) fn sources(file: Option<&Path>, fallback: &Path) -> anyhow::Result<So
     if let Ok(text) = std::fs::read_to_string(folder.join(".env")) {
         sources.environment = dot_env(&text);
     }
-    sources.environment.extend(std::env::vars().filter(|(name, _)| name.starts_with("DOORWARD_")));
+    sources.environment.extend(std::env::vars());
+    sources.originals = tunnel::originals(&sources.environment);
+    sources.environment.retain(|name, _| name.starts_with("DOORWARD_"));
     Ok(sources)
 }
 
@@ -180,7 +186,6 @@ fn dot_env(text: &str) -> BTreeMap<String, String> {
             let bare = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote)).unwrap_or(value);
             (name.trim().to_owned(), bare.to_owned())
         })
-        .filter(|(name, _)| name.starts_with("DOORWARD_"))
         .collect()
 }
 

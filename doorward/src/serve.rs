@@ -11,10 +11,12 @@ use crate::{
     output,
 };
 use anyhow::Context;
+use doorward_core::Secret;
 use doorward_core::record::NewEvent;
 use doorward_engine::{Clock, Handle, House, Stopper, SystemClock};
 use doorward_mqtt::Mqtt;
 use doorward_store::{OpenOptions, Store};
+use doorward_tunnel::Tunnel;
 use doorward_web::{
     Web, WebConfig, notify,
     outward::Outward,
@@ -30,6 +32,7 @@ use tokio::{
     task::JoinSet,
 };
 
+mod first_key;
 mod managed;
 
 /// How long requests that are under way get when the program stops.
@@ -72,6 +75,9 @@ pub(crate) struct Running {
     data: Data,
     web: Web,
     mqtt: Option<Arc<Mqtt>>,
+    tunnel: Tunnel,
+    /// The tunnel's first key, when it was just made.
+    first_key: Option<Secret<String>>,
     stopper: Stopper,
     listeners: JoinSet<()>,
     stop: watch::Sender<bool>,
@@ -110,11 +116,13 @@ pub(crate) async fn start(folder: std::path::PathBuf, mut sources: Sources, debu
     }
     let mut tls = Tls::default();
     let mqtt = mqtt(&config, &data, &handle, &mut tls, &mut problems).await;
-    let web = Web::new(handle.clone(), web_config(&config, &data, tls.authority.clone(), problems), logbook, metrics, mqtt.clone());
+    let (tunnel, first_key) = tunnel(&config, &handle, mqtt.clone(), &mut tls, &mut problems).await?;
+    let settings = web_config(&config, &data, tls.authority.clone(), problems);
+    let web = Web::new(handle.clone(), settings, logbook, metrics, mqtt.clone(), tunnel.clone());
     let (stop, listeners) = serve(&web, http, public, admin);
     started(&handle).await;
     tokio::spawn(housekeeping(handle.clone(), config.store.keep_events, tls, stop.subscribe()));
-    Ok(Running { handle, http: address, public_url: config.http.public_url, data, web, mqtt, stopper, listeners, stop })
+    Ok(Running { handle, http: address, public_url: config.http.public_url, data, web, mqtt, tunnel, first_key, stopper, listeners, stop })
 }
 
 /// Reads the configuration again, now with what was set on the settings page.
@@ -173,6 +181,47 @@ async fn mqtt(config: &Config, data: &Data, handle: &Handle, tls: &mut Tls, prob
     Some(Arc::new(mqtt))
 }
 
+/// The tunnel, which listens where it is told to. A house whose tunnel cannot listen still opens its doors.
+async fn tunnel(
+    config: &Config,
+    handle: &Handle,
+    mqtt: Option<Arc<Mqtt>>,
+    tls: &mut Tls,
+    problems: &mut Vec<String>,
+) -> Result<(Tunnel, Option<Secret<String>>), Failure> {
+    let failed = |error: doorward_store::StoreError| Failure::failed(error.to_string());
+    let tunnel = Tunnel::new(config.tunnel.options.clone(), handle.clone(), mqtt).await.map_err(failed)?;
+    let Some(address) = config.tunnel.listen else { return Ok((tunnel, None)) };
+    let started = async {
+        let listener = TcpListener::bind(address).await?;
+        let certificate = if config.tunnel.tls {
+            Some(tls.server_config(config, config.tunnel.certificate.as_ref(), handle, &["http/1.1"]).await?)
+        } else {
+            None
+        };
+        anyhow::Ok((listener, certificate))
+    };
+    match started.await {
+        Ok((listener, certificate)) => {
+            tunnel.serve_at(listener, certificate);
+            let scheme = if config.tunnel.tls { "https" } else { "http" };
+            if let Some(address) = tunnel.address() {
+                tracing::info!("the tunnel listens at {scheme}://{address}");
+            }
+        }
+        Err(error) => {
+            tracing::error!("tunnel.listen {address}: {error:#}");
+            problems.push(format!("tunnel.listen {address}: {error:#}"));
+        }
+    }
+    let first_key = first_key::make(&tunnel, &config.tunnel).await.unwrap_or_else(|error| {
+        tracing::error!("the tunnel has no key yet: {error:#}");
+        problems.push(format!("tunnel.secret_key_file: {error:#}"));
+        None
+    });
+    Ok((tunnel, first_key))
+}
+
 /// The certificates of the listeners, which are kept fresh.
 #[derive(Default)]
 struct Tls {
@@ -219,6 +268,7 @@ fn web_config(config: &Config, data: &Data, authority: Option<String>, problems:
         problems,
         outward: Outward::default(),
         notify: config.notify.clone(),
+        tunnel_url: config.tunnel.public_url.clone(),
     }
 }
 
@@ -296,18 +346,30 @@ impl Running {
             tracing::info!("doorward {} listens at http://{address}/", env!("CARGO_PKG_VERSION"));
         }
         let people = self.handle.store().people().await.map_err(|error| Failure::failed(error.to_string()))?;
-        if people.iter().any(|person| person.has_password) {
-            let _ = std::fs::remove_file(self.data.path.join("first-start.txt"));
+        let mut firsts = Vec::new();
+        if !people.iter().any(|person| person.has_password) {
+            let text = "Sign in for the first time (works once, for 15 minutes):";
+            firsts.push(("the first sign-in link", text, self.sign_in_link().await?));
+        }
+        if let Some(key) = &self.first_key {
+            firsts.push(("the first tunnel key", "The first tunnel key, for a phone (shown this once):", key.reveal().clone()));
+        }
+        let path = self.data.path.join("first-start.txt");
+        if std::io::stdout().is_terminal() {
+            for (_, text, secret) in &firsts {
+                output::line(&format!("\n{text}\n\n  {secret}\n"));
+            }
+        }
+        if firsts.is_empty() || std::io::stdout().is_terminal() {
+            let _ = std::fs::remove_file(path);
             return Ok(());
         }
-        let link = self.sign_in_link().await?;
-        if std::io::stdout().is_terminal() {
-            output::line(&format!("\nSign in for the first time (works once, for 15 minutes):\n\n  {link}\n"));
-        } else {
-            let path = self.data.path.join("first-start.txt");
-            write_private(&path, &format!("{link}\n"))?;
-            tracing::info!("the first sign-in link is in {}", path.display());
+        let secrets: Vec<&str> = firsts.iter().map(|(_, _, secret)| secret.as_str()).collect();
+        write_private(&path, &(secrets.join("\n") + "\n"))?;
+        for (what, ..) in &firsts {
+            tracing::info!("{what} is in {}", path.display());
         }
+        tokio::spawn(gone_later(path, self.handle.clone()));
         Ok(())
     }
 
@@ -339,6 +401,7 @@ impl Running {
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             self.listeners.shutdown().await;
         }
+        self.tunnel.stop().await;
         if let Some(mqtt) = &self.mqtt {
             mqtt.stop().await;
         }
@@ -347,6 +410,12 @@ impl Running {
         let _ = std::fs::remove_file(data::socket(&self.data.path));
         tracing::info!("stopped");
     }
+}
+
+/// Removes what is shown at the first start once its link is worth nothing any more.
+async fn gone_later(path: std::path::PathBuf, handle: Handle) {
+    handle.clock().sleep_until(handle.now().mono.plus(LINK_LIFE)).await;
+    let _ = std::fs::remove_file(path);
 }
 
 /// Writes a file that only its owner may read.

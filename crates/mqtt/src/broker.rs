@@ -5,14 +5,21 @@
 //! `x-mqtt-sender` (an alias, see [`crate::roster`]) and `x-mqtt-client-id`. Messages that were acknowledged in the last
 //! moments can be lost by `kill -9`; nothing of doorward's relies on them.
 
+mod ears;
 mod entrance;
 mod gate;
 mod slow;
 
-use crate::{inbox::Inbox, line::Message, roster::Roster};
+use crate::{
+    inbox::{Arrival, Demand, Inbox},
+    line::Message,
+    roster::Roster,
+    tap::{Hub, Tap},
+};
 use doorward_core::driver;
 use doorward_engine::{Exchange, Handle};
-use doorward_wire::topic::Filter;
+use doorward_wire::{attempt::ActorKind, topic::Filter};
+use ears::Ears;
 use entrance::{Entrance, Waiting, Way};
 use gate::Gate;
 use mqtt5::{
@@ -33,7 +40,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 use tokio::{
@@ -109,6 +116,19 @@ pub struct Listener {
     pub address: SocketAddr,
 }
 
+/// A message of somebody else's.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// Where.
+    pub topic: String,
+    /// What.
+    pub payload: Vec<u8>,
+    /// 0, 1 or 2.
+    pub qos: u8,
+    /// Whether the broker keeps it.
+    pub retain: bool,
+}
+
 /// A running broker.
 pub struct Broker {
     router: Arc<MessageRouter>,
@@ -117,6 +137,9 @@ pub struct Broker {
     stop: broadcast::Sender<()>,
     up: watch::Sender<bool>,
     running: Mutex<Vec<JoinHandle<()>>>,
+    gate: Arc<Gate>,
+    ears: Ears,
+    hub: Hub,
 }
 
 impl Broker {
@@ -137,7 +160,7 @@ impl Broker {
         let entrance = Arc::new(Entrance {
             config: Arc::new(config),
             router: Arc::clone(&messages),
-            gate,
+            gate: Arc::clone(&gate),
             storage: storage.clone(),
             stats: broker.stats(),
             resources: broker.resource_monitor(),
@@ -151,7 +174,9 @@ impl Broker {
         running.push(tokio::spawn(slow::watch(Arc::clone(&messages), roster, stop.subscribe())));
         let up = watch::Sender::new(true);
         running.push(tokio::spawn(serve(Arc::clone(&messages), house, up.subscribe())));
-        Ok(Self { router: messages, storage, listeners, stop, up, running: Mutex::new(running) })
+        let ears = Ears { router: Arc::clone(&messages), up: up.subscribe(), count: AtomicU64::new(0) };
+        let (running, hub) = (Mutex::new(running), Hub::default());
+        Ok(Self { router: messages, storage, listeners, stop, up, running, gate, ears, hub })
     }
 
     /// Where it listens.
@@ -175,6 +200,29 @@ impl Broker {
         let qos = if message.fresh_for.is_some() { QoS::AtMostOnce } else { QoS::AtLeastOnce };
         let packet = PublishPacket::new(message.topic, message.payload, qos).with_retain(message.retain);
         self.route(&packet).await;
+    }
+
+    /// Publishes for somebody whose right to do so was looked at. What is meant for doorward it takes itself.
+    pub(crate) async fn publish_for(&self, kind: ActorKind, user: &str, message: Letter) -> Result<(), &'static str> {
+        let Letter { topic, payload, qos, retain } = message;
+        if payload.len() > PACKET {
+            return Err("the message is too long");
+        }
+        let arrival = Arrival { kind, user: user.into(), topic: &topic, payload: &payload, retain, demand: Demand::Words };
+        if self.gate.inbox.take(arrival).await {
+            return Ok(());
+        }
+        if retain && !self.gate.has_room(user, &topic, payload.is_empty()) {
+            return Err("the disk is nearly full, and nothing more is kept");
+        }
+        let qos = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce].into_iter().nth(qos.into()).unwrap_or(QoS::AtMostOnce);
+        self.route(&PublishPacket::new(topic, payload, qos).with_retain(retain)).await;
+        Ok(())
+    }
+
+    /// Listens to a filter.
+    pub(crate) async fn tap(&self, filter: &Filter) -> Result<Tap, mqtt5::MqttError> {
+        self.hub.tap(&self.ears, filter).await
     }
 
     /// Without waiting for anybody: what a slow subscriber cannot take now is queued for it.

@@ -37,6 +37,8 @@ const SAME_WORD: Duration = Duration::from_secs(2);
 /// Something that a client published.
 #[derive(Debug)]
 pub(crate) struct Arrival<'a> {
+    /// What they are.
+    pub(crate) kind: ActorKind,
     /// Who published it.
     pub(crate) user: String,
     /// Where.
@@ -109,7 +111,7 @@ impl Inbox {
             tracing::info!(user = arrival.user, topic = arrival.topic, "only doorward publishes here");
             return true;
         };
-        let actor = Actor { kind: ActorKind::Mqtt, id: arrival.user.clone(), name: Some(arrival.user.clone()) };
+        let actor = Actor { kind: arrival.kind, id: arrival.user.clone(), name: Some(arrival.user.clone()) };
         // An empty one clears what a broker kept, and asks nothing.
         if arrival.payload.is_empty() {
             return true;

@@ -20,24 +20,29 @@ pub mod admin;
 pub mod broker;
 pub mod discovery;
 mod doors;
+pub mod elsewhere;
 mod events;
 mod inbox;
 pub mod line;
 pub mod remote;
 pub mod roster;
+pub mod tap;
 pub mod users;
 
 use admin::AdminOptions;
-use broker::{Broker, BrokerError, Listener, Options};
+use broker::{Broker, BrokerError, Letter, Listener, Options};
 use discovery::Mode;
 use doors::Doors;
 use doorward_engine::Handle;
 use doorward_store::StoreError;
+use doorward_wire::{attempt::ActorKind, topic::Filter};
+use elsewhere::{Elsewhere, ElsewhereError};
 use events::Events;
 use line::Line;
 use remote::{Remote, RemoteOptions};
 use roster::Roster;
 use std::sync::{Arc, Mutex, PoisonError};
+use tap::Tap;
 use tokio::sync::Notify;
 
 /// MQTT, running.
@@ -112,6 +117,22 @@ impl Mqtt {
         let Line::Embedded(broker) = &self.line else { return };
         for client in self.roster.clients_of(user) {
             broker.disconnect(&client).await;
+        }
+    }
+
+    /// Publishes for somebody whose right to do so was looked at, and who is written down where it is a command.
+    pub async fn publish_for(&self, elsewhere: &Elsewhere, kind: ActorKind, user: &str, letter: Letter) -> Result<(), String> {
+        match &self.line {
+            Line::Embedded(broker) => broker.publish_for(kind, user, letter).await.map_err(str::to_owned),
+            Line::External(remote) => elsewhere.publish(&remote.as_place(), letter).await.map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Listens to a filter for somebody whose right to do so was looked at.
+    pub async fn tap(&self, elsewhere: &Elsewhere, filter: &Filter) -> Result<Tap, String> {
+        match &self.line {
+            Line::Embedded(broker) => broker.tap(filter).await.map_err(|error| error.to_string()),
+            Line::External(remote) => elsewhere.tap(&remote.as_place(), filter).await.map_err(|error: ElsewhereError| error.to_string()),
         }
     }
 

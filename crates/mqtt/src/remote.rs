@@ -6,6 +6,7 @@
 
 use crate::{
     discovery,
+    elsewhere::Place,
     inbox::{Arrival, Demand, Inbox},
 };
 use doorward_core::{
@@ -15,6 +16,7 @@ use doorward_core::{
 use doorward_engine::Handle;
 use doorward_wire::{
     Time,
+    attempt::ActorKind,
     topic::{DoorTopic, Filter, Topic},
 };
 use mqtt5::{
@@ -168,6 +170,13 @@ impl Remote {
         format!("{scheme}://{}:{}", self.options.host, self.options.port)
     }
 
+    /// The same broker as the same user, for a connection of its own.
+    pub(crate) fn as_place(&self) -> Place {
+        let RemoteOptions { host, port, tls, user, password, .. } = self.options.clone();
+        let login = user.map(|user| (user, password.unwrap_or_else(|| Secret::new(String::new()))));
+        Place { host, port, tls, login }
+    }
+
     /// Whether commands are taken from there.
     pub fn takes_commands(&self) -> bool {
         self.options.commands
@@ -234,7 +243,8 @@ impl Remote {
                 Ok(End::Lost(why)) => why,
                 Err(error) => {
                     version = next_version(version, &error);
-                    person(&error)
+                    let hint = if is_about_credentials(&error) { ": look at mqtt.broker and mqtt.password" } else { "" };
+                    person(&error) + hint
                 }
             };
             if self.house.now().mono.since(begun) >= HELD {
@@ -372,7 +382,9 @@ impl Remote {
             self.clear(topic.clone());
         }
         let demand = if old { Demand::Json } else { Demand::Words };
-        self.inbox.take(Arrival { user: self.options.host.clone(), topic: &topic, payload: &payload, retain, demand }).await;
+        self.inbox
+            .take(Arrival { kind: ActorKind::Mqtt, user: self.options.host.clone(), topic: &topic, payload: &payload, retain, demand })
+            .await;
         Ok(())
     }
 
@@ -401,8 +413,8 @@ impl Remote {
     }
 }
 
-/// One connection for a short while, as somebody else. What is wrong is told for the log.
-pub(crate) async fn connect_once(options: &RemoteOptions, version: ProtocolVersion) -> Result<MqttClient, String> {
+/// One connection as somebody else.
+pub(crate) async fn connect_once(options: &RemoteOptions, version: ProtocolVersion) -> Result<MqttClient, MqttError> {
     let wishes = ConnectOptions::new(options.client_id.clone())
         .with_clean_start(true)
         .with_keep_alive(KEEP_ALIVE)
@@ -411,7 +423,7 @@ pub(crate) async fn connect_once(options: &RemoteOptions, version: ProtocolVersi
     let wishes = with_credentials(wishes, options);
     let client = MqttClient::with_options(wishes.clone());
     client.set_queue_on_disconnect(false).await;
-    dial(&client, options, wishes).await.map_err(|error| error.to_string())?;
+    dial(&client, options, wishes).await?;
     Ok(client)
 }
 
@@ -521,15 +533,15 @@ impl Subscriptions {
 }
 
 /// With which version to try next. A broker that knows only MQTT 3.1.1 refuses the other one in several ways.
-fn next_version(version: ProtocolVersion, error: &MqttError) -> ProtocolVersion {
+pub(crate) fn next_version(version: ProtocolVersion, error: &MqttError) -> ProtocolVersion {
     let other_reason = matches!(error, MqttError::Timeout) || is_about_credentials(error);
     if version == ProtocolVersion::V5 && !other_reason { ProtocolVersion::V311 } else { ProtocolVersion::V5 }
 }
 
 /// What is wrong, for a person.
-fn person(error: &MqttError) -> String {
+pub(crate) fn person(error: &MqttError) -> String {
     if is_about_credentials(error) {
-        return "it refuses the user or the password: look at mqtt.broker and mqtt.password".into();
+        return "it refuses the user or the password".into();
     }
     if matches!(error, MqttError::Timeout) {
         return "it does not answer".into();

@@ -60,6 +60,7 @@ mod sessions;
 mod settings;
 mod space;
 mod tokens;
+mod tunnel_keys;
 mod url;
 mod webhooks;
 
@@ -79,4 +80,5 @@ pub use sessions::StoredSession;
 pub use settings::settings_at;
 pub use space::Space;
 pub use tokens::{Token, TokenRow};
+pub use tunnel_keys::{AddedTunnelKey, TunnelKey, TunnelSecret};
 pub use webhooks::{AddedWebhook, Webhook};

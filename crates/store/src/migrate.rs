@@ -38,6 +38,11 @@ const MIGRATIONS: &[Migration] = &[
         lite: include_str!("../migrations/sqlite/0006_told.sql"),
         pg: include_str!("../migrations/postgres/0006_told.sql"),
     },
+    Migration {
+        number: 7,
+        lite: include_str!("../migrations/sqlite/0007_tunnel.sql"),
+        pg: include_str!("../migrations/postgres/0007_tunnel.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

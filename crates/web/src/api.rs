@@ -25,6 +25,7 @@ mod sites;
 mod stream;
 mod system;
 mod tokens;
+pub(crate) mod tunnel;
 mod webhooks;
 
 pub(crate) use accounts::{renew, stored, take_step, view};
@@ -74,6 +75,7 @@ fn v1() -> OpenApiRouter<Web> {
         .merge(sites::router())
         .merge(mqtt::router())
         .merge(mqtt_users::router())
+        .merge(tunnel::router())
         .merge(webhooks::router())
         .merge(notify::router())
         .merge(settings::router())

@@ -13,6 +13,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use doorward_http::network::{forwarded_for, is_forwarded};
 use doorward_wire::attempt::Reason;
 use std::net::IpAddr;
 
@@ -26,8 +27,6 @@ pub struct Source(pub Option<IpAddr>);
 /// Whether this request came over TLS, or from this machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Sealed(pub bool);
-
-const FORWARDING: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
 
 /// The middleware around every route of the private and the public listener.
 pub async fn guard(State(web): State<Web>, mut request: Request, next: Next) -> Response {
@@ -53,8 +52,7 @@ pub async fn guard(State(web): State<Web>, mut request: Request, next: Next) -> 
 /// The real source of a request, and whether nobody on the way could read it.
 fn source(web: &Web, headers: &HeaderMap, peer: IpAddr) -> (IpAddr, bool) {
     let peer = peer.to_canonical();
-    let forwarded = FORWARDING.iter().any(|name| headers.contains_key(*name));
-    if !forwarded {
+    if !is_forwarded(headers) {
         return (peer, peer.is_loopback());
     }
     if !web.is_proxy(peer) {
@@ -63,10 +61,8 @@ fn source(web: &Web, headers: &HeaderMap, peer: IpAddr) -> (IpAddr, bool) {
         }
         return (peer, false);
     }
-    let last = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).next_back();
-    let client = last.and_then(|list| list.rsplit(',').next()).and_then(|address| address.trim().parse::<IpAddr>().ok());
     let https = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
-    (client.map_or(peer, |client| client.to_canonical()), https)
+    (forwarded_for(headers).unwrap_or(peer), https)
 }
 
 fn check(web: &Web, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), (Reason, ApiError)> {

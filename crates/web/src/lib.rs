@@ -29,4 +29,4 @@ mod state;
 pub mod webhooks;
 
 pub use problem::{ApiError, ApiResult};
-pub use state::{Network, Web, WebConfig};
+pub use state::{Web, WebConfig};

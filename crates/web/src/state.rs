@@ -2,12 +2,13 @@
 
 use crate::{logbook::Logbook, notify, outward::Outward, sign_in::SignIn, webhooks};
 use doorward_engine::Handle;
+use doorward_http::network::{Network, contains};
 use doorward_mqtt::Mqtt;
+use doorward_tunnel::Tunnel;
 use doorward_wire::account::AccountId;
 use std::{
     net::IpAddr,
     path::PathBuf,
-    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -44,6 +45,8 @@ pub struct WebConfig {
     pub outward: Outward,
     /// What people are told, and by which way.
     pub notify: notify::Settings,
+    /// The address at which phones reach the tunnel.
+    pub tunnel_url: Option<String>,
 }
 
 /// What every handler may use. Cheap to clone.
@@ -61,6 +64,7 @@ struct Inner {
     stopping: AtomicBool,
     metrics: metrics_exporter_prometheus::PrometheusHandle,
     mqtt: Option<Arc<Mqtt>>,
+    tunnel: Tunnel,
     webhooks: webhooks::Post,
     notify: notify::Post,
 }
@@ -73,6 +77,7 @@ impl Web {
         logbook: Logbook,
         metrics: metrics_exporter_prometheus::PrometheusHandle,
         mqtt: Option<Arc<Mqtt>>,
+        tunnel: Tunnel,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -84,6 +89,7 @@ impl Web {
                 stopping: AtomicBool::new(false),
                 metrics,
                 mqtt,
+                tunnel,
                 webhooks: webhooks::Post::default(),
                 notify: notify::Post::default(),
             }),
@@ -113,6 +119,11 @@ impl Web {
     /// The embedded broker, if it runs.
     pub fn mqtt(&self) -> Option<&Mqtt> {
         self.inner.mqtt.as_deref()
+    }
+
+    /// The tunnel, whether or not it listens.
+    pub fn tunnel(&self) -> &Tunnel {
+        &self.inner.tunnel
     }
 
     /// How many tries of messages to webhooks have ended and are written down.
@@ -170,66 +181,5 @@ impl Web {
     /// Whether trust has ended.
     pub fn trust_ended(&self) -> bool {
         self.inner.trust_ended.load(Ordering::Relaxed) && !self.inner.config.trusted.is_empty()
-    }
-}
-
-fn contains(networks: &[Network], source: IpAddr) -> bool {
-    let source = source.to_canonical();
-    networks.iter().any(|network| network.contains(source))
-}
-
-/// An IP network such as `192.168.1.0/24`; a bare address is a network of one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    bits: u8,
-}
-
-impl Network {
-    /// Whether an address lies in this network.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address) {
-            (IpAddr::V4(net), IpAddr::V4(ip)) => same_prefix(u32::from(net).into(), u32::from(ip).into(), 32, self.bits),
-            (IpAddr::V6(net), IpAddr::V6(ip)) => same_prefix(net.into(), ip.into(), 128, self.bits),
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-        }
-    }
-}
-
-const fn same_prefix(a: u128, b: u128, width: u32, bits: u8) -> bool {
-    let host = width - bits as u32;
-    host == 128 || (a >> host) == (b >> host)
-}
-
-impl FromStr for Network {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("“{text}” is not a network such as 192.168.1.0/24 or 127.0.0.1");
-        if text == "loopback" {
-            return Err("write 127.0.0.0/8 and ::1 for loopback".into());
-        }
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| wrong()))?;
-        if bits > most { Err(wrong()) } else { Ok(Self { address, bits }) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Network;
-
-    #[test]
-    fn a_network_holds_its_addresses_and_no_others() {
-        let net: Network = "192.168.1.0/24".parse().unwrap();
-        assert!(net.contains("192.168.1.77".parse().unwrap()));
-        assert!(!net.contains("192.168.2.1".parse().unwrap()));
-        assert!(!net.contains("::1".parse().unwrap()));
-        assert!("0.0.0.0/0".parse::<Network>().unwrap().contains("8.8.8.8".parse().unwrap()));
-        assert!("::/0".parse::<Network>().unwrap().contains("2001:db8::1".parse().unwrap()));
-        for wrong in ["", "1.2.3", "1.2.3.4/33", "::1/129", "loopback"] {
-            wrong.parse::<Network>().unwrap_err();
-        }
     }
 }

@@ -140,6 +140,8 @@ words! {
         Local = "local",
         /// An MQTT user.
         Mqtt = "mqtt",
+        /// A key of the tunnel.
+        Tunnel = "tunnel",
         /// A pass held by a guest.
         Pass = "pass",
         /// A vendor's account or device, by itself or by hand.

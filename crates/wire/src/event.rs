@@ -38,6 +38,10 @@ words! {
         MqttUserChanged = "mqtt.user_changed",
         /// Events were too many or too old to be published when the MQTT broker came back; they are in the audit.
         MqttEventsDropped = "mqtt.events_dropped",
+        /// A key of the tunnel was refused something; one row for each key, reason and minute.
+        TunnelRefused = "tunnel.refused",
+        /// A key of the tunnel was added, changed, rotated or revoked.
+        TunnelKeyChanged = "tunnel.key_changed",
         /// The bolt is stuck.
         DoorJammed = "door.jammed",
         /// The battery is low, or was changed.

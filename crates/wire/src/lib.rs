@@ -31,6 +31,7 @@ pub mod notify;
 mod problem;
 mod time;
 pub mod topic;
+pub mod tunnel;
 pub mod webhook;
 mod words;
 

@@ -4,7 +4,7 @@ use super::{
     Listen,
     keys::{Keys, Kind},
 };
-use doorward_web::Network;
+use doorward_http::network::Network;
 use doorward_wire::account::AccountId;
 use std::net::ToSocketAddrs;
 
@@ -88,7 +88,7 @@ pub(super) fn list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
-fn networks(text: &str) -> Result<Vec<Network>, String> {
+pub(super) fn networks(text: &str) -> Result<Vec<Network>, String> {
     list(text).iter().map(|item| item.parse()).collect()
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Sources {
     pub(crate) file: toml::Table,
     /// `DOORWARD_…`.
     pub(crate) environment: BTreeMap<String, String>,
+    /// What names of the originals in the environment say: path → value.
+    pub(crate) originals: BTreeMap<String, String>,
     /// What was set on the settings page: path → value.
     pub(crate) database: BTreeMap<String, String>,
 }
@@ -242,7 +244,8 @@ impl Section<'_, '_> {
         if let Some(file) = section.and_then(|section| section.get(&format!("{name}_file"))).and_then(toml::Value::as_str) {
             return self.in_file(path, file).map(|value| (value, "file"));
         }
-        self.keys.sources.database.get(path).map(|value| (value.clone(), "database"))
+        let set = self.keys.sources.database.get(path).map(|value| (value.clone(), "database"));
+        set.or_else(|| self.keys.sources.originals.get(path).map(|value| (value.clone(), "environment")))
     }
 
     fn in_file(&mut self, path: &str, file: &str) -> Option<String> {

@@ -4,6 +4,8 @@
 //! whether a byte of it went out ([`Lost`]). TLS is verified by public authorities, a file of one's own or a pin
 //! ([`Trust`]); answers are bounded in size and time.
 
+pub mod destination;
+pub mod network;
 mod tls;
 
 pub use tls::parse_pin;
@@ -19,8 +21,6 @@ pub const TOTAL: Duration = Duration::from_secs(20);
 /// How long an idle connection is kept. A longer wait risks that the cloud has hung up just when a door is to open,
 /// and then nobody knows whether it heard.
 const IDLE: Duration = Duration::from_secs(15);
-/// Zones that no public server is in (RFC 6762, RFC 8375, and what routers use).
-const PRIVATE_ZONES: [&str; 6] = [".local", ".lan", ".home", ".home.arpa", ".internal", ".localhost"];
 /// The largest answer that is read.
 const MOST: usize = 1 << 20;
 /// The longest wait that a server is believed to mean.
@@ -98,10 +98,7 @@ pub fn is_private(url: &Url) -> bool {
     match host(url) {
         Some(Ok(IpAddr::V4(ip))) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
         Some(Ok(IpAddr::V6(ip))) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
-        Some(Err(name)) => {
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
-            !name.contains('.') || PRIVATE_ZONES.iter().any(|zone| name.ends_with(zone))
-        }
+        Some(Err(name)) => destination::is_private_name(name),
         None => false,
     }
 }

@@ -30,7 +30,10 @@ impl Mosquitto {
     /// Gives a command, and reads its answer.
     async fn command(&self, command: &Value) -> Result<Value, AdminError> {
         let client = connect_once(&self.remote, ProtocolVersion::V5).await.map_err(|why| {
-            AdminError::new("The broker does not let the administrator in. Look at mqtt.admin_user and mqtt.admin_password.", why)
+            AdminError::new(
+                "The broker does not let the administrator in. Look at mqtt.admin_user and mqtt.admin_password.",
+                why.to_string(),
+            )
         })?;
         let answer = tokio::time::timeout(PATIENCE, exchange(&client, command)).await;
         let _ = client.disconnect().await;

@@ -39,7 +39,7 @@ pub async fn probe(remote: &RemoteOptions, user: &NewUser, foreign: &str) -> Res
         ..remote.clone()
     };
     let out = |what: &str, why: String| AdminError::new(format!("The broker could not be tried: {what}."), why);
-    let own = connect_once(&own, version).await.map_err(|why| out("doorward itself is not let in", why))?;
+    let own = connect_once(&own, version).await.map_err(|why| out("doorward itself is not let in", why.to_string()))?;
     let found = async {
         Ok(Proof { reads: reads(&own, &theirs, version, foreign).await?, writes: writes(&own, &theirs, version, foreign).await? })
     };
@@ -57,7 +57,7 @@ async fn version(remote: &RemoteOptions) -> Result<ProtocolVersion, AdminError> 
                 let _ = client.disconnect().await;
                 return Ok(version);
             }
-            Err(error) => why = error,
+            Err(error) => why = error.to_string(),
         }
     }
     Err(AdminError::new("The broker could not be tried: doorward itself is not let in.", why))
@@ -91,7 +91,7 @@ async fn writes(own: &MqttClient, theirs: &RemoteOptions, version: ProtocolVersi
 }
 
 async fn let_in(theirs: &RemoteOptions, version: ProtocolVersion) -> Result<MqttClient, AdminError> {
-    connect_once(theirs, version).await.map_err(|why| AdminError::new("The broker does not let the new user in.", why))
+    connect_once(theirs, version).await.map_err(|why| AdminError::new("The broker does not let the new user in.", why.to_string()))
 }
 
 async fn listen(client: &MqttClient, topic: &str) -> (Arc<Notify>, Result<(), MqttError>) {

@@ -5,7 +5,10 @@ use crate::{
     inbox::{Arrival, Demand, Inbox},
     roster::{Refusal, Roster},
 };
-use doorward_wire::{attempt::Reason, topic::Topic};
+use doorward_wire::{
+    attempt::{ActorKind, Reason},
+    topic::Topic,
+};
 use mqtt5::{
     broker::{AuthProvider, AuthResult, BrokerEventHandler, ClientConnectEvent, ClientDisconnectEvent, ClientPublishEvent, PublishAction},
     packet::connect::ConnectPacket,
@@ -85,12 +88,12 @@ impl Gate {
     }
 
     /// The last of the space is for what opens doors: nothing more is kept for later subscribers then.
-    fn has_room(&self, event: &ClientPublishEvent) -> bool {
-        if event.payload.is_empty() || !self.inbox.house.store().space().low {
+    pub(super) fn has_room(&self, client: &str, topic: &str, clears: bool) -> bool {
+        if clears || !self.inbox.house.store().space().low {
             return true;
         }
         metrics::counter!("doorward_mqtt_refused_total", "what" => "full").increment(1);
-        tracing::warn!(client = &*event.client_id, topic = &*event.topic, "a retained message was refused: the disk is nearly full");
+        tracing::warn!(client, topic, "a retained message was refused: the disk is nearly full");
         false
     }
 
@@ -121,8 +124,16 @@ impl BrokerEventHandler for Gate {
     fn on_client_publish(&self, event: ClientPublishEvent) -> BoxFuture<'_, PublishAction> {
         Box::pin(async move {
             let Some(user) = event.user_id.as_deref().and_then(|alias| self.roster.name(alias)) else { return PublishAction::Handled };
-            let arrival = Arrival { user, topic: &event.topic, payload: &event.payload, retain: event.retain, demand: Demand::Words };
-            if self.inbox.take(arrival).await || (event.retain && !self.has_room(&event)) {
+            let arrival = Arrival {
+                kind: ActorKind::Mqtt,
+                user,
+                topic: &event.topic,
+                payload: &event.payload,
+                retain: event.retain,
+                demand: Demand::Words,
+            };
+            if self.inbox.take(arrival).await || (event.retain && !self.has_room(&event.client_id, &event.topic, event.payload.is_empty()))
+            {
                 return PublishAction::Handled;
             }
             PublishAction::Continue

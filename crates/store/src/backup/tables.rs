@@ -55,6 +55,10 @@ pub(super) fn all() -> Vec<Table> {
         ("people", "id name role password_hash created_at:i"),
         ("mqtt_users", "name mac:b publish_json subscribe_json client_id created_at:i password_hash"),
         (
+            "tunnel_keys",
+            "name person mac:b sealed:b previous:b previous_until:i scopes_json created_at:i used_at:i accepted_until:i seals:i",
+        ),
+        (
             "webhooks",
             "id name url kinds_json doors_json allow_private:i disabled sealed:b previous_sealed:b previous_until:i seen_seq:i created_at:i",
         ),

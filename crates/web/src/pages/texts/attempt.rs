@@ -54,6 +54,7 @@ impl Texts {
             return match actor.kind {
                 ActorKind::Token => format!("{name} (token)"),
                 ActorKind::Pass => format!("{name} (pass)"),
+                ActorKind::Tunnel => format!("{name} (tunnel key)"),
                 ActorKind::Person | ActorKind::Admin | ActorKind::Local | ActorKind::Mqtt | ActorKind::Device | ActorKind::System => {
                     name.clone()
                 }
@@ -65,6 +66,7 @@ impl Texts {
             ActorKind::Admin => "the command line".into(),
             ActorKind::Local => "a local program".into(),
             ActorKind::Mqtt => format!("MQTT user {}", actor.id),
+            ActorKind::Tunnel => format!("tunnel key {}", actor.id),
             ActorKind::Pass => "a pass".into(),
             ActorKind::Device => "the vendor".into(),
             ActorKind::System => "doorward".into(),

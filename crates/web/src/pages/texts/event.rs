@@ -22,6 +22,11 @@ impl Texts {
             Some(actor) => format!("{} {did}", sentence(&self.actor(actor))),
             None => done.to_owned(),
         };
+        let changed = |what: &str, field: &str| {
+            let name = event.data[field].as_str().unwrap_or_default();
+            let change = event.data["change"].as_str().unwrap_or("changed");
+            by(&format!("{change} {what} {name}"), &format!("{} {name} was {change}", sentence(what)))
+        };
         match event.kind {
             EventKind::AttemptRequested => {
                 let what = self.action(action(event)).0.to_lowercase();
@@ -41,14 +46,10 @@ impl Texts {
                 &format!("sent a command to {door} that was to be kept; it did nothing"),
                 &format!("A kept command for {door} did nothing"),
             ),
-            EventKind::MqttEventsDropped => {
-                format!("{} events were too many to be published when the MQTT broker came back", event.data["count"])
-            }
-            EventKind::MqttUserChanged => {
-                let user = event.data["user"].as_str().unwrap_or_default();
-                let change = event.data["change"].as_str().unwrap_or("changed");
-                by(&format!("{change} MQTT user {user}"), &format!("MQTT user {user} was {change}"))
-            }
+            EventKind::MqttEventsDropped => format!("{} events were too many for the MQTT broker when it came back", event.data["count"]),
+            EventKind::TunnelRefused => by("was refused by the tunnel", "A tunnel key was refused"),
+            EventKind::TunnelKeyChanged => changed("tunnel key", "key"),
+            EventKind::MqttUserChanged => changed("MQTT user", "user"),
             EventKind::DoorJammed => format!("{door} is jammed"),
             EventKind::DoorBattery if event.data["low"] == true => {
                 format!("The battery of {door} is low: {} %", event.data["battery"])
@@ -166,8 +167,8 @@ impl Texts {
             EventKind::DoorContradicted | EventKind::DoorJammed | EventKind::AccountNeedsSignIn => ("alert", "bad"),
             EventKind::DoorRefused | EventKind::DoorFailed => ("x", "bad"),
             EventKind::DoorRing => ("bell", "busy"),
-            EventKind::MqttRetainedCommand | EventKind::MqttEventsDropped => ("alert", "warn"),
-            EventKind::MqttUserChanged => ("key", "calm"),
+            EventKind::MqttRetainedCommand | EventKind::MqttEventsDropped | EventKind::TunnelRefused => ("alert", "warn"),
+            EventKind::MqttUserChanged | EventKind::TunnelKeyChanged => ("key", "calm"),
             EventKind::DoorBattery => ("battery", if event.data["low"] == true { "warn" } else { "ok" }),
             EventKind::DoorOffline => ("offline", "warn"),
             EventKind::DoorOnline => ("cloud", "ok"),

@@ -20,6 +20,8 @@ impl Texts {
             EventKind::MqttEventsDropped => ("Events not published", "doorward"),
             EventKind::MqttRetainedCommand => ("Kept command", "Doors"),
             EventKind::MqttUserChanged => ("MQTT user changed", "People"),
+            EventKind::TunnelRefused => ("Refused by the tunnel", "Doors"),
+            EventKind::TunnelKeyChanged => ("Tunnel key changed", "People"),
             EventKind::DoorJammed => ("Jammed", "Doors"),
             EventKind::DoorBattery => ("Battery", "Doors"),
             EventKind::DoorOffline => ("Went offline", "Doors"),

@@ -1,0 +1,274 @@
+//! The tunnel: an end-to-end encrypted gateway to HTTP, Jeedom, MQTT and the doors of this house, which phone apps of the
+//! original reach through a network that neither they nor the house trust.
+//!
+//! * `listener` is where requests come in, and bounds them before anything looks inside.
+//! * `gateway` takes a message from its first byte to its answer; `limits`, [`keyring`](Tunnel), `replay` and [`scopes`]
+//!   are what it asks on the way.
+//! * `service` does what is asked: `http` and Jeedom by [`outbound`], `mqtt`, `doors`. `streams` tells what is heard.
+//! * `diary` remembers what was asked and refused, for people.
+//!
+//! It must never decide whether a door opens (that is `doorward-core`): a key's scopes are the grant, and the keeper
+//! decides with it. It must never send anything to an address that no scope names.
+
+mod diary;
+mod gateway;
+mod keyring;
+pub mod keys;
+mod limits;
+mod listener;
+pub mod outbound;
+mod replay;
+pub mod scopes;
+mod seal;
+mod service;
+mod streams;
+
+pub use diary::Entry;
+pub use keyring::{MANY_SEALS, MOST_SEALS};
+
+use diary::Diary;
+use doorward_core::Secret;
+use doorward_engine::Handle;
+use doorward_http::network::Network;
+use doorward_mqtt::{Mqtt, elsewhere::Elsewhere};
+use doorward_store::StoreError;
+use doorward_wire::{Time, attempt::Reason};
+use keyring::{Bounds, Key, Keyring};
+use limits::Limits;
+use outbound::Outbound;
+use replay::Replay;
+use reqwest::Url;
+use rustls::ServerConfig;
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
+use tokio_rustls::TlsAcceptor;
+
+/// How often keys that another copy of doorward changed are looked for.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How the tunnel works.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How old a message may be, and how far ahead.
+    pub max_age: Duration,
+    /// Jeedom, if it is used.
+    pub jeedom: Option<JeedomOptions>,
+    /// The broker that is meant where a request names none; the house's own when absent.
+    pub broker: Option<(String, u16)>,
+    /// Brokers that any key may name.
+    pub brokers: Vec<(String, u16)>,
+    /// Proxies whose forwarding headers count.
+    pub proxies: Vec<Network>,
+    /// Requests of a key in a second.
+    pub key_rate: NonZeroU32,
+    /// Streams of a key at once.
+    pub key_streams: usize,
+    /// Connections at once.
+    pub connections: usize,
+    /// The way to other servers.
+    pub outbound: Outbound,
+}
+
+/// Where Jeedom is.
+#[derive(Debug, Clone)]
+pub struct JeedomOptions {
+    /// Its address.
+    pub url: Url,
+    /// The key for clients that bring none.
+    pub apikey: Option<Secret<String>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_age: Duration::from_mins(1),
+            jeedom: None,
+            broker: None,
+            brokers: Vec::new(),
+            proxies: Vec::new(),
+            key_rate: NonZeroU32::new(50).unwrap_or(NonZeroU32::MIN),
+            key_streams: 32,
+            connections: 12_000,
+            outbound: Outbound::default(),
+        }
+    }
+}
+
+/// The tunnel. Cheap to clone.
+#[derive(Clone)]
+pub struct Tunnel {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: Options,
+    house: Handle,
+    mqtt: Option<Arc<Mqtt>>,
+    elsewhere: Elsewhere,
+    keyring: Keyring,
+    limits: Limits,
+    replay: Mutex<Replay>,
+    diary: Diary,
+    streams: Arc<Semaphore>,
+    stopping: watch::Sender<bool>,
+    listening: Mutex<Option<(SocketAddr, JoinHandle<()>)>>,
+}
+
+/// How a key stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyUse {
+    /// When it was last used.
+    pub used: Option<Time>,
+    /// Messages that were sealed with it, at most.
+    pub seals: u64,
+    /// What it asked for last, newest first.
+    pub recent: Vec<Entry>,
+}
+
+impl Tunnel {
+    /// Reads the keys.
+    pub async fn new(options: Options, house: Handle, mqtt: Option<Arc<Mqtt>>) -> Result<Self, StoreError> {
+        let bounds = Bounds { rate: options.key_rate, streams: options.key_streams };
+        let keyring = Keyring::load(house.store().clone(), bounds).await?;
+        let inner = Inner {
+            elsewhere: Elsewhere::new(house.clone()),
+            streams: Arc::new(Semaphore::new(options.connections)),
+            keyring,
+            limits: Limits::default(),
+            replay: Mutex::default(),
+            diary: Diary::default(),
+            stopping: watch::Sender::new(false),
+            listening: Mutex::default(),
+            options,
+            house,
+            mqtt,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Serves at a listener until it is stopped.
+    pub fn serve_at(&self, listener: TcpListener, tls: Option<Arc<ServerConfig>>) {
+        let address = listener::address(&listener);
+        if self.house().store().is_shared() {
+            tokio::spawn(self.clone().look());
+        }
+        let serving = tokio::spawn(listener::serve(self.clone(), listener, tls.map(TlsAcceptor::from)));
+        *lock(&self.inner.listening) = address.map(|address| (address, serving));
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> Option<SocketAddr> {
+        lock(&self.inner.listening).as_ref().map(|(address, _)| *address)
+    }
+
+    /// Reads the keys again, after one was added, changed or removed. Streams of keys that changed end.
+    pub async fn reload(&self) -> Result<(), StoreError> {
+        self.inner.keyring.reload().await?;
+        self.inner.diary.keep(|name| self.inner.keyring.key(name).is_some());
+        Ok(())
+    }
+
+    /// Whether there is no key.
+    pub fn has_no_key(&self) -> bool {
+        self.inner.keyring.is_empty()
+    }
+
+    /// How a key stands.
+    pub fn key_use(&self, name: &str) -> Option<KeyUse> {
+        let key = self.inner.keyring.key(name)?;
+        Some(KeyUse { used: key.ledger.used(), seals: key.ledger.seals(), recent: self.inner.diary.of(name) })
+    }
+
+    /// Ends streams and connections.
+    pub async fn stop(&self) {
+        self.inner.stopping.send_replace(true);
+        let listening = lock(&self.inner.listening).take();
+        if let Some((_, serving)) = listening {
+            let _ = serving.await;
+        }
+    }
+
+    /// Where several copies share a store, keys change without a word.
+    async fn look(self) {
+        let mut stopping = self.stopping();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            }
+            if let Err(error) = self.reload().await {
+                tracing::debug!(%error, "the tunnel's keys cannot be read now");
+            }
+        }
+    }
+
+    fn house(&self) -> &Handle {
+        &self.inner.house
+    }
+
+    fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    fn mqtt(&self) -> Option<&Mqtt> {
+        self.inner.mqtt.as_deref()
+    }
+
+    fn elsewhere(&self) -> &Elsewhere {
+        &self.inner.elsewhere
+    }
+
+    fn outbound(&self) -> &Outbound {
+        &self.inner.options.outbound
+    }
+
+    fn keyring(&self) -> &Keyring {
+        &self.inner.keyring
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    fn replay(&self) -> MutexGuard<'_, Replay> {
+        lock(&self.inner.replay)
+    }
+
+    fn streams(&self) -> &Arc<Semaphore> {
+        &self.inner.streams
+    }
+
+    fn stopping(&self) -> watch::Receiver<bool> {
+        self.inner.stopping.subscribe()
+    }
+
+    /// Somebody without a key was refused.
+    fn stranger(&self, reason: Reason, source: Option<IpAddr>) {
+        metrics::counter!("doorward_tunnel_refused_total", "reason" => reason.as_str()).increment(1);
+        self.house().refused(reason, source);
+    }
+
+    /// A key was refused something.
+    fn note_refusal(&self, key: &Key, reason: Reason, what: &str, source: Option<IpAddr>) {
+        metrics::counter!("doorward_tunnel_refused_total", "reason" => reason.as_str()).increment(1);
+        self.inner.diary.refused(self.house(), &key.name, reason, what, source);
+    }
+
+    /// A key asked for something.
+    fn note_request(&self, key: &Key, entry: Entry) {
+        self.inner.diary.note(&key.name, entry);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,261 @@
+//! The tunnel's own listener: plain HTTP behind a proxy that ends TLS, or TLS of its own.
+//!
+//! It stands on the internet, so everything has an end: connections in all and from one network, the time for a request's
+//! head and for its body, the size of a body, and how long what was sent may lie unacknowledged.
+
+use crate::{
+    Tunnel,
+    gateway::{BODY, Refused, Route},
+    limits::network,
+    streams,
+};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{
+        HeaderValue, Method, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    },
+    response::{IntoResponse, Response},
+};
+use doorward_http::network::{contains, forwarded_for, is_forwarded};
+use http_body_util::{BodyExt, Limited};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use serde_json::json;
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_rustls::TlsAcceptor;
+use tower::Service;
+
+/// How long a TLS handshake, and the head of a request, may take.
+const HEAD: Duration = Duration::from_secs(10);
+/// How long the body of a request may take.
+const TAIL: Duration = Duration::from_secs(15);
+/// Connections from one network.
+const FROM_ONE: usize = 64;
+/// Bytes that are read ahead, and the most that a head may have.
+const READ: usize = 16 << 10;
+/// How long what was sent may lie unacknowledged.
+const UNACKNOWLEDGED: Duration = Duration::from_mins(1);
+
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy)]
+struct Peer(IpAddr);
+
+/// Everything that the tunnel answers.
+pub(crate) fn router(tunnel: &Tunnel) -> Router {
+    // By hand, since the original's clients write `//gateway`.
+    Router::new().fallback(route).with_state(tunnel.clone())
+}
+
+/// Accepts connections until the tunnel stops.
+pub(crate) async fn serve(tunnel: Tunnel, listener: TcpListener, tls: Option<TlsAcceptor>) {
+    let places = Arc::new(Semaphore::new(tunnel.options().connections));
+    let networks = Arc::new(Networks::default());
+    let router = router(&tunnel);
+    let mut stopping = tunnel.stopping();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        };
+        let Ok((stream, address)) = accepted else {
+            // Out of file descriptors: wait for some to be closed.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let peer = address.ip().to_canonical();
+        // Proxies and this machine speak for many.
+        let many = peer.is_loopback() || contains(&tunnel.options().proxies, peer);
+        let (place, network) = (Arc::clone(&places).try_acquire_owned(), networks.enter(peer, many));
+        let (Ok(place), Some(network)) = (place, network) else {
+            metrics::counter!("doorward_tunnel_refused_total", "reason" => "connections").increment(1);
+            continue;
+        };
+        let (router, tls) = (router.clone(), tls.clone());
+        let mut stopping = tunnel.stopping();
+        tokio::spawn(async move {
+            let _held = (place, network);
+            prepare(&stream);
+            let stop = async move {
+                let _ = stopping.wait_for(|stopping| *stopping).await;
+            };
+            match tls {
+                None => connection(stream, peer, router, stop).await,
+                Some(tls) => {
+                    if let Ok(Ok(stream)) = tokio::time::timeout(HEAD, tls.accept(stream)).await {
+                        connection(stream, peer, router, stop).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
+fn prepare(stream: &TcpStream) {
+    // What cannot be set stays as it is: a connection works without.
+    let _ = stream.set_nodelay(true);
+    let milliseconds = u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds);
+}
+
+async fn connection<S>(stream: S, peer: IpAddr, router: Router, stop: impl Future<Output = ()>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = tower::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        router.clone().call(request.map(Body::new))
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(READ).pipeline_flush(false);
+    let serving = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    tokio::pin!(serving, stop);
+    tokio::select! {
+        // Whoever hangs up in the middle is no news.
+        _ = serving.as_mut() => {}
+        () = &mut stop => {
+            serving.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(Duration::from_secs(3), serving).await;
+        }
+    }
+}
+
+/// How many connections each network has.
+#[derive(Default)]
+struct Networks(Mutex<HashMap<[u8; 8], usize>>);
+
+/// One of them.
+struct Held {
+    networks: Arc<Networks>,
+    network: Option<[u8; 8]>,
+}
+
+impl Networks {
+    fn enter(self: &Arc<Self>, peer: IpAddr, many: bool) -> Option<Held> {
+        if many {
+            return Some(Held { networks: Arc::clone(self), network: None });
+        }
+        let network = network(peer);
+        let mut networks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = networks.entry(network).or_default();
+        if *count >= FROM_ONE {
+            return None;
+        }
+        *count += 1;
+        Some(Held { networks: Arc::clone(self), network: Some(network) })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Some(network) = self.network else { return };
+        let mut networks = self.networks.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = networks.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                networks.remove(&network);
+            }
+        }
+    }
+}
+
+async fn route(State(tunnel): State<Tunnel>, request: Request) -> Response {
+    let path = request.uri().path();
+    // The original's clients join addresses with one slash too many.
+    let path = path.strip_prefix('/').filter(|rest| rest.starts_with('/')).unwrap_or(path).to_owned();
+    let method = request.method().clone();
+    let route = match (path.as_str(), &method) {
+        ("/health", &Method::GET | &Method::HEAD) => return health(),
+        ("/gateway", &Method::POST) => Route::Gateway,
+        ("/mqtt/publish", &Method::POST) => Route::Publish,
+        ("/mqtt/subscribe", &Method::POST) => Route::Subscribe,
+        ("/health" | "/gateway" | "/mqtt/publish" | "/mqtt/subscribe", _) => return plain(StatusCode::METHOD_NOT_ALLOWED),
+        _ => return plain(StatusCode::NOT_FOUND),
+    };
+    let source = source(&tunnel, &request);
+    let body = match body(request).await {
+        Ok(body) => body,
+        Err(status) => return plain(status),
+    };
+    answer(&tunnel, route, &body, source).await
+}
+
+async fn answer(tunnel: &Tunnel, route: Route, body: &[u8], source: Option<IpAddr>) -> Response {
+    match (tunnel.take(body, source).await, route) {
+        (Ok(request), Route::Subscribe) => streams::open(tunnel, request).await,
+        (Ok(request), Route::Gateway | Route::Publish) => {
+            let reply = tunnel.serve(route, &request).await;
+            octets(tunnel.sealed(&request.key, request.previous, &reply))
+        }
+        (Err(Refused::NoKey), Route::Subscribe) => {
+            let mut response = json_response(&json!({ "error": "" }));
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            response
+        }
+        (Err(Refused::NoKey), Route::Gateway | Route::Publish) => octets(tunnel.nothing()),
+        (Err(Refused::TooMany), _) => {
+            let mut response = plain(StatusCode::TOO_MANY_REQUESTS);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
+            response
+        }
+        (Err(Refused::Told(told)), Route::Subscribe) => streams::refused(tunnel, &told),
+        (Err(Refused::Told(told)), Route::Gateway | Route::Publish) => octets(tunnel.sealed(&told.key, told.previous, &told.reply(route))),
+    }
+}
+
+/// The whole body, within its bounds.
+async fn body(request: Request) -> Result<Bytes, StatusCode> {
+    let limited = Limited::new(request.into_body(), BODY).collect();
+    match tokio::time::timeout(TAIL, limited).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+    }
+}
+
+/// From where a request came, if anybody knows: a proxy that is not named could say what it likes, and one on this machine
+/// stands for the internet.
+fn source(tunnel: &Tunnel, request: &Request) -> Option<IpAddr> {
+    let Peer(peer) = request.extensions().get::<Peer>()?;
+    if contains(&tunnel.options().proxies, *peer) {
+        return forwarded_for(request.headers());
+    }
+    (!peer.is_loopback() && !is_forwarded(request.headers())).then_some(*peer)
+}
+
+fn health() -> Response {
+    json_response(&json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+fn octets(body: String) -> Response {
+    ([(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, "no-store")], body).into_response()
+}
+
+fn json_response(body: &serde_json::Value) -> Response {
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], body.to_string()).into_response()
+}
+
+fn plain(status: StatusCode) -> Response {
+    status.into_response()
+}
+
+/// Where it listens.
+pub(crate) fn address(listener: &TcpListener) -> Option<SocketAddr> {
+    listener.local_addr().ok()
+}

@@ -1,0 +1,5 @@
+//! What a request may ask for.
+
+pub(crate) mod doors;
+pub(crate) mod http;
+pub(crate) mod mqtt;

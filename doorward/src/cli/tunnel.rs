@@ -1,0 +1,99 @@
+//! `doorward tunnel …`
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tunnel {
+    /// Keys: one for each phone or person
+    #[command(subcommand)]
+    Key(TunnelKey),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TunnelKey {
+    /// Add a key; its secret is made and shown once
+    Add {
+        /// The name: a phone, or a person
+        name: String,
+        /// The id of the person whose it is; it goes with them
+        #[arg(long, value_name = "ID")]
+        person: Option<String>,
+        #[command(flatten)]
+        scopes: ScopeArgs,
+    },
+    /// All keys
+    List,
+    /// One key: what it may be used for, and what it asked for last
+    Show {
+        /// The key
+        name: String,
+    },
+    /// Change what a key may be used for: everything that it may is named again
+    Scopes {
+        /// The key
+        name: String,
+        #[command(flatten)]
+        scopes: ScopeArgs,
+    },
+    /// Give a key another secret, which is shown once; the one before still works for a while
+    Rotate {
+        /// The key
+        name: String,
+        /// How long the secret before still works, such as 30m, 24h; 0s for not at all
+        #[arg(long, value_name = "SPAN", default_value = "24h")]
+        overlap: String,
+    },
+    /// Revoke a key and end its streams
+    Revoke {
+        /// The key
+        name: String,
+    },
+}
+
+/// What a key may be used for. Nothing, unless it is named.
+#[derive(Debug, Args)]
+pub(crate) struct ScopeArgs {
+    /// A service: doors, mqtt, jeedom or http; what the others below need is added by itself
+    #[arg(long, value_name = "SERVICE")]
+    service: Vec<String>,
+    /// A topic filter to which it may publish
+    #[arg(long, value_name = "FILTER")]
+    mqtt_publish: Vec<String>,
+    /// A topic filter to which it may subscribe
+    #[arg(long, value_name = "FILTER")]
+    mqtt_subscribe: Vec<String>,
+    /// A broker beside the house's own that it may name, as host:port
+    #[arg(long, value_name = "BROKER")]
+    broker: Vec<String>,
+    /// Where requests may go, such as `https://example.org/api` or `GET,POST http://192.168.1.20:8123/api`
+    #[arg(long, value_name = "DESTINATION")]
+    http: Vec<String>,
+    /// A door, or “*” for every one
+    #[arg(long, value_name = "DOOR")]
+    door: Vec<String>,
+}
+
+impl ScopeArgs {
+    /// As the API takes them.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        let mut services = self.service.clone();
+        let needed = [
+            ("mqtt", !self.mqtt_publish.is_empty() || !self.mqtt_subscribe.is_empty() || !self.broker.is_empty()),
+            ("http", !self.http.is_empty()),
+            ("doors", !self.door.is_empty()),
+        ];
+        for (service, is_needed) in needed {
+            if is_needed && !services.iter().any(|known| known == service) {
+                services.push(service.into());
+            }
+        }
+        serde_json::json!({
+            "services": services,
+            "http": self.http,
+            "mqtt_publish": self.mqtt_publish,
+            "mqtt_subscribe": self.mqtt_subscribe,
+            "brokers": self.broker,
+            "doors": self.door,
+        })
+    }
+}
