@@ -99,7 +99,8 @@ impl Elsewhere {
             connection.uses.fetch_add(1, Ordering::Relaxed);
             return Ok(Arc::clone(connection));
         }
-        let connection = Connection::open(&self.house, place).await?;
+        // Boxed: it is large, seldom, and within what every request waits for.
+        let connection = Box::pin(Connection::open(&self.house, place)).await?;
         *there = Some(Arc::clone(&connection));
         Ok(connection)
     }

@@ -193,10 +193,10 @@ impl Tunnel {
             Ok(wish) => wish,
             Err(wrong) => return wrong_reply(service, &wrong),
         };
-        if !request.key.allowed.service(service) {
-            return Reply::refused(403, &format!("Not allowed: {service}"), Reason::NoGrant);
-        }
         let about = about(&wish);
+        if !request.key.allowed.service(service) {
+            return Reply { about, ..Reply::refused(403, &format!("Not allowed: {service}"), Reason::NoGrant) };
+        }
         let reply = match wish {
             Wish::Jeedom(call) => service::http::jeedom(self, request, call).await,
             Wish::Http(relay) => service::http::relay(self, request, relay).await,

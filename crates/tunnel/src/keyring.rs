@@ -189,8 +189,14 @@ impl Keyring {
             |error| tracing::error!(key = stored.name, %error, "the scopes of a tunnel key cannot be read; it may do nothing"),
         );
         let ledger = match before {
-            Some(before) if before.stored.secret == stored.secret => Arc::clone(&before.ledger),
-            Some(_) | None => Arc::new(Ledger::new(&stored, self.bounds, self.store.is_shared())),
+            None => Arc::new(Ledger::new(&stored, self.bounds, self.store.is_shared())),
+            Some(before) => {
+                if before.stored.secret != stored.secret {
+                    before.ledger.seals.store(0, Ordering::Relaxed);
+                    before.ledger.seals_written.store(0, Ordering::Relaxed);
+                }
+                Arc::clone(&before.ledger)
+            }
         };
         Arc::new(Key {
             name: stored.name.clone(),

@@ -74,6 +74,8 @@ pub struct Options {
     pub key_streams: usize,
     /// Connections at once.
     pub connections: usize,
+    /// How long the head of a request, its body, and a TLS handshake may take each.
+    pub patience: Duration,
     /// The way to other servers.
     pub outbound: Outbound,
 }
@@ -98,6 +100,7 @@ impl Default for Options {
             key_rate: NonZeroU32::new(50).unwrap_or(NonZeroU32::MIN),
             key_streams: 32,
             connections: 12_000,
+            patience: Duration::from_secs(10),
             outbound: Outbound::default(),
         }
     }

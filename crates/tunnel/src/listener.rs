@@ -41,10 +41,6 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
-/// How long a TLS handshake, and the head of a request, may take.
-const HEAD: Duration = Duration::from_secs(10);
-/// How long the body of a request may take.
-const TAIL: Duration = Duration::from_secs(15);
 /// Connections from one network.
 const FROM_ONE: usize = 64;
 /// Bytes that are read ahead, and the most that a head may have.
@@ -87,7 +83,7 @@ pub(crate) async fn serve(tunnel: Tunnel, listener: TcpListener, tls: Option<Tls
             continue;
         };
         let (router, tls) = (router.clone(), tls.clone());
-        let mut stopping = tunnel.stopping();
+        let (mut stopping, patience) = (tunnel.stopping(), tunnel.options().patience);
         tokio::spawn(async move {
             let _held = (place, network);
             prepare(&stream);
@@ -95,10 +91,10 @@ pub(crate) async fn serve(tunnel: Tunnel, listener: TcpListener, tls: Option<Tls
                 let _ = stopping.wait_for(|stopping| *stopping).await;
             };
             match tls {
-                None => connection(stream, peer, router, stop).await,
+                None => connection(stream, peer, router, patience, stop).await,
                 Some(tls) => {
-                    if let Ok(Ok(stream)) = tokio::time::timeout(HEAD, tls.accept(stream)).await {
-                        connection(stream, peer, router, stop).await;
+                    if let Ok(Ok(stream)) = tokio::time::timeout(patience, tls.accept(stream)).await {
+                        connection(stream, peer, router, patience, stop).await;
                     }
                 }
             }
@@ -113,7 +109,7 @@ fn prepare(stream: &TcpStream) {
     let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds);
 }
 
-async fn connection<S>(stream: S, peer: IpAddr, router: Router, stop: impl Future<Output = ()>)
+async fn connection<S>(stream: S, peer: IpAddr, router: Router, patience: Duration, stop: impl Future<Output = ()>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -122,7 +118,7 @@ where
         router.clone().call(request.map(Body::new))
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(READ).pipeline_flush(false);
+    builder.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(READ).pipeline_flush(false);
     let serving = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(serving, stop);
     tokio::select! {
@@ -188,7 +184,7 @@ async fn route(State(tunnel): State<Tunnel>, request: Request) -> Response {
         _ => return plain(StatusCode::NOT_FOUND),
     };
     let source = source(&tunnel, &request);
-    let body = match body(request).await {
+    let body = match body(request, tunnel.options().patience).await {
         Ok(body) => body,
         Err(status) => return plain(status),
     };
@@ -219,9 +215,9 @@ async fn answer(tunnel: &Tunnel, route: Route, body: &[u8], source: Option<IpAdd
 }
 
 /// The whole body, within its bounds.
-async fn body(request: Request) -> Result<Bytes, StatusCode> {
+async fn body(request: Request, patience: Duration) -> Result<Bytes, StatusCode> {
     let limited = Limited::new(request.into_body(), BODY).collect();
-    match tokio::time::timeout(TAIL, limited).await {
+    match tokio::time::timeout(patience, limited).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
         Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),

@@ -6,6 +6,7 @@
 //! anew.
 
 use crate::scopes::Leave;
+use doorward_engine::Clock;
 use doorward_http::destination::{Checked, Names, Reach, Refusal, System, reach};
 use reqwest::{
     Client, Method, Response, StatusCode, Url,
@@ -119,7 +120,12 @@ impl Outbound {
     }
 
     /// Sends a request, and follows where it is sent on, as far as `may` says.
-    pub(crate) async fn send(&self, mut out: Outgoing, may: impl Fn(&Method, &Url) -> Option<Leave>) -> Result<Returned, Failed> {
+    pub(crate) async fn send(
+        &self,
+        clock: &dyn Clock,
+        mut out: Outgoing,
+        may: impl Fn(&Method, &Url) -> Option<Leave>,
+    ) -> Result<Returned, Failed> {
         let within = out.within;
         let work = async {
             for _ in 0..=HOPS {
@@ -133,7 +139,11 @@ impl Outbound {
             Err(Failed::Upstream(format!("more than {HOPS} redirects")))
         };
         let late = Failed::Upstream(format!("no answer within {} s", within.as_secs_f32().ceil()));
-        tokio::time::timeout(within, work).await.unwrap_or(Err(late))
+        tokio::select! {
+            biased;
+            returned = work => returned,
+            () = clock.sleep_until(clock.now().mono.plus(within)) => Err(late),
+        }
     }
 
     async fn once(&self, out: &Outgoing, leave: Leave) -> Result<Response, Failed> {

@@ -151,6 +151,7 @@ impl Stream {
 
     async fn next(&mut self) -> Next {
         let timestamp = now(&self.tunnel);
+        let clock = Arc::clone(self.tunnel.house().clock());
         let error = |message: &str| Next::Event(StreamEvent::Error { message: message.into(), timestamp });
         let over = |message: &str| Next::Event(StreamEvent::Disconnected { message: message.into(), timestamp });
         tokio::select! {
@@ -168,7 +169,7 @@ impl Stream {
                 }
                 Err(TapEnd::Gone) => over("The connection to the broker was lost"),
             },
-            () = tokio::time::sleep(KEEP_ALIVE) => Next::Nothing,
+            () = clock.sleep_until(clock.now().mono.plus(KEEP_ALIVE)) => Next::Nothing,
         }
     }
 }

@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// The longest that a request may take, whatever it asks for.
 const LONGEST: f64 = 60.0;
+/// Levels of JSON that come back as JSON; deeper ones come as text.
+const DEEPEST: usize = 64;
 /// How long a call of Jeedom's API may take.
 const CALL: Duration = Duration::from_secs(30);
 
@@ -40,7 +42,7 @@ pub(crate) async fn relay(tunnel: &Tunnel, request: &Request, relay: Relay) -> R
     let allowed = &request.key.allowed;
     let own = tunnel.options().jeedom.as_ref().map(|jeedom| &jeedom.url);
     let may = |method: &Method, url: &Url| allowed.http(method, url).or_else(|| own.and_then(|own| is_at(own, url)));
-    told(tunnel.outbound().send(out, may).await)
+    told(tunnel.outbound().send(tunnel.house().clock().as_ref(), out, may).await)
 }
 
 /// Calls Jeedom's API.
@@ -62,7 +64,7 @@ pub(crate) async fn jeedom(tunnel: &Tunnel, _: &Request, call: Jeedom) -> Reply 
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
     let out = Outgoing { url, method: Method::POST, headers, body: Some(body.to_string()), within: CALL };
     let own = &jeedom.url;
-    told(tunnel.outbound().send(out, |_, url| is_at(own, url)).await)
+    told(tunnel.outbound().send(tunnel.house().clock().as_ref(), out, |_, url| is_at(own, url)).await)
 }
 
 /// Jeedom is where the operator says, and so it may be anywhere. Its path is a prefix as every other one.
@@ -76,7 +78,7 @@ fn told(result: Result<Returned, Failed>) -> Reply {
     match result {
         Ok(Returned { status, body, .. }) => {
             let body = match String::from_utf8(body) {
-                Ok(text) if serde_json::from_str::<IgnoredAny>(&text).is_ok() => text,
+                Ok(text) if is_flat(&text) && serde_json::from_str::<IgnoredAny>(&text).is_ok() => text,
                 Ok(text) => json!(text).to_string(),
                 Err(error) => json!(String::from_utf8_lossy(error.as_bytes())).to_string(),
             };
@@ -85,4 +87,23 @@ fn told(result: Result<Returned, Failed>) -> Reply {
         Err(error @ Failed::NotAllowed(_)) => Reply::refused(403, &error.to_string(), Reason::NoGrant),
         Err(error @ Failed::Upstream(_)) => Reply::error(403, &error.to_string()),
     }
+}
+
+/// Whether JSON is nested no deeper than parsers take it. What is no JSON gives any answer.
+fn is_flat(text: &str) -> bool {
+    let (mut levels, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => levels += 1,
+            b']' | b'}' if !in_text => levels = levels.saturating_sub(1),
+            _ => {}
+        }
+        if levels > DEEPEST {
+            return false;
+        }
+    }
+    true
 }

@@ -14,7 +14,7 @@ use doorward_wire::{
 use serde_json::json;
 use std::time::Duration;
 
-/// How long publishing may take.
+/// How long a broker may take.
 const WITHIN: Duration = Duration::from_secs(5);
 /// The port of a broker where none is named.
 const PORT: u16 = 1883;
@@ -54,13 +54,13 @@ pub(crate) async fn publish(tunnel: &Tunnel, request: &Request, publish: Publish
             Way::Elsewhere(place) => tunnel.elsewhere().publish(&place, letter).await.map_err(|error| error.to_string()),
         }
     };
-    match tokio::time::timeout(WITHIN, sent).await {
+    match within(tunnel, sent).await {
         // The original's clients read a text here, written as Python writes it.
-        Ok(Ok(())) => {
+        Some(Ok(())) => {
             Reply::json(200, &json!(format!("{{\"success\": true, \"topic\": {}, \"message\": \"Published successfully\"}}", json!(topic))))
         }
-        Ok(Err(why)) => Reply::error(500, &format!("MQTT error: {why}")),
-        Err(_) => Reply::error(500, "MQTT error: the broker does not answer"),
+        Some(Err(why)) => Reply::error(500, &format!("MQTT error: {why}")),
+        None => Reply::error(500, "MQTT error: the broker does not answer"),
     }
 }
 
@@ -82,7 +82,17 @@ pub(crate) async fn listen(tunnel: &Tunnel, request: &Request, wish: Subscribe) 
             Way::Elsewhere(place) => tunnel.elsewhere().tap(&place, &filter).await.map_err(|why| (format!("MQTT error: {why}"), None)),
         }
     };
-    tokio::time::timeout(WITHIN * 2, tap).await.unwrap_or_else(|_| Err(("MQTT error: the broker does not answer".into(), None)))
+    within(tunnel, tap).await.unwrap_or_else(|| Err(("MQTT error: the broker does not answer".into(), None)))
+}
+
+/// Waits for a broker, and no longer than anybody wants to.
+async fn within<T>(tunnel: &Tunnel, work: impl Future<Output = T>) -> Option<T> {
+    let clock = tunnel.house().clock();
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = clock.sleep_until(clock.now().mono.plus(WITHIN)) => None,
+    }
 }
 
 /// Which broker a request means, if its key may mean it. A user name without a broker is for the default one.
