@@ -34,7 +34,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Verb::Account(verb) => account::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Person(verb) => person::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Mqtt(verb) => mqtt::run(&Client::new(&global)?, global.json, verb).await,
-        Verb::Tunnel(verb) => tunnel::run(&Client::new(&global)?, global.json, verb).await,
+        Verb::Tunnel(verb) => tunnel::run(&global, verb).await,
         Verb::Notify(verb) => notify::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Webhook(verb) => webhook::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Explain { who, door, at, action } => explain(&global, &who, &door, at.as_deref(), &action).await,

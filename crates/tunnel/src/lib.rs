@@ -10,6 +10,7 @@
 //! It must never decide whether a door opens (that is `doorward-core`): a key's scopes are the grant, and the keeper
 //! decides with it. It must never send anything to an address that no scope names.
 
+pub mod client;
 mod diary;
 mod gateway;
 mod keyring;
@@ -17,6 +18,7 @@ pub mod keys;
 mod limits;
 mod listener;
 pub mod outbound;
+pub mod pairing;
 mod replay;
 pub mod scopes;
 mod seal;

@@ -1,12 +1,38 @@
 //! `doorward tunnel …`
 
 use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+const CALL: &str = "\
+Examples:
+  doorward tunnel call https://doors.example.org --key-file phone.key
+  doorward tunnel call https://doors.example.org service=doors action=unlock door=front_door
+  doorward tunnel call https://doors.example.org url=http://192.168.1.20:8123/api/ method=GET
+  doorward tunnel call https://doors.example.org service=mqtt topic=home/light message=on retain:=true
+  doorward tunnel call https://doors.example.org --listen 'home/#'";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tunnel {
     /// Keys: one for each phone or person
     #[command(subcommand)]
     Key(TunnelKey),
+    /// Speak to a tunnel as a phone does; without fields, look whether it can be reached, the clock is right and the key fits
+    ///
+    /// The key comes from --key-file, or from the environment variable `DOORWARD_TUNNEL_KEY`.
+    #[command(after_help = CALL)]
+    Call {
+        /// Where the tunnel is, such as `https://doors.example.org`
+        address: String,
+        /// Fields of the request: `name=text`, or `name:=JSON`
+        #[arg(value_name = "FIELD")]
+        fields: Vec<String>,
+        /// A file that holds the key's secret, or its pairing link; “-” for standard input
+        #[arg(long, value_name = "FILE")]
+        key_file: Option<PathBuf>,
+        /// Listen to a topic filter, and print what comes until it ends
+        #[arg(long, value_name = "FILTER", conflicts_with = "fields")]
+        listen: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

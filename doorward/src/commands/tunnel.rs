@@ -1,17 +1,26 @@
 //! `doorward tunnel …`
 
 use crate::{
-    cli::{Tunnel as Verb, TunnelKey},
+    cli::{Global, Tunnel as Verb, TunnelKey},
     client::{Client, segment},
     failure::{Exit, Failure, Outcome},
     output,
 };
+use doorward_core::Secret;
+use doorward_tunnel::pairing;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::io::IsTerminal;
 
-pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
+mod call;
+
+pub(crate) async fn run(global: &Global, verb: Verb) -> Outcome {
     match verb {
-        Verb::Key(verb) => key(client, json, verb).await,
+        Verb::Key(verb) => key(&Client::new(global)?, global.json, verb).await,
+        Verb::Call { address, fields, key_file, listen } => {
+            let wish = call::Wish { address, fields, key_file, listen };
+            call::run(global.json, &wish).await
+        }
     }
 }
 
@@ -52,6 +61,11 @@ fn secret(json: bool, made: &Value, note: &str) {
     } else {
         output::line(made["secret"].as_str().unwrap_or_default());
         output::note(note);
+        let code = made["code"].as_str().map(Secret::from).filter(|_| std::io::stdout().is_terminal());
+        if let Some(picture) = code.as_ref().and_then(pairing::terminal) {
+            output::line(&format!("\n{picture}"));
+            output::note("Photograph it with the phone that is to have this key.");
+        }
     }
 }
 

@@ -8,10 +8,11 @@ use super::{
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::{extract::State, http::StatusCode};
 use doorward_core::scope::Scope;
-use doorward_store::TunnelKey;
+use doorward_store::{TunnelKey, TunnelSecret};
 use doorward_tunnel::{
     Entry, MANY_SEALS,
     keys::{KeyError, OVERLAP, hex},
+    pairing,
 };
 use doorward_wire::{Time, attempt::Reason, tunnel::Scopes};
 use serde::{Deserialize, Serialize};
@@ -144,6 +145,15 @@ pub(crate) struct MadeTunnelKey {
     pub(crate) name: String,
     /// 64 hexadecimal digits.
     pub(crate) secret: String,
+    /// What a phone photographs: a link to the page that opens doors, or the secret alone where the house has no
+    /// `tunnel.public_url`.
+    pub(crate) code: String,
+}
+
+fn made(web: &Web, name: String, secret: &TunnelSecret) -> MadeTunnelKey {
+    let secret = hex(secret);
+    let code = pairing::code(web.config().tunnel_url.as_deref(), &name, &secret);
+    MadeTunnelKey { name, secret: secret.reveal().clone(), code: code.reveal().clone() }
 }
 
 /// Adds a key.
@@ -152,7 +162,7 @@ pub(crate) struct MadeTunnelKey {
 async fn add(caller: Caller, State(web): State<Web>, Json(new): Json<NewTunnelKey>) -> ApiResult<(StatusCode, Json<MadeTunnelKey>)> {
     caller.need(&Scope::Admin)?;
     let secret = web.tunnel().add_key(&new.name, new.person.as_deref(), &new.scopes, &caller.actor).await?;
-    Ok((StatusCode::CREATED, Json(MadeTunnelKey { name: new.name, secret: hex(&secret).reveal().clone() })))
+    Ok((StatusCode::CREATED, Json(made(&web, new.name, &secret))))
 }
 
 /// What changes about a key.
@@ -198,7 +208,7 @@ async fn rotate(
     caller.need(&Scope::Admin)?;
     let overlap = rotation.overlap.map_or(OVERLAP, Duration::from_secs);
     let secret = web.tunnel().rotate_key(&name, overlap, &caller.actor).await?;
-    Ok(Json(MadeTunnelKey { name, secret: hex(&secret).reveal().clone() }))
+    Ok(Json(made(&web, name, &secret)))
 }
 
 /// Revokes a key, and ends its streams.
