@@ -172,6 +172,15 @@ pub(crate) enum Sim {
         #[arg(long, default_value_t = 601_200)]
         expires_in: u64,
     },
+    /// A Jeedom: its JSON-RPC API with a lamp, a heater and a shutter
+    Jeedom {
+        /// Where it listens
+        #[arg(long, default_value = "127.0.0.1:18002")]
+        listen: std::net::SocketAddr,
+        /// The API key that callers must name
+        #[arg(long, default_value = doorward_sim::jeedom::APIKEY)]
+        apikey: String,
+    },
 }
 
 /// What becomes of a refresh token that was used.

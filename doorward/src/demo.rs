@@ -10,7 +10,10 @@ use doorward_core::{
     Secret,
     driver::{Action, Settings},
 };
-use doorward_sim::utec;
+use doorward_sim::{
+    jeedom::{self, Jeedom},
+    utec,
+};
 use doorward_wire::{
     account::AccountId,
     attempt::{Actor, ActorKind},
@@ -20,6 +23,8 @@ use std::path::PathBuf;
 
 /// The demo's page, unless it is set otherwise.
 const LISTEN: &str = "127.0.0.1:8000";
+/// Its tunnel.
+const TUNNEL: &str = "127.0.0.1:10000";
 
 pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
     let folder = match &global.data {
@@ -33,8 +38,18 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
     let sim = utec::start(sim).await.map_err(|error| Failure::failed(format!("the simulated U-tec cloud cannot start: {error}")))?;
 
     let mut sources = config::sources(None, &folder.join("doorward.toml")).map_err(|error| Failure::usage(format!("{error:#}")))?;
-    for (key, value) in [("DOORWARD_HTTP__LISTEN", LISTEN), ("DOORWARD_HTTP__TRUSTED", "127.0.0.0/8,::1"), ("DOORWARD_LOG__LEVEL", "warn")]
-    {
+    let jeedom = Jeedom::start(jeedom::Config::default()).await;
+    let jeedom = jeedom.map_err(|error| Failure::failed(format!("the simulated Jeedom cannot start: {error}")))?;
+    for (key, value) in [
+        ("DOORWARD_HTTP__LISTEN", LISTEN),
+        ("DOORWARD_HTTP__TRUSTED", "127.0.0.0/8,::1"),
+        ("DOORWARD_LOG__LEVEL", "warn"),
+        ("DOORWARD_TUNNEL__LISTEN", TUNNEL),
+        ("DOORWARD_TUNNEL__JEEDOM_URL", &jeedom.url()),
+        ("DOORWARD_TUNNEL__JEEDOM_APIKEY", jeedom::APIKEY),
+        // Nobody is between the browser and this machine.
+        ("DOORWARD_TUNNEL__REMOTE", "true"),
+    ] {
         sources.environment.entry(key.into()).or_insert_with(|| value.into());
     }
     let house = serve::start(folder.clone(), sources, global.debug).await?;
@@ -87,6 +102,11 @@ async fn greet(house: &serve::Running, sim: &utec::Sim, folder: &std::path::Path
     output::line("             (works once, for 15 minutes; another one: doorward person link)");
     output::line(&format!("  Data       {}", folder.display()));
     output::line(&format!("  Cloud      {}/   turn locks by hand, switch faults on", sim.base_url()));
+    if let Some(tunnel) = house.tunnel.address() {
+        let key = house.first_key.as_ref().map_or_else(|| "made before".to_owned(), |key| key.reveal().clone());
+        output::line(&format!("  Tunnel     http://{tunnel}/   with a simulated Jeedom behind it"));
+        output::line(&format!("  Its key    {key}"));
+    }
     output::line("\n  Front door       does what it is told");
     output::line("  Garden gate lock says yes and does not move");
     output::line("  Workshop         jams at every fifth command");

@@ -75,9 +75,9 @@ pub(crate) struct Running {
     data: Data,
     web: Web,
     mqtt: Option<Arc<Mqtt>>,
-    tunnel: Tunnel,
+    pub(crate) tunnel: Tunnel,
     /// The tunnel's first key, when it was just made.
-    first_key: Option<Secret<String>>,
+    pub(crate) first_key: Option<Secret<String>>,
     stopper: Stopper,
     listeners: JoinSet<()>,
     stop: watch::Sender<bool>,

@@ -14,7 +14,8 @@
 //! Time comes from a [`Clock`]: [`SystemClock`] for people, [`HandClock`] for tests, which move it themselves
 //! and never sleep. Tokens and ids come from a seed, so that a run can be repeated.
 //!
-//! Where to read next: [`utec`] (the U-tec cloud: `OAuth`, `/action`, pushes, locks), [`relay`] (a relay behind HTTP).
+//! Where to read next: [`utec`] (the U-tec cloud: `OAuth`, `/action`, pushes, locks), [`relay`] (a relay behind HTTP),
+//! [`jeedom`] (its JSON-RPC API).
 //!
 //! ```
 //! use doorward_sim::utec::{self, Bolt, Config, Position};
@@ -35,6 +36,7 @@ mod dice;
 mod disk;
 pub mod emqx;
 mod fault;
+pub mod jeedom;
 pub mod relay;
 mod server;
 pub mod utec;

@@ -7,20 +7,30 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     logging, output, serve,
 };
-use doorward_sim::utec;
+use doorward_sim::{
+    jeedom::{self, Jeedom},
+    utec,
+};
 
 pub(crate) async fn run(global: &Global, sim: Sim) -> Outcome {
     logging::start("info", LogFormat::Text, global.debug);
+    match sim {
+        Sim::Utec { listen, seed, rotation, expires_in } => {
+            let rotation = match rotation {
+                Rotation::Grace => utec::Rotation::Grace,
+                Rotation::Strict => utec::Rotation::Strict,
+                Rotation::Fixed => utec::Rotation::Fixed,
+            };
+            let dir = global.data.as_ref().map(|folder| data::folder(Some(folder)).join("sim"));
+            cloud(utec::Config { listen, seed, rotation, expires_in, dir, ..utec::Config::default() }).await
+        }
+        Sim::Jeedom { listen, apikey } => jeedom(jeedom::Config { listen, apikey, ..jeedom::Config::default() }).await,
+    }
+}
+
+async fn cloud(config: utec::Config) -> Outcome {
     let stop = serve::told_to_stop()?;
-    let Sim::Utec { listen, seed, rotation, expires_in } = sim;
-    let rotation = match rotation {
-        Rotation::Grace => utec::Rotation::Grace,
-        Rotation::Strict => utec::Rotation::Strict,
-        Rotation::Fixed => utec::Rotation::Fixed,
-    };
-    let dir = global.data.as_ref().map(|folder| data::folder(Some(folder)).join("sim"));
-    let config = utec::Config { listen, seed, rotation, expires_in, dir, ..utec::Config::default() };
-    let (key, secret) = (config.client_id.clone(), config.client_secret.clone());
+    let (listen, key, secret) = (config.listen, config.client_id.clone(), config.client_secret.clone());
     let sim = utec::start(config).await.map_err(|error| Failure::failed(format!("the simulator cannot start at {listen}: {error}")))?;
     output::line(&format!("The simulated U-tec cloud is at {}", sim.base_url()));
     output::line(&format!("  base_url and oauth_base_url  {}", sim.base_url()));
@@ -29,5 +39,17 @@ pub(crate) async fn run(global: &Global, sim: Sim) -> Outcome {
     output::line(&format!("  locks, faults, pushes        {}/  (GET /sim/state, PUT /sim/faults)", sim.base_url()));
     stop.await;
     sim.stop().await;
+    Ok(Exit::Done)
+}
+
+async fn jeedom(config: jeedom::Config) -> Outcome {
+    let stop = serve::told_to_stop()?;
+    let (listen, apikey) = (config.listen, config.apikey.clone());
+    let sim = Jeedom::start(config).await.map_err(|error| Failure::failed(format!("the simulator cannot start at {listen}: {error}")))?;
+    output::line(&format!("The simulated Jeedom is at {}", sim.url()));
+    output::line(&format!("  tunnel.jeedom_url     {}", sim.url()));
+    output::line(&format!("  tunnel.jeedom_apikey  {apikey}"));
+    output::line(&format!("  levels, faults        {}/sim/state  (PUT /sim/faults)", sim.url()));
+    stop.await;
     Ok(Exit::Done)
 }
