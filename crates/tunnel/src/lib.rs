@@ -187,6 +187,11 @@ impl Tunnel {
         self.inner.keyring.is_empty()
     }
 
+    /// Whether there is a Jeedom.
+    pub fn has_jeedom(&self) -> bool {
+        self.inner.options.jeedom.is_some()
+    }
+
     /// How a key stands.
     pub fn key_use(&self, name: &str) -> Option<KeyUse> {
         let key = self.inner.keyring.key(name)?;

@@ -38,6 +38,7 @@ mod shell;
 mod sites;
 pub(crate) mod texts;
 mod tokens;
+mod tunnel;
 mod visitor;
 mod webhook;
 mod webhook_form;
@@ -62,6 +63,7 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(tokens::router())
         .merge(logs::router())
         .merge(mqtt::router())
+        .merge(tunnel::router())
         .merge(notifications::router())
         .merge(webhooks::router())
         .merge(webhook::router())

@@ -150,7 +150,7 @@ pub(crate) struct MadeTunnelKey {
     pub(crate) code: String,
 }
 
-fn made(web: &Web, name: String, secret: &TunnelSecret) -> MadeTunnelKey {
+pub(crate) fn made(web: &Web, name: String, secret: &TunnelSecret) -> MadeTunnelKey {
     let secret = hex(secret);
     let code = pairing::code(web.config().tunnel_url.as_deref(), &name, &secret);
     MadeTunnelKey { name, secret: secret.reveal().clone(), code: code.reveal().clone() }

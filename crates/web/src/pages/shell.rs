@@ -149,6 +149,7 @@ fn done(t: &'static Texts, word: &str) -> Option<&'static str> {
         "webhook_retried" => t.webhook_retried,
         "webhook_removed" => t.webhook_removed,
         "mqtt_user_removed" => t.mqtt_user_removed,
+        "tunnel_revoked" => t.tunnel_revoked,
         "logs_cleared" => t.logs_cleared,
         "signed_out" => t.signed_out,
         _ => return None,

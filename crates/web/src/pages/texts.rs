@@ -15,6 +15,7 @@ pub(crate) mod settings;
 pub(crate) mod state;
 pub(crate) mod time;
 pub(crate) mod trouble;
+mod tunnel;
 pub(crate) mod webhook;
 
 /// Declares the labels together with their English words.
@@ -309,6 +310,56 @@ texts! {
     deliveries = "Deliveries",
     no_deliveries = "Nothing was sent yet. A test is not listed.",
     send_again = "Send again",
+
+    // Tunnel
+    tunnel = "Tunnel",
+    tunnel_text = "Phones reach the doors, MQTT, Jeedom and chosen servers through it, sealed from end to end: nobody in between can read along or send something twice.",
+    tunnel_off = "It does not listen. Set tunnel.listen, such as 127.0.0.1:10000, and restart.",
+    tunnel_no_address = "Set tunnel.public_url to the address that phones use; then pairing codes are links that open the page for doors.",
+    tunnel_keys = "Keys",
+    tunnel_keys_text = "One for each phone. Each may do what it was given, and nothing else.",
+    tunnel_no_keys = "No phone has a key yet. Add one for each.",
+    tunnel_add_key = "Add key",
+    tunnel_key = "Key",
+    tunnel_worn = "Rotate it",
+    tunnel_worn_text = "It has sealed more than two thousand million messages. Rotate it: at twice as many it stops.",
+    tunnel_never_used = "Never used",
+    tunnel_last_used = "Last used",
+    tunnel_overlap = "The secret before still works until",
+    tunnel_recent = "Requests",
+    tunnel_recent_text = "The last ones since the start. What was said in them is not kept.",
+    tunnel_nothing_recent = "Nothing was asked for since the start.",
+    tunnel_name_help = "The phone, or the person: letters, digits, dots, dashes and underscores.",
+    tunnel_person = "Whose it is",
+    tunnel_nobody = "Nobody in particular",
+    tunnel_person_help = "When that person is removed, the key goes with them.",
+    tunnel_doors = "Doors that it may open and lock",
+    tunnel_every_door = "Every door",
+    tunnel_every_door_help = "Also those that come later",
+    tunnel_subscribe = "MQTT topics that it may hear",
+    tunnel_subscribe_help = "A topic filter on each line. doorward/door/+/state shows doors as they move.",
+    tunnel_publish = "MQTT topics that it may publish at",
+    tunnel_publish_help = "A topic filter on each line. No wildcard reaches what opens doors.",
+    tunnel_jeedom_help = "Call Jeedom’s API.",
+    tunnel_elsewhere = "Other servers and brokers",
+    tunnel_http = "Servers that it may send requests to",
+    tunnel_http_help = "An address on each line, such as https://example.org/api or GET,POST http://192.168.1.20:8123/api. What is in a private network is reached only where it is named.",
+    tunnel_brokers = "MQTT brokers that it may name",
+    tunnel_brokers_help = "host:port on each line.",
+    tunnel_scopes = "What it may do",
+    tunnel_scopes_text = "A change counts at once. Open streams end, and come back with it.",
+    tunnel_rotate = "New secret",
+    tunnel_revoke = "Revoke",
+    tunnel_revoke_text = "It opens nothing from this moment, and its streams end. A phone that is to come back needs another key.",
+    tunnel_revoked = "The key was revoked.",
+    tunnel_secret = "Secret",
+    tunnel_link = "Link",
+    tunnel_code = "Pairing code",
+    tunnel_made_text = "Photograph the code with the phone that is to have it, or copy it there.",
+    tunnel_rotated_text = "Give this to the phone. The secret that it has now works for another day.",
+    tunnel_secret_once = "It is shown this one time. Whoever sees it can do what the key may.",
+    tunnel_copy_secret = "Copy secret",
+    tunnel_copy_link = "Copy link",
 
     // MQTT
     mqtt = "MQTT",
