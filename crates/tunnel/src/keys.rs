@@ -130,7 +130,7 @@ impl Tunnel {
     pub fn first_scopes(&self) -> Scopes {
         let mut services = vec![Service::Mqtt, Service::Doors];
         if self.options().jeedom.is_some() {
-            services.extend([Service::Jeedom, Service::Http]);
+            services.push(Service::Jeedom);
         }
         let everything = || vec!["#".to_owned()];
         Scopes { services, mqtt_publish: everything(), mqtt_subscribe: everything(), doors: vec!["*".to_owned()], ..Scopes::default() }

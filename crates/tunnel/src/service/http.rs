@@ -8,7 +8,7 @@ use crate::{
 };
 use doorward_wire::{
     attempt::Reason,
-    tunnel::{Jeedom, Relay},
+    tunnel::{Jeedom, Relay, Service},
 };
 use reqwest::{
     Method, Url,
@@ -40,7 +40,7 @@ pub(crate) async fn relay(tunnel: &Tunnel, request: &Request, relay: Relay) -> R
     let within = Duration::from_secs_f64(relay.timeout.min(LONGEST));
     let out = Outgoing { url, method, headers, body: relay.body, within };
     let allowed = &request.key.allowed;
-    let own = tunnel.options().jeedom.as_ref().map(|jeedom| &jeedom.url);
+    let own = tunnel.options().jeedom.as_ref().map(|jeedom| &jeedom.url).filter(|_| allowed.service(Service::Jeedom));
     let may = |method: &Method, url: &Url| allowed.http(method, url).or_else(|| own.and_then(|own| is_at(own, url)));
     told(tunnel.outbound().send(tunnel.house().clock().as_ref(), out, may).await)
 }

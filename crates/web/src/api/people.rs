@@ -86,6 +86,8 @@ async fn remove(Sure(caller): Sure, State(web): State<Web>, At(id): At<String>) 
     if !web.house().store().remove_person(&id).await? {
         return Err(ApiError::NotFound("person with this id"));
     }
+    // Their tunnel keys went with them.
+    web.tunnel().reload().await?;
     tell(&web, &caller, &id, "removed").await?;
     Ok(StatusCode::NO_CONTENT)
 }

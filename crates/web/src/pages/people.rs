@@ -205,6 +205,8 @@ async fn remove(State(web): State<Web>, visitor: Visitor, Path(id): Path<String>
     if !web.house().store().remove_person(&id).await? {
         return Err(ApiError::NotFound("person with this id").into());
     }
+    // Their tunnel keys went with them.
+    web.tunnel().reload().await?;
     tell(&web, &visitor, &id, "removed").await?;
     Ok(Redirect::to("/settings?done=person_removed#people").into_response())
 }

@@ -234,7 +234,7 @@ texts! {
     add_person_help = "They sign in with a link first, and can then set a password.",
     person_taken = "There is somebody with this name already. Choose another name.",
     not_yourself = "You cannot erase yourself. Somebody else can do it.",
-    remove_person_text = "Their sessions, sign-in links and tokens end at once. Events stay, and name nobody any more.",
+    remove_person_text = "Their sessions, sign-in links, tokens and tunnel keys end at once. Events stay, and name nobody any more.",
     remove_person_label = "Erase",
     person_removed = "The person was erased. Events keep no name.",
     make_link = "Sign-in link",

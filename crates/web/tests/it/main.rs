@@ -11,4 +11,5 @@ mod openapi;
 mod pages;
 mod streams;
 mod support;
+mod tunnel;
 mod webhooks;

@@ -20,11 +20,11 @@ const PAGES: [&str; 11] = [
 const FORM: &str = "application/x-www-form-urlencoded";
 
 impl House {
-    async fn look(&self, path: &str) -> Answer {
+    pub(crate) async fn look(&self, path: &str) -> Answer {
         self.ask("GET", path).header("Cookie", "doorward=the-session").send().await
     }
 
-    fn form(&self, path: &str, fields: &str) -> Ask {
+    pub(crate) fn form(&self, path: &str, fields: &str) -> Ask {
         self.ask("POST", path).header("Cookie", "doorward=the-session").text(FORM, format!("csrf=the-csrf-token&{fields}"))
     }
 
