@@ -80,6 +80,8 @@ pub struct Options {
     pub patience: Duration,
     /// The way to other servers.
     pub outbound: Outbound,
+    /// Whether the page `/remote` is there.
+    pub remote: bool,
 }
 
 /// Where Jeedom is.
@@ -104,6 +106,7 @@ impl Default for Options {
             connections: 12_000,
             patience: Duration::from_secs(10),
             outbound: Outbound::default(),
+            remote: false,
         }
     }
 }
@@ -125,7 +128,14 @@ struct Inner {
     diary: Diary,
     streams: Arc<Semaphore>,
     stopping: watch::Sender<bool>,
-    listening: Mutex<Option<(SocketAddr, JoinHandle<()>)>>,
+    listening: Mutex<Option<Listening>>,
+}
+
+/// The listener while it serves.
+struct Listening {
+    address: SocketAddr,
+    tls: bool,
+    serving: JoinHandle<()>,
 }
 
 /// How a key stands.
@@ -166,13 +176,24 @@ impl Tunnel {
         if self.house().store().is_shared() {
             tokio::spawn(self.clone().look());
         }
+        let has_tls = tls.is_some();
         let serving = tokio::spawn(listener::serve(self.clone(), listener, tls.map(TlsAcceptor::from)));
-        *lock(&self.inner.listening) = address.map(|address| (address, serving));
+        *lock(&self.inner.listening) = address.map(|address| Listening { address, tls: has_tls, serving });
     }
 
     /// Where it listens.
     pub fn address(&self) -> Option<SocketAddr> {
-        lock(&self.inner.listening).as_ref().map(|(address, _)| *address)
+        lock(&self.inner.listening).as_ref().map(|listening| listening.address)
+    }
+
+    /// Whether it has TLS of its own.
+    pub fn has_tls(&self) -> bool {
+        lock(&self.inner.listening).as_ref().is_some_and(|listening| listening.tls)
+    }
+
+    /// Whether the page that opens doors is there.
+    pub fn has_remote(&self) -> bool {
+        self.inner.options.remote
     }
 
     /// Reads the keys again, after one was added, changed or removed. Streams of keys that changed end.
@@ -202,8 +223,8 @@ impl Tunnel {
     pub async fn stop(&self) {
         self.inner.stopping.send_replace(true);
         let listening = lock(&self.inner.listening).take();
-        if let Some((_, serving)) = listening {
-            let _ = serving.await;
+        if let Some(listening) = listening {
+            let _ = listening.serving.await;
         }
     }
 

@@ -33,6 +33,18 @@ pub(crate) enum Tunnel {
         #[arg(long, value_name = "FILTER", conflicts_with = "fields")]
         listen: Option<String>,
     },
+    /// Put the tunnel on the internet by Tailscale Funnel: checks what it needs, shows the command, or runs it
+    Funnel {
+        /// Run the command, and try the public address
+        #[arg(long)]
+        apply: bool,
+        /// The public port: 443, 8443 or 10000
+        #[arg(long, default_value_t = 443, value_parser = public_port)]
+        port: u16,
+        /// The public address, where it is another one than Tailscale's name of this machine
+        #[arg(long, value_name = "URL")]
+        public_url: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,6 +86,11 @@ pub(crate) enum TunnelKey {
         /// The key
         name: String,
     },
+}
+
+/// Funnel has these and no others.
+fn public_port(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|port| [443, 8443, 10_000].contains(port)).ok_or_else(|| "must be 443, 8443 or 10000".into())
 }
 
 /// What a key may be used for. Nothing, unless it is named.

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use std::io::IsTerminal;
 
 mod call;
+mod funnel;
 
 pub(crate) async fn run(global: &Global, verb: Verb) -> Outcome {
     match verb {
@@ -20,6 +21,10 @@ pub(crate) async fn run(global: &Global, verb: Verb) -> Outcome {
         Verb::Call { address, fields, key_file, listen } => {
             let wish = call::Wish { address, fields, key_file, listen };
             call::run(global.json, &wish).await
+        }
+        Verb::Funnel { apply, port, public_url } => {
+            let wish = funnel::Wish { apply, port, public_url };
+            funnel::run(&Client::new(global)?, &wish).await
         }
     }
 }

@@ -21,8 +21,6 @@ pub(crate) struct TunnelConfig {
     pub(crate) certificate: Option<CertificateFiles>,
     /// The address that phones use.
     pub(crate) public_url: Option<String>,
-    /// Whether `/remote` is there; where TLS ends on this machine when absent.
-    pub(crate) remote: Option<bool>,
     /// The original's file with its one key.
     pub(crate) secret_key_file: Option<PathBuf>,
     pub(crate) options: Options,
@@ -98,8 +96,10 @@ impl TunnelConfig {
         }
         let certificate = certificate.zip(key).map(|(certificate, key)| CertificateFiles { certificate, key });
         let jeedom = jeedom_url.map(|url| JeedomOptions { url, apikey });
-        let options = Options { max_age, jeedom, broker, brokers, proxies, key_rate, key_streams, connections, ..Options::default() };
-        Self { listen, tls, certificate, public_url, remote, secret_key_file, options }
+        let remote = remote.unwrap_or_else(|| tls || public_url.as_deref().is_some_and(is_funnel));
+        let options =
+            Options { remote, max_age, jeedom, broker, brokers, proxies, key_rate, key_streams, connections, ..Options::default() };
+        Self { listen, tls, certificate, public_url, secret_key_file, options }
     }
 }
 
@@ -124,6 +124,12 @@ pub(super) fn originals(environment: &BTreeMap<String, String>) -> BTreeMap<Stri
         found.insert("tunnel.broker".into(), format!("{host}:{}", get("MQTT_BROKER_PORT").map_or("1883", String::as_str)));
     }
     found
+}
+
+/// Whether this is an address of Tailscale Funnel, which brings what is sealed by TLS to this machine as it is.
+fn is_funnel(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', ':']).next().unwrap_or_default();
+    url.starts_with("https://") && host.ends_with(".ts.net")
 }
 
 fn url_text(text: &str) -> Result<Option<String>, String> {
@@ -159,6 +165,14 @@ mod tests {
 
     fn found(environment: &[(&str, &str)]) -> BTreeMap<String, String> {
         originals(&environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
+    }
+
+    #[test]
+    fn the_page_is_there_where_tls_ends_on_this_machine() {
+        assert!(is_funnel("https://house.tail1234.ts.net") && is_funnel("https://house.tail1234.ts.net:8443"));
+        for other in ["https://doors.example", "http://house.tail1234.ts.net", "https://ts.net.example", "https://example/x.ts.net"] {
+            assert!(!is_funnel(other), "{other}");
+        }
     }
 
     #[test]

@@ -29,8 +29,12 @@ pub(super) fn router() -> OpenApiRouter<Web> {
 pub(crate) struct TunnelView {
     /// Where it listens; `null` when it does not.
     pub(crate) listen: Option<String>,
+    /// Whether it has TLS of its own.
+    pub(crate) tls: bool,
     /// The address that phones use.
     pub(crate) public_url: Option<String>,
+    /// Whether the page `/remote` is there.
+    pub(crate) remote: bool,
 }
 
 /// Says how the tunnel stands.
@@ -41,7 +45,12 @@ async fn show(caller: Caller, State(web): State<Web>) -> ApiResult<Json<TunnelVi
 }
 
 pub(crate) fn tunnel_view(web: &Web) -> TunnelView {
-    TunnelView { listen: web.tunnel().address().map(|address| address.to_string()), public_url: web.config().tunnel_url.clone() }
+    TunnelView {
+        listen: web.tunnel().address().map(|address| address.to_string()),
+        tls: web.tunnel().has_tls(),
+        public_url: web.config().tunnel_url.clone(),
+        remote: web.tunnel().has_remote(),
+    }
 }
 
 /// A key of the tunnel, without its secret.
