@@ -7,7 +7,7 @@
 //! use std::sync::Arc;
 //!
 //! let secret = from_hex("3616864d6ed4f70b8a774e17c7435b411d8bc5714fddaf88e3850104a9d88ccd").unwrap();
-//! let client = Client::new("https://doors.example.org".parse().unwrap(), &secret, Arc::new(SystemClock::new()))?;
+//! let client = Client::new("https://doors.example.org".parse().unwrap(), &secret, &[], Arc::new(SystemClock::new()))?;
 //! let answer = client.call(serde_json::json!({ "service": "doors", "action": "list" })).await?;
 //! println!("{}", answer.body);
 //! # Ok(()) }
@@ -17,7 +17,7 @@ use crate::seal::Seal;
 use doorward_engine::Clock;
 use doorward_store::TunnelSecret;
 use doorward_wire::tunnel::{Answer, StreamEvent, unwrap};
-use reqwest::{Client as Http, Response, StatusCode, Url, redirect};
+use reqwest::{Certificate, Client as Http, Response, StatusCode, Url, redirect};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
@@ -57,9 +57,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// For the tunnel at an address, with a key.
-    pub fn new(base: Url, secret: &TunnelSecret, clock: Arc<dyn Clock>) -> Result<Self, CallError> {
-        let http = Http::builder()
+    /// For the tunnel at an address, with a key, and with authorities to trust beside the public ones.
+    pub fn new(base: Url, secret: &TunnelSecret, trusted: &[Certificate], clock: Arc<dyn Clock>) -> Result<Self, CallError> {
+        let builder = trusted.iter().cloned().fold(Http::builder(), reqwest::ClientBuilder::add_root_certificate);
+        let http = builder
             .connect_timeout(CONNECT)
             .redirect(redirect::Policy::none())
             .user_agent(concat!("doorward/", env!("CARGO_PKG_VERSION")))

@@ -16,6 +16,8 @@ pub(crate) enum Tunnel {
     /// Keys: one for each phone or person
     #[command(subcommand)]
     Key(TunnelKey),
+    /// The certificate of doorward's own authority as PEM, for clients of a tunnel with TLS of its own
+    Authority,
     /// Speak to a tunnel as a phone does; without fields, look whether it can be reached, the clock is right and the key fits
     ///
     /// The key comes from --key-file, or from the environment variable `DOORWARD_TUNNEL_KEY`.
@@ -29,6 +31,9 @@ pub(crate) enum Tunnel {
         /// A file that holds the key's secret, or its pairing link; “-” for standard input
         #[arg(long, value_name = "FILE")]
         key_file: Option<PathBuf>,
+        /// A PEM file with the authority to trust beside the public ones, such as doorward's own
+        #[arg(long, value_name = "FILE")]
+        ca_file: Option<PathBuf>,
         /// Listen to a topic filter, and print what comes until it ends
         #[arg(long, value_name = "FILTER", conflicts_with = "fields")]
         listen: Option<String>,

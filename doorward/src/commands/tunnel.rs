@@ -18,8 +18,9 @@ mod funnel;
 pub(crate) async fn run(global: &Global, verb: Verb) -> Outcome {
     match verb {
         Verb::Key(verb) => key(&Client::new(global)?, global.json, verb).await,
-        Verb::Call { address, fields, key_file, listen } => {
-            let wish = call::Wish { address, fields, key_file, listen };
+        Verb::Authority => authority(&Client::new(global)?).await,
+        Verb::Call { address, fields, key_file, ca_file, listen } => {
+            let wish = call::Wish { address, fields, key_file, ca_file, listen };
             call::run(global.json, &wish).await
         }
         Verb::Funnel { apply, port, public_url } => {
@@ -27,6 +28,13 @@ pub(crate) async fn run(global: &Global, verb: Verb) -> Outcome {
             funnel::run(&Client::new(global)?, &wish).await
         }
     }
+}
+
+async fn authority(client: &Client) -> Outcome {
+    let tunnel: Value = client.get("/tunnel").await?;
+    let none = "the tunnel does not use doorward's own authority; set tunnel.tls to begin with it";
+    output::line(tunnel["authority"].as_str().ok_or_else(|| Failure::failed(none))?.trim_end());
+    Ok(Exit::Done)
 }
 
 async fn key(client: &Client, json: bool, verb: TunnelKey) -> Outcome {

@@ -124,8 +124,17 @@ impl Binary {
     /// Where its page is.
     pub(crate) fn page(&self) -> String {
         let log = self.log();
-        let at = log.find("http://").unwrap_or_else(|| panic!("no address in {log}"));
+        let words = concat!("doorward ", env!("CARGO_PKG_VERSION"), " listens at ");
+        let at = log.find(words).unwrap_or_else(|| panic!("no address in {log}")) + words.len();
         log[at..].split_whitespace().next().unwrap().trim_end_matches('/').to_owned()
+    }
+
+    /// Where its tunnel listens, as `host:port`.
+    pub(crate) fn tunnel(&self) -> String {
+        let log = self.log();
+        let words = "the tunnel listens at ";
+        let at = log.find(words).unwrap_or_else(|| panic!("no tunnel in {log}")) + words.len();
+        log[at..].split_whitespace().next().unwrap().rsplit('/').next().unwrap().to_owned()
     }
 
     /// Tells it to stop, as a supervisor does, and waits for it.

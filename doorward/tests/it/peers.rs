@@ -9,3 +9,4 @@ mod foreign;
 mod home_assistant;
 mod mosquitto;
 mod postgresql;
+mod tunnel;

@@ -35,6 +35,9 @@ pub(crate) struct TunnelView {
     pub(crate) public_url: Option<String>,
     /// Whether the page `/remote` is there.
     pub(crate) remote: bool,
+    /// The certificate of doorward's own authority as PEM, which clients must trust where it has TLS of its own and no other
+    /// certificate is configured.
+    pub(crate) authority: Option<String>,
 }
 
 /// Says how the tunnel stands.
@@ -50,6 +53,7 @@ pub(crate) fn tunnel_view(web: &Web) -> TunnelView {
         tls: web.tunnel().has_tls(),
         public_url: web.config().tunnel_url.clone(),
         remote: web.tunnel().has_remote(),
+        authority: web.config().authority.clone().filter(|_| web.tunnel().has_tls()),
     }
 }
 

@@ -13,10 +13,14 @@ use doorward_tunnel::{
     keys::from_hex,
 };
 use doorward_wire::tunnel::StreamEvent;
-use reqwest::Url;
+use reqwest::{Certificate, Url};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 /// Where the key is looked for beside a file.
 const KEY: &str = "DOORWARD_TUNNEL_KEY";
@@ -28,6 +32,7 @@ pub(crate) struct Wish {
     pub(crate) address: String,
     pub(crate) fields: Vec<String>,
     pub(crate) key_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
     pub(crate) listen: Option<String>,
 }
 
@@ -39,7 +44,7 @@ pub(crate) async fn run(json: bool, wish: &Wish) -> Outcome {
     let fields = fields(&wish.fields)?;
     let key = key(wish)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let client = Client::new(base, &key, Arc::clone(&clock)).map_err(|error| failure(&error))?;
+    let client = Client::new(base, &key, &authorities(wish.ca_file.as_deref())?, Arc::clone(&clock)).map_err(|error| failure(&error))?;
     match &wish.listen {
         Some(topic) => listen(&client, json, topic).await,
         None if fields.is_empty() => look(&client, clock.as_ref(), json).await,
@@ -60,6 +65,13 @@ fn fields(words: &[String]) -> Result<Map<String, Value>, Failure> {
         }
     };
     words.iter().map(field).collect()
+}
+
+fn authorities(file: Option<&Path>) -> Result<Vec<Certificate>, Failure> {
+    let Some(file) = file else { return Ok(Vec::new()) };
+    let pem = std::fs::read(file).map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))?;
+    let found = Certificate::from_pem_bundle(&pem).unwrap_or_default();
+    if found.is_empty() { Err(Failure::usage(format!("{} holds no certificate", file.display()))) } else { Ok(found) }
 }
 
 /// The secret as it is, or at the end of a pairing link.

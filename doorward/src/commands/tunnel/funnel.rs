@@ -145,7 +145,7 @@ fn address(name: &str, port: u16) -> String {
 async fn probe(public: &str) -> Result<(), Failure> {
     let base = public.parse().map_err(|_| Failure::usage(format!("“{public}” is no address")))?;
     // Health needs no key.
-    let client = Probe::new(base, &TunnelSecret::new([0; 32]), Arc::new(SystemClock::new()));
+    let client = Probe::new(base, &TunnelSecret::new([0; 32]), &[], Arc::new(SystemClock::new()));
     let client = client.map_err(|error| Failure::failed(error.to_string()))?;
     let mut last = String::new();
     for attempt in 0..TRIES {

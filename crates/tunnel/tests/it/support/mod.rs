@@ -42,8 +42,18 @@ pub(crate) struct House {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) handle: doorward_engine::Handle,
     pub(crate) mqtt: Arc<Mqtt>,
-    folder: PathBuf,
+    folder: Folder,
     stopper: Stopper,
+}
+
+/// Where a house keeps its things; gone with it.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed is swept with the rest of the folder for temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 impl House {
@@ -56,7 +66,7 @@ impl House {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("doorward-tunnel-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let house = Self::at(folder, options).await;
+        let house = Self::at(Folder(folder), options).await;
         house.handle.add_account("utec", "Home", vendor::settings(), &somebody()).await.unwrap();
         while house.handle.board().doors().len() < 4 {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -64,17 +74,17 @@ impl House {
         house
     }
 
-    async fn at(folder: PathBuf, options: Options) -> Self {
+    async fn at(folder: Folder, options: Options) -> Self {
         // A second test in this process finds it installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let clock = Arc::new(ManualClock::new(Time::from_micros(THEN * 1_000_000)));
-        let url = format!("sqlite:{}", folder.join("doorward.db").display());
+        let url = format!("sqlite:{}", folder.0.join("doorward.db").display());
         let store = Store::open(&OpenOptions::new(url, MasterKey::from_bytes([7; 32]), clock.now().utc)).await.unwrap();
         let shared: Arc<dyn Clock> = clock.clone();
         let (handle, stopper) = Engine { store, clock: shared, drivers: VENDORS }.start().await.unwrap();
         let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         let own =
-            broker::Options { plain: any, secure: None, websocket: None, secure_websocket: None, tls: None, folder: folder.join("mqtt") };
+            broker::Options { plain: any, secure: None, websocket: None, secure_websocket: None, tls: None, folder: folder.0.join("mqtt") };
         let mqtt = Arc::new(Mqtt::embedded(&own, Mode::Component, &handle).await.unwrap());
         let tunnel = Tunnel::new(options, handle.clone(), Some(Arc::clone(&mqtt))).await.unwrap();
         tunnel.serve_at(TcpListener::bind("127.0.0.1:0").await.unwrap(), None);
