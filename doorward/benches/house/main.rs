@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "what is measured here is real time")]
 
 mod mqtt;
+mod tunnel;
 
 use doorward_core::driver::{About, Action, Ctx, Done, Driver, Entry, Fault, Found, How, Lease, Mistake, Report, Settings, Sight, Target};
 use doorward_engine::{Clock, House, SystemClock};
@@ -40,9 +41,15 @@ struct Figure {
 /// Takes every figure, or those whose names are given; writes the page when its path is given and nothing is left out.
 fn main() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let (pages, names): (Vec<String>, Vec<String>) =
-        std::env::args().skip(1).filter(|word| word != "--bench").partition(|word| Path::new(word).extension().is_some());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, what, upstream] = words.as_slice()
+        && flag == "--helper"
+    {
+        return runtime.block_on(tunnel::helper(what, upstream));
+    }
+    let (pages, names): (Vec<String>, Vec<String>) =
+        words.into_iter().filter(|word| word != "--bench").partition(|word| Path::new(word).extension().is_some());
     let figures = runtime.block_on(figures(&|name| names.is_empty() || names.iter().any(|wanted| wanted == name)));
     let mut table = String::from("| figure | measured | limit | measured ÷ limit |\n|---|---|---|---|\n");
     for Figure { what, measured, limit, ratio } in &figures {
@@ -72,6 +79,9 @@ async fn figures(wanted: &dyn Fn(&str) -> bool) -> Vec<Figure> {
     }
     if wanted("mqtt") {
         figures.extend(mqtt::figures().await);
+    }
+    if wanted("tunnel") {
+        figures.extend(tunnel::figures().await);
     }
     if wanted("size") {
         figures.push(told(size()));
@@ -112,6 +122,14 @@ fn page(table: &str) -> String {
          * **State change**: from a message on the state topic of a foreign door to the message on `doorward/door/<id>/state` at a\n  \
            subscriber: the broker, the driver, the house, the publisher and the broker again; median of 200.\n\
          * **Idle MQTT connection**: growth of `RssAnon` by 5,000 connections of 50 users, five seconds after the last one came.\n\
+         * **Tunnel, relay**: 32 connections that are kept alive, each sends its next request when the one before is answered, to\n  \
+           an HTTP server in a process of its own; in turn with an axum reverse proxy on the same HTTP client, in a process of its\n  \
+           own too, that passes on a body of the same JSON. Messages are sealed before the clock runs, with aws-lc-rs; median of\n  \
+           three rounds.\n\
+         * **Tunnel, publish**: 300,000 sealed messages of 64 bytes on 32 connections, median of ten parts; then the growth of\n  \
+           `RssAnon`. As many are remembered at 5,000 a second.\n\
+         * **Tunnel, streams**: 10,000 connections of one key from another process, `RssAnon` of all of doorward with them open;\n  \
+           from the publication of a message until the last of them has it, median of three.\n\
          * **Binary**: the size of the file.\n"
     )
 }
