@@ -9,7 +9,7 @@ use crate::{
     remote::{RemoteOptions, TlsFiles, connect_once, next_version, person},
     tap::{Heard, Hub, KEPT, Live, Source, Tap},
 };
-use doorward_core::Secret;
+use doorward_core::{Secret, driver::BoxFuture};
 use doorward_engine::Handle;
 use doorward_wire::topic::Filter;
 use mqtt5::{ConnectionEvent, MqttClient, MqttError, ProtocolVersion, PublishOptions, PublishResult, QoS, SubscribeOptions};
@@ -99,8 +99,9 @@ impl Elsewhere {
             connection.uses.fetch_add(1, Ordering::Relaxed);
             return Ok(Arc::clone(connection));
         }
-        // Boxed: it is large, seldom, and within what every request waits for.
-        let connection = Box::pin(Connection::open(&self.house, place)).await?;
+        // Boxed and nameless: it is large, seldom, and within what every request waits for.
+        let opening: BoxFuture<'_, _> = Box::pin(Connection::open(&self.house, place));
+        let connection = opening.await?;
         *there = Some(Arc::clone(&connection));
         Ok(connection)
     }

@@ -12,6 +12,7 @@ use crate::{
     replay::Taken,
     seal::noise,
     service,
+    v2::{self, GatewayKey, OpenError},
 };
 use doorward_wire::{
     Time,
@@ -65,6 +66,24 @@ pub(crate) struct Told {
     pub(crate) why: &'static str,
 }
 
+/// Why a request of version 2 cannot even be answered under its seal.
+pub(crate) enum Refused2 {
+    /// Too many trials failed from there.
+    TooMany,
+    /// It does not open.
+    Unopened(OpenError),
+}
+
+/// Why a request of version 2 does not go on; answered under its seal.
+pub(crate) enum Told2 {
+    /// No key made it.
+    NoKey,
+    /// There is nothing at its path.
+    NoRoute,
+    /// As in version 1.
+    Told(Route, Told),
+}
+
 /// What a service answers.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Reply {
@@ -94,7 +113,7 @@ impl Reply {
     }
 
     /// The whole answer.
-    fn told(&self, now: Time) -> String {
+    pub(crate) fn told(&self, now: Time) -> String {
         format!("{{\"status\":{},\"body\":{},\"timestamp\":{}}}", self.status, self.body, seconds(now))
     }
 }
@@ -124,6 +143,45 @@ impl Tunnel {
             self.stranger(Reason::NotAuthenticated, source);
             if trial == Trial::Recent { Refused::TooMany } else { Refused::NoKey }
         })
+    }
+
+    /// Takes a message of version 2, as far as it may go, and gives what seals its answer.
+    pub(crate) async fn take_v2<S>(
+        &self,
+        open: impl FnOnce(&GatewayKey) -> Result<(v2::Request, S), OpenError>,
+        source: Option<IpAddr>,
+    ) -> Result<(Result<(Route, Request), Told2>, S), Refused2> {
+        let now = self.house().now();
+        let trial = self.limits().ask(source, now.mono);
+        if trial == Trial::Closed {
+            self.stranger(Reason::RateLimited, source);
+            return Err(Refused2::TooMany);
+        }
+        let failed = || {
+            self.limits().failed(source, now.mono);
+            self.stranger(Reason::NotAuthenticated, source);
+        };
+        let (request, sealer) = open(self.gateway_key()).map_err(|error| {
+            failed();
+            Refused2::Unopened(error)
+        })?;
+        let Some(key) = self.keyring().of_request(&request, trial, now.utc) else {
+            failed();
+            return Ok((Err(Told2::NoKey), sealer));
+        };
+        let route = match (request.method.as_str(), request.path.as_str()) {
+            ("POST", "/gateway") => Route::Gateway,
+            ("POST", "/mqtt/publish") => Route::Publish,
+            ("POST", "/mqtt/subscribe") => Route::Subscribe,
+            _ => return Ok((Err(Told2::NoRoute), sealer)),
+        };
+        let opened = Opened { key, previous: false, nonce: request.nonce(), plain: request.body };
+        let taken = self.fresh(opened, source).await.map(|request| (route, request));
+        let taken = taken.map_err(|refused| match refused {
+            Refused::Told(told) => Told2::Told(route, told),
+            Refused::NoKey | Refused::TooMany => Told2::NoKey,
+        });
+        Ok((taken, sealer))
     }
 
     async fn fresh(&self, opened: Opened, source: Option<IpAddr>) -> Result<Request, Refused> {

@@ -7,6 +7,7 @@ use crate::{
     limits::{Trial, network},
     scopes::Allowed,
     seal::Seal,
+    v2,
 };
 use doorward_store::{Store, StoreError, TunnelKey};
 use doorward_wire::{Time, tunnel::NONCE};
@@ -241,6 +242,25 @@ impl Keyring {
         key.ledger.used.fetch_max(now.as_micros(), Ordering::Relaxed);
         let nonce = sealed.get(..NONCE)?.try_into().ok()?;
         Some(Opened { key: Arc::clone(key), previous, nonce, plain })
+    }
+
+    /// The key that made a request of version 2. Where none has its name, one that nobody has is asked, which takes as long.
+    pub(crate) fn of_request(&self, request: &v2::Request, trial: Trial, now: Time) -> Option<Arc<Key>> {
+        let named = request.key_id().and_then(|name| self.key(name)).filter(|key| match trial {
+            Trial::All => true,
+            Trial::Recent => worked_within(key, RECENT, now),
+            Trial::Closed => false,
+        });
+        let Some(key) = named else {
+            let _ = request.is_by(&[0; 32]);
+            return None;
+        };
+        let previous = key.stored.previous.as_ref().filter(|(_, until)| now < *until);
+        let is_by = request.is_by(key.stored.secret.reveal()) || previous.is_some_and(|(secret, _)| request.is_by(secret.reveal()));
+        is_by.then(|| {
+            key.ledger.used.fetch_max(now.as_micros(), Ordering::Relaxed);
+            key
+        })
     }
 
     /// Writes ahead that a message from this time is accepted; after the next start nothing up to there is.

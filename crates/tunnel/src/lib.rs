@@ -17,6 +17,7 @@ mod keyring;
 pub mod keys;
 mod limits;
 mod listener;
+mod oblivious;
 pub mod outbound;
 pub mod pairing;
 mod replay;
@@ -24,10 +25,12 @@ pub mod scopes;
 mod seal;
 mod service;
 mod streams;
+pub mod v2;
 
 pub use diary::Entry;
 pub use keyring::{MANY_SEALS, MOST_SEALS};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use diary::Diary;
 use doorward_core::Secret;
 use doorward_engine::Handle;
@@ -53,7 +56,12 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_rustls::TlsAcceptor;
+use v2::GatewayKey;
 
+/// Under which name the seed of the gateway's key is kept.
+const SEED: &str = "tunnel v2 seed";
+/// The number of that key; another one when the key is changed.
+const GATEWAY: u8 = 1;
 /// How often keys that another copy of doorward changed are looked for.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -123,6 +131,7 @@ struct Inner {
     mqtt: Option<Arc<Mqtt>>,
     elsewhere: Elsewhere,
     keyring: Keyring,
+    gateway_key: GatewayKey,
     limits: Limits,
     replay: Mutex<Replay>,
     diary: Diary,
@@ -154,10 +163,12 @@ impl Tunnel {
     pub async fn new(options: Options, house: Handle, mqtt: Option<Arc<Mqtt>>) -> Result<Self, StoreError> {
         let bounds = Bounds { rate: options.key_rate, streams: options.key_streams };
         let keyring = Keyring::load(house.store().clone(), bounds).await?;
+        let gateway_key = gateway_key(&house).await?;
         let inner = Inner {
             elsewhere: Elsewhere::new(house.clone()),
             streams: Arc::new(Semaphore::new(options.connections)),
             keyring,
+            gateway_key,
             limits: Limits::default(),
             replay: Mutex::default(),
             diary: Diary::default(),
@@ -213,6 +224,11 @@ impl Tunnel {
         self.inner.options.jeedom.is_some()
     }
 
+    /// What a phone knows this house by, in version 2 of the wire.
+    pub fn pin(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.inner.gateway_key.pin())
+    }
+
     /// How a key stands.
     pub fn key_use(&self, name: &str) -> Option<KeyUse> {
         let key = self.inner.keyring.key(name)?;
@@ -266,6 +282,10 @@ impl Tunnel {
         &self.inner.keyring
     }
 
+    fn gateway_key(&self) -> &GatewayKey {
+        &self.inner.gateway_key
+    }
+
     fn limits(&self) -> &Limits {
         &self.inner.limits
     }
@@ -298,6 +318,14 @@ impl Tunnel {
     fn note_request(&self, key: &Key, entry: Entry) {
         self.inner.diary.note(&key.name, entry);
     }
+}
+
+/// The key to which requests of version 2 are sealed: always the same one of a house.
+async fn gateway_key(house: &Handle) -> Result<GatewayKey, StoreError> {
+    let fresh = keys::hex(&house.store().new_tunnel_secret());
+    let seed = house.store().set_secret_note_once(SEED, &fresh).await?;
+    let seed = keys::from_hex(seed.reveal()).ok_or_else(|| StoreError::Bug("the seed of the tunnel is no seed".into()))?;
+    GatewayKey::derive(GATEWAY, seed.reveal()).map_err(|error| StoreError::Bug(format!("the key of the tunnel: {error}")))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

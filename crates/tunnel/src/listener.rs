@@ -7,7 +7,8 @@ use crate::{
     Tunnel,
     gateway::{BODY, Refused, Route},
     limits::network,
-    streams,
+    oblivious,
+    streams::{self, Seal},
 };
 use axum::{
     Router,
@@ -177,10 +178,14 @@ async fn route(State(tunnel): State<Tunnel>, request: Request) -> Response {
     let method = request.method().clone();
     let route = match (path.as_str(), &method) {
         ("/health", &Method::GET | &Method::HEAD) => return health(),
+        ("/tunnel/v2/keys", &Method::GET) => return oblivious::keys(&tunnel),
+        ("/tunnel/v2", &Method::POST) => return oblivious::answer(&tunnel, request).await,
         ("/gateway", &Method::POST) => Route::Gateway,
         ("/mqtt/publish", &Method::POST) => Route::Publish,
         ("/mqtt/subscribe", &Method::POST) => Route::Subscribe,
-        ("/health" | "/gateway" | "/mqtt/publish" | "/mqtt/subscribe", _) => return plain(StatusCode::METHOD_NOT_ALLOWED),
+        ("/health" | "/gateway" | "/mqtt/publish" | "/mqtt/subscribe" | "/tunnel/v2" | "/tunnel/v2/keys", _) => {
+            return plain(StatusCode::METHOD_NOT_ALLOWED);
+        }
         _ => return plain(StatusCode::NOT_FOUND),
     };
     let source = source(&tunnel, &request);
@@ -193,7 +198,10 @@ async fn route(State(tunnel): State<Tunnel>, request: Request) -> Response {
 
 async fn answer(tunnel: &Tunnel, route: Route, body: &[u8], source: Option<IpAddr>) -> Response {
     match (tunnel.take(body, source).await, route) {
-        (Ok(request), Route::Subscribe) => streams::open(tunnel, request).await,
+        (Ok(request), Route::Subscribe) => {
+            let seal = Seal::Each { key: Arc::clone(&request.key), previous: request.previous };
+            streams::open(tunnel, request, seal).await
+        }
         (Ok(request), Route::Gateway | Route::Publish) => {
             let reply = tunnel.serve(route, &request).await;
             octets(tunnel.sealed(&request.key, request.previous, &reply))
@@ -204,18 +212,17 @@ async fn answer(tunnel: &Tunnel, route: Route, body: &[u8], source: Option<IpAdd
             response
         }
         (Err(Refused::NoKey), Route::Gateway | Route::Publish) => octets(tunnel.nothing()),
-        (Err(Refused::TooMany), _) => {
-            let mut response = plain(StatusCode::TOO_MANY_REQUESTS);
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
-            response
+        (Err(Refused::TooMany), _) => too_many(),
+        (Err(Refused::Told(told)), Route::Subscribe) => {
+            let seal = Seal::Each { key: Arc::clone(&told.key), previous: told.previous };
+            streams::refused(tunnel, &told, seal)
         }
-        (Err(Refused::Told(told)), Route::Subscribe) => streams::refused(tunnel, &told),
         (Err(Refused::Told(told)), Route::Gateway | Route::Publish) => octets(tunnel.sealed(&told.key, told.previous, &told.reply(route))),
     }
 }
 
 /// The whole body, within its bounds.
-async fn body(request: Request, patience: Duration) -> Result<Bytes, StatusCode> {
+pub(crate) async fn body(request: Request, patience: Duration) -> Result<Bytes, StatusCode> {
     let limited = Limited::new(request.into_body(), BODY).collect();
     match tokio::time::timeout(patience, limited).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
@@ -227,12 +234,19 @@ async fn body(request: Request, patience: Duration) -> Result<Bytes, StatusCode>
 
 /// From where a request came, if anybody knows: a proxy that is not named could say what it likes, and one on this machine
 /// stands for the internet.
-fn source(tunnel: &Tunnel, request: &Request) -> Option<IpAddr> {
+pub(crate) fn source(tunnel: &Tunnel, request: &Request) -> Option<IpAddr> {
     let Peer(peer) = request.extensions().get::<Peer>()?;
     if contains(&tunnel.options().proxies, *peer) {
         return forwarded_for(request.headers());
     }
     (!peer.is_loopback() && !is_forwarded(request.headers())).then_some(*peer)
+}
+
+/// Too many trials failed from there.
+pub(crate) fn too_many() -> Response {
+    let mut response = plain(StatusCode::TOO_MANY_REQUESTS);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
+    response
 }
 
 fn health() -> Response {
@@ -247,7 +261,7 @@ fn json_response(body: &serde_json::Value) -> Response {
     ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], body.to_string()).into_response()
 }
 
-fn plain(status: StatusCode) -> Response {
+pub(crate) fn plain(status: StatusCode) -> Response {
     status.into_response()
 }
 

@@ -10,9 +10,10 @@ use std::fmt::Write as _;
 const QUIET: i32 = 4;
 
 /// What a phone is given: a link to the page that opens doors, when the house has an address, and the secret alone when not.
-pub fn code(public_url: Option<&str>, name: &str, secret: &Secret<String>) -> Secret<String> {
+/// In the link are the key's secret (`k`) and name (`n`), and the pin of the house's own key (`p`), for version 2 of the wire.
+pub fn code(public_url: Option<&str>, name: &str, secret: &Secret<String>, pin: &str) -> Secret<String> {
     Secret::new(match public_url {
-        Some(url) => format!("{url}/remote#k={}&n={name}", secret.reveal()),
+        Some(url) => format!("{url}/remote#k={}&n={name}&p={pin}", secret.reveal()),
         None => secret.reveal().clone(),
     })
 }
@@ -61,9 +62,9 @@ mod tests {
     #[test]
     fn a_code_is_a_link_with_the_secret_in_its_fragment() {
         let secret = Secret::from("ab".repeat(32).as_str());
-        let link = code(Some("https://doors.example"), "anna", &secret);
-        assert_eq!(link.reveal(), &format!("https://doors.example/remote#k={}&n=anna", "ab".repeat(32)));
-        assert_eq!(code(None, "anna", &secret).reveal(), secret.reveal());
+        let link = code(Some("https://doors.example"), "anna", &secret, "pin");
+        assert_eq!(link.reveal(), &format!("https://doors.example/remote#k={}&n=anna&p=pin", "ab".repeat(32)));
+        assert_eq!(code(None, "anna", &secret, "pin").reveal(), secret.reveal());
         let picture = svg(&link, "Pairing code").unwrap();
         assert!(picture.starts_with("<svg class=\"qr\"") && !picture.contains(secret.reveal().as_str()));
         let lines = terminal(&link).unwrap();

@@ -31,6 +31,9 @@ pub(crate) enum Tunnel {
         /// A file that holds the key's secret, or its pairing link; “-” for standard input
         #[arg(long, value_name = "FILE")]
         key_file: Option<PathBuf>,
+        /// Speak version 2 of the wire (Oblivious HTTP); the key must be a pairing link, which names the house
+        #[arg(long)]
+        v2: bool,
         /// A PEM file with the authority to trust beside the public ones, such as doorward's own
         #[arg(long, value_name = "FILE")]
         ca_file: Option<PathBuf>,

@@ -19,8 +19,8 @@ pub(crate) async fn run(global: &Global, verb: Verb) -> Outcome {
     match verb {
         Verb::Key(verb) => key(&Client::new(global)?, global.json, verb).await,
         Verb::Authority => authority(&Client::new(global)?).await,
-        Verb::Call { address, fields, key_file, ca_file, listen } => {
-            let wish = call::Wish { address, fields, key_file, ca_file, listen };
+        Verb::Call { address, fields, key_file, v2, ca_file, listen } => {
+            let wish = call::Wish { address, fields, key_file, v2, ca_file, listen };
             call::run(global.json, &wish).await
         }
         Verb::Funnel { apply, port, public_url } => {

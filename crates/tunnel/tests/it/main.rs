@@ -10,4 +10,5 @@ mod relays;
 mod strangers;
 mod streams;
 mod support;
+mod v2;
 mod vectors;

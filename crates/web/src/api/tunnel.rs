@@ -35,6 +35,8 @@ pub(crate) struct TunnelView {
     pub(crate) public_url: Option<String>,
     /// Whether the page `/remote` is there.
     pub(crate) remote: bool,
+    /// What a phone knows this house by in version 2 of the wire: the SHA-256 of `/tunnel/v2/keys`, in base64url.
+    pub(crate) pin: String,
     /// The certificate of doorward's own authority as PEM, which clients must trust where it has TLS of its own and no other
     /// certificate is configured.
     pub(crate) authority: Option<String>,
@@ -53,6 +55,7 @@ pub(crate) fn tunnel_view(web: &Web) -> TunnelView {
         tls: web.tunnel().has_tls(),
         public_url: web.config().tunnel_url.clone(),
         remote: web.tunnel().has_remote(),
+        pin: web.tunnel().pin(),
         authority: web.config().authority.clone().filter(|_| web.tunnel().has_tls()),
     }
 }
@@ -165,7 +168,7 @@ pub(crate) struct MadeTunnelKey {
 
 pub(crate) fn made(web: &Web, name: String, secret: &TunnelSecret) -> MadeTunnelKey {
     let secret = hex(secret);
-    let code = pairing::code(web.config().tunnel_url.as_deref(), &name, &secret);
+    let code = pairing::code(web.config().tunnel_url.as_deref(), &name, &secret, &web.tunnel().pin());
     MadeTunnelKey { name, secret: secret.reveal().clone(), code: code.reveal().clone() }
 }
 

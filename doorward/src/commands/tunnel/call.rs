@@ -5,6 +5,7 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     output,
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use doorward_core::Secret;
 use doorward_engine::{Clock, SystemClock};
 use doorward_store::TunnelSecret;
@@ -32,6 +33,7 @@ pub(crate) struct Wish {
     pub(crate) address: String,
     pub(crate) fields: Vec<String>,
     pub(crate) key_file: Option<PathBuf>,
+    pub(crate) v2: bool,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) listen: Option<String>,
 }
@@ -44,7 +46,14 @@ pub(crate) async fn run(json: bool, wish: &Wish) -> Outcome {
     let fields = fields(&wish.fields)?;
     let key = key(wish)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let client = Client::new(base, &key, &authorities(wish.ca_file.as_deref())?, Arc::clone(&clock)).map_err(|error| failure(&error))?;
+    let authorities = authorities(wish.ca_file.as_deref())?;
+    let mut client = Client::new(base, &key.secret, &authorities, Arc::clone(&clock)).map_err(|error| failure(&error))?;
+    if wish.v2 {
+        let (Some(name), Some(pin)) = (&key.name, key.pin) else {
+            return Err(Failure::usage("--v2 needs the pairing link as the key: it names the key, and the house by its pin"));
+        };
+        client = client.in_version_2(name, &key.secret, pin);
+    }
     match &wish.listen {
         Some(topic) => listen(&client, json, topic).await,
         None if fields.is_empty() => look(&client, clock.as_ref(), json).await,
@@ -74,16 +83,30 @@ fn authorities(file: Option<&Path>) -> Result<Vec<Certificate>, Failure> {
     if found.is_empty() { Err(Failure::usage(format!("{} holds no certificate", file.display()))) } else { Ok(found) }
 }
 
-/// The secret as it is, or at the end of a pairing link.
-fn key(wish: &Wish) -> Result<TunnelSecret, Failure> {
+/// A key, and what else a pairing link says.
+struct Key {
+    secret: TunnelSecret,
+    name: Option<String>,
+    pin: Option<[u8; 32]>,
+}
+
+/// The secret as it is, or in the fragment of a pairing link.
+fn key(wish: &Wish) -> Result<Key, Failure> {
     let text = match (&wish.key_file, std::env::var(KEY)) {
         (Some(file), _) => ask::secret(Some(file), "Key")?,
         (None, Ok(text)) => Secret::new(text),
         (None, Err(_)) => ask::secret(None, "Key")?,
     };
-    let text = text.reveal().trim();
-    let digits = text.split_once("#k=").map_or(text, |(_, rest)| rest.split('&').next().unwrap_or_default());
-    from_hex(digits).ok_or_else(|| Failure::usage("the key must have 64 hexadecimal digits, or be a pairing link"))
+    read_key(text.reveal().trim()).ok_or_else(|| Failure::usage("the key must have 64 hexadecimal digits, or be a pairing link"))
+}
+
+fn read_key(text: &str) -> Option<Key> {
+    let Some((_, fragment)) = text.split_once('#') else {
+        return Some(Key { secret: from_hex(text)?, name: None, pin: None });
+    };
+    let part = |name: &str| fragment.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+    let pin = part("p").and_then(|pin| URL_SAFE_NO_PAD.decode(pin).ok()?.try_into().ok());
+    Some(Key { secret: from_hex(part("k")?)?, name: part("n").map(str::to_owned), pin })
 }
 
 async fn call(client: &Client, json: bool, fields: Map<String, Value>) -> Outcome {
@@ -183,7 +206,7 @@ fn skew(begun: f64, took: Duration, there: i64) -> (f64, String) {
 fn failure(error: &CallError) -> Failure {
     let exit = match error {
         CallError::Unreachable(_) | CallError::NotATunnel(..) => Exit::Unreachable,
-        CallError::UnknownKey | CallError::TooMany => Exit::Refused,
+        CallError::UnknownKey | CallError::TooMany | CallError::OtherHouse => Exit::Refused,
         CallError::Request(_) => Exit::Usage,
     };
     Failure::new(exit, error.to_string())
@@ -199,6 +222,17 @@ mod tests {
         let found = read(&["service=mqtt", "message=a=b", "retain:=true", "params:={\"a\":1}"]).unwrap_or_default();
         assert_eq!(Value::Object(found), json!({ "service": "mqtt", "message": "a=b", "retain": true, "params": { "a": 1 } }));
         assert!(read(&["service"]).is_err() && read(&["a:=nonsense"]).is_err());
+    }
+
+    #[test]
+    fn a_key_is_digits_or_a_pairing_link() {
+        let digits = "ab".repeat(32);
+        assert!(read_key(&digits).is_some_and(|key| key.name.is_none() && key.pin.is_none()));
+        let link = format!("https://doors.example/remote#k={digits}&n=anna&p={}", "A".repeat(43));
+        assert!(read_key(&link).is_some_and(|key| key.name.as_deref() == Some("anna") && key.pin == Some([0; 32])));
+        for wrong in ["", "https://doors.example/remote", "https://doors.example/remote#n=anna", "#k=12"] {
+            assert!(read_key(wrong).is_none(), "{wrong}");
+        }
     }
 
     #[test]
