@@ -47,8 +47,6 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
         ("DOORWARD_TUNNEL__LISTEN", TUNNEL),
         ("DOORWARD_TUNNEL__JEEDOM_URL", &jeedom.url()),
         ("DOORWARD_TUNNEL__JEEDOM_APIKEY", jeedom::APIKEY),
-        // Nobody is between the browser and this machine.
-        ("DOORWARD_TUNNEL__REMOTE", "true"),
     ] {
         sources.environment.entry(key.into()).or_insert_with(|| value.into());
     }

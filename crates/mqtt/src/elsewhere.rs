@@ -10,7 +10,7 @@ use crate::{
     tap::{Heard, Hub, KEPT, Live, Source, Tap},
 };
 use doorward_core::{Secret, driver::BoxFuture};
-use doorward_engine::Handle;
+use doorward_engine::{Clock, Handle};
 use doorward_wire::topic::Filter;
 use mqtt5::{ConnectionEvent, MqttClient, MqttError, ProtocolVersion, PublishOptions, PublishResult, QoS, SubscribeOptions};
 use std::{
@@ -166,17 +166,17 @@ impl Connection {
             }
         });
         watched.await.map_err(|error| ElsewhereError(person(&error)))?;
-        tokio::spawn(Arc::clone(&connection).watch(told));
+        tokio::spawn(Arc::clone(&connection).watch(told, Arc::clone(house.clock())));
         Ok(connection)
     }
 
     /// Ends everything here once the connection is lost, or was not used for a while.
-    async fn watch(self: Arc<Self>, mut lost: mpsc::Receiver<()>) {
+    async fn watch(self: Arc<Self>, mut lost: mpsc::Receiver<()>, clock: Arc<dyn Clock>) {
         let mut uses = 0;
         loop {
             tokio::select! {
                 _ = lost.recv() => break,
-                () = tokio::time::sleep(IDLE) => {}
+                () = clock.sleep_until(clock.now().mono.plus(IDLE)) => {}
             }
             let now = self.uses.load(Ordering::Relaxed);
             let listens = lock(&self.ears).values().any(|ear| ear.strong_count() > 0);

@@ -122,7 +122,6 @@ impl Key {
 
     fn open(&self, sealed: &[u8], now: Time) -> Option<(bool, Vec<u8>)> {
         let previous = self.previous.as_ref().filter(|(_, until)| now < *until);
-        // Both are tried whichever opens, so that nothing tells them apart from outside.
         let current = self.seal.open(sealed).map(|plain| (false, plain));
         current.or_else(|| previous.and_then(|(seal, _)| seal.open(sealed)).map(|plain| (true, plain)))
     }

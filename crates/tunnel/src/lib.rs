@@ -88,8 +88,6 @@ pub struct Options {
     pub patience: Duration,
     /// The way to other servers.
     pub outbound: Outbound,
-    /// Whether the page `/remote` is there.
-    pub remote: bool,
 }
 
 /// Where Jeedom is.
@@ -114,7 +112,6 @@ impl Default for Options {
             connections: 12_000,
             patience: Duration::from_secs(10),
             outbound: Outbound::default(),
-            remote: false,
         }
     }
 }
@@ -202,11 +199,6 @@ impl Tunnel {
         lock(&self.inner.listening).as_ref().is_some_and(|listening| listening.tls)
     }
 
-    /// Whether the page that opens doors is there.
-    pub fn has_remote(&self) -> bool {
-        self.inner.options.remote
-    }
-
     /// Reads the keys again, after one was added, changed or removed. Streams of keys that changed end.
     pub async fn reload(&self) -> Result<(), StoreError> {
         self.inner.keyring.reload().await?;
@@ -246,14 +238,17 @@ impl Tunnel {
 
     /// Where several copies share a store, keys change without a word.
     async fn look(self) {
-        let mut stopping = self.stopping();
+        let (mut stopping, clock) = (self.stopping(), Arc::clone(self.house().clock()));
         loop {
             tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
+                () = clock.sleep_until(clock.now().mono.plus(LOOK)) => {}
                 _ = stopping.wait_for(|stopping| *stopping) => return,
             }
             if let Err(error) = self.reload().await {
                 tracing::debug!(%error, "the tunnel's keys cannot be read now");
+            }
+            if let Err(error) = self.house().store().purge_tunnel_nonces(clock.now().utc).await {
+                tracing::debug!(%error, "old messages cannot be forgotten now");
             }
         }
     }

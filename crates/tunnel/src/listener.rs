@@ -72,7 +72,8 @@ pub(crate) async fn serve(tunnel: Tunnel, listener: TcpListener, tls: Option<Tls
         };
         let Ok((stream, address)) = accepted else {
             // Out of file descriptors: wait for some to be closed.
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            let clock = tunnel.house().clock();
+            clock.sleep_until(clock.now().mono.plus(Duration::from_millis(100))).await;
             continue;
         };
         let peer = address.ip().to_canonical();

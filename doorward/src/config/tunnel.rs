@@ -41,13 +41,6 @@ impl TunnelConfig {
         let certificate =
             section.value("cert_file", Kind::Text, "", "PEM file with its certificate; one of doorward's own authority when empty.", file);
         let key = section.value("key_file", Kind::Text, "", "PEM file with the key of that certificate.", file);
-        let remote = section.value(
-            "remote",
-            Kind::Text,
-            "auto",
-            "The page /remote, which opens doors end to end encrypted: “true”, “false”, or “auto” for where TLS ends on this machine.",
-            |text| if text == "auto" { Ok(None) } else { switch(text).map(Some) },
-        );
         let proxies =
             section.value("proxies", Kind::List, "", "Reverse proxies before the tunnel whose forwarding headers count.", networks);
         let max_age = section.value("max_age", Kind::Number, "60", "Seconds that a message may be old, or ahead.", |text| {
@@ -96,9 +89,7 @@ impl TunnelConfig {
         }
         let certificate = certificate.zip(key).map(|(certificate, key)| CertificateFiles { certificate, key });
         let jeedom = jeedom_url.map(|url| JeedomOptions { url, apikey });
-        let remote = remote.unwrap_or_else(|| tls || public_url.as_deref().is_some_and(is_funnel));
-        let options =
-            Options { remote, max_age, jeedom, broker, brokers, proxies, key_rate, key_streams, connections, ..Options::default() };
+        let options = Options { max_age, jeedom, broker, brokers, proxies, key_rate, key_streams, connections, ..Options::default() };
         Self { listen, tls, certificate, public_url, secret_key_file, options }
     }
 }
@@ -124,12 +115,6 @@ pub(super) fn originals(environment: &BTreeMap<String, String>) -> BTreeMap<Stri
         found.insert("tunnel.broker".into(), format!("{host}:{}", get("MQTT_BROKER_PORT").map_or("1883", String::as_str)));
     }
     found
-}
-
-/// Whether this is an address of Tailscale Funnel, which brings what is sealed by TLS to this machine as it is.
-fn is_funnel(url: &str) -> bool {
-    let host = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', ':']).next().unwrap_or_default();
-    url.starts_with("https://") && host.ends_with(".ts.net")
 }
 
 fn url_text(text: &str) -> Result<Option<String>, String> {
@@ -165,14 +150,6 @@ mod tests {
 
     fn found(environment: &[(&str, &str)]) -> BTreeMap<String, String> {
         originals(&environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
-    }
-
-    #[test]
-    fn the_page_is_there_where_tls_ends_on_this_machine() {
-        assert!(is_funnel("https://house.tail1234.ts.net") && is_funnel("https://house.tail1234.ts.net:8443"));
-        for other in ["https://doors.example", "http://house.tail1234.ts.net", "https://ts.net.example", "https://example/x.ts.net"] {
-            assert!(!is_funnel(other), "{other}");
-        }
     }
 
     #[test]

@@ -180,11 +180,9 @@ async fn what_does_not_authenticate_is_tried_with_every_key_and_answered_alike()
         stranger.post("/gateway", stranger.message(list(), 1)).await,
         stranger.post("/gateway", "nonsense").await,
     ];
+    let length = answers[0].2.len();
     for (status, kind, body) in answers {
-        assert_eq!(
-            (status, kind.as_str(), body.len()),
-            (200, "application/octet-stream", stranger.message(json!({}), 1).len().max(body.len()))
-        );
+        assert_eq!((status, kind.as_str(), body.len()), (200, "application/octet-stream", length));
     }
 }
 

@@ -33,8 +33,6 @@ pub(crate) struct TunnelView {
     pub(crate) tls: bool,
     /// The address that phones use.
     pub(crate) public_url: Option<String>,
-    /// Whether the page `/remote` is there.
-    pub(crate) remote: bool,
     /// What a phone knows this house by in version 2 of the wire: the SHA-256 of `/tunnel/v2/keys`, in base64url.
     pub(crate) pin: String,
     /// The certificate of doorward's own authority as PEM, which clients must trust where it has TLS of its own and no other
@@ -54,7 +52,6 @@ pub(crate) fn tunnel_view(web: &Web) -> TunnelView {
         listen: web.tunnel().address().map(|address| address.to_string()),
         tls: web.tunnel().has_tls(),
         public_url: web.config().tunnel_url.clone(),
-        remote: web.tunnel().has_remote(),
         pin: web.tunnel().pin(),
         authority: web.config().authority.clone().filter(|_| web.tunnel().has_tls()),
     }

@@ -212,7 +212,8 @@ impl UserForm {
     }
 }
 
-fn lines(text: &str) -> Vec<String> {
+/// What is written one on each line.
+pub(super) fn lines(text: &str) -> Vec<String> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 

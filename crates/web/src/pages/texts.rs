@@ -315,7 +315,7 @@ texts! {
     tunnel = "Tunnel",
     tunnel_text = "Phones reach the doors, MQTT, Jeedom and chosen servers through it, sealed from end to end: nobody in between can read along or send something twice.",
     tunnel_off = "It does not listen. Set tunnel.listen, such as 127.0.0.1:10000, and restart.",
-    tunnel_no_address = "Set tunnel.public_url to the address that phones use; then pairing codes are links that open the page for doors.",
+    tunnel_no_address = "Set tunnel.public_url to the address that phones use; then pairing codes name it too.",
     tunnel_keys = "Keys",
     tunnel_keys_text = "One for each phone. Each may do what it was given, and nothing else.",
     tunnel_no_keys = "No phone has a key yet. Add one for each.",

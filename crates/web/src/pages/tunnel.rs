@@ -3,6 +3,7 @@
 use super::{
     accounts::ConfirmPage,
     events::Choice,
+    mqtt::lines,
     scene::{Scene, TimeView},
     shell::{Oops, Section, Shell, html},
     texts::{
@@ -193,10 +194,6 @@ impl Filled {
         let services = services.into_iter().filter_map(|(service, wanted)| wanted.then_some(service)).collect();
         Scopes { services, http, mqtt_publish, mqtt_subscribe, brokers, doors }
     }
-}
-
-fn lines(text: &str) -> Vec<String> {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
 /// The fields as they are shown.
