@@ -342,6 +342,9 @@ async fn housekeeping(handle: Handle, keep_events: Duration, tls: Tls, mut stop:
 impl Running {
     /// Says where it listens, and how to sign in for the first time.
     async fn announce(&self) -> Result<(), Failure> {
+        // What an earlier start showed goes before anybody can be told that this one listens.
+        let path = self.data.path.join("first-start.txt");
+        let _ = std::fs::remove_file(&path);
         if let Some(address) = self.http {
             tracing::info!("doorward {} listens at http://{address}/", env!("CARGO_PKG_VERSION"));
         }
@@ -354,14 +357,12 @@ impl Running {
         if let Some(key) = &self.first_key {
             firsts.push(("the first tunnel key", "The first tunnel key, for a phone (shown this once):", key.reveal().clone()));
         }
-        let path = self.data.path.join("first-start.txt");
         if std::io::stdout().is_terminal() {
             for (_, text, secret) in &firsts {
                 output::line(&format!("\n{text}\n\n  {secret}\n"));
             }
         }
         if firsts.is_empty() || std::io::stdout().is_terminal() {
-            let _ = std::fs::remove_file(path);
             return Ok(());
         }
         let secrets: Vec<&str> = firsts.iter().map(|(_, _, secret)| secret.as_str()).collect();
