@@ -19,7 +19,7 @@ use doorward_wire::{
     attempt::{Actor, ActorKind},
 };
 use serde_json::json;
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 /// The demo's page, unless it is set otherwise.
 const LISTEN: &str = "127.0.0.1:8000";
@@ -47,8 +47,14 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
         ("DOORWARD_TUNNEL__LISTEN", TUNNEL),
         ("DOORWARD_TUNNEL__JEEDOM_URL", &jeedom.url()),
         ("DOORWARD_TUNNEL__JEEDOM_APIKEY", jeedom::APIKEY),
+        ("DOORWARD_TUNNEL__REMOTE", "true"),
     ] {
         sources.environment.entry(key.into()).or_insert_with(|| value.into());
+    }
+    // Pairing codes lead to this machine.
+    let tunnel = sources.environment.get("DOORWARD_TUNNEL__LISTEN").and_then(|listen| listen.parse::<SocketAddr>().ok());
+    if let Some(tunnel) = tunnel.filter(|tunnel| tunnel.port() != 0) {
+        sources.environment.entry("DOORWARD_TUNNEL__PUBLIC_URL".into()).or_insert_with(|| format!("http://{tunnel}"));
     }
     let house = serve::start(folder.clone(), sources, global.debug).await?;
     if house.handle.store().accounts().await.map_err(|error| Failure::failed(error.to_string()))?.is_empty() {
@@ -104,6 +110,9 @@ async fn greet(house: &serve::Running, sim: &utec::Sim, folder: &std::path::Path
         let key = house.first_key.as_ref().map_or_else(|| "made before".to_owned(), |key| key.reveal().clone());
         output::line(&format!("  Tunnel     http://{tunnel}/   with a simulated Jeedom behind it"));
         output::line(&format!("  Its key    {key}"));
+        if house.first_key.is_some() {
+            output::line(&format!("  Phone      http://{tunnel}/remote#k={key}&n=first"));
+        }
     }
     output::line("\n  Front door       does what it is told");
     output::line("  Garden gate lock says yes and does not move");

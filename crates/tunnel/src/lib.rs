@@ -5,6 +5,7 @@
 //! * `gateway` takes a message from its first byte to its answer; `limits`, [`keyring`](Tunnel), `replay` and [`scopes`]
 //!   are what it asks on the way.
 //! * `service` does what is asked: `http` and Jeedom by [`outbound`], `mqtt`, `doors`. `streams` tells what is heard.
+//! * [`remote`] is a page for phones without an app, which speaks to the listener as they do.
 //! * `diary` remembers what was asked and refused, for people.
 //!
 //! It must never decide whether a door opens (that is `doorward-core`): a key's scopes are the grant, and the keeper
@@ -20,6 +21,7 @@ mod listener;
 mod oblivious;
 pub mod outbound;
 pub mod pairing;
+pub mod remote;
 mod replay;
 pub mod scopes;
 mod seal;
@@ -84,6 +86,8 @@ pub struct Options {
     pub key_streams: usize,
     /// Connections at once.
     pub connections: usize,
+    /// Whether the page `/remote` is served.
+    pub remote: bool,
     /// How long the head of a request, its body, and a TLS handshake may take each.
     pub patience: Duration,
     /// The way to other servers.
@@ -110,6 +114,7 @@ impl Default for Options {
             key_rate: NonZeroU32::new(50).unwrap_or(NonZeroU32::MIN),
             key_streams: 32,
             connections: 12_000,
+            remote: false,
             patience: Duration::from_secs(10),
             outbound: Outbound::default(),
         }
@@ -197,6 +202,11 @@ impl Tunnel {
     /// Whether it has TLS of its own.
     pub fn has_tls(&self) -> bool {
         lock(&self.inner.listening).as_ref().is_some_and(|listening| listening.tls)
+    }
+
+    /// Whether it serves the page `/remote`.
+    pub fn serves_remote(&self) -> bool {
+        self.inner.options.remote && self.address().is_some()
     }
 
     /// Reads the keys again, after one was added, changed or removed. Streams of keys that changed end.

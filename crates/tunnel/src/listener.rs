@@ -7,7 +7,7 @@ use crate::{
     Tunnel,
     gateway::{BODY, Refused, Route},
     limits::network,
-    oblivious,
+    oblivious, remote,
     streams::{self, Seal},
 };
 use axum::{
@@ -187,6 +187,7 @@ async fn route(State(tunnel): State<Tunnel>, request: Request) -> Response {
         ("/health" | "/gateway" | "/mqtt/publish" | "/mqtt/subscribe" | "/tunnel/v2" | "/tunnel/v2/keys", _) => {
             return plain(StatusCode::METHOD_NOT_ALLOWED);
         }
+        (page, method) if remote::is_for(page) => return remote::answer(page, method, tunnel.options().remote),
         _ => return plain(StatusCode::NOT_FOUND),
     };
     let source = source(&tunnel, &request);

@@ -16,6 +16,8 @@ pub(crate) enum Tunnel {
     /// Keys: one for each phone or person
     #[command(subcommand)]
     Key(TunnelKey),
+    /// Whether it listens, for how many keys, and what phones compare
+    Show,
     /// The certificate of doorward's own authority as PEM, for clients of a tunnel with TLS of its own
     Authority,
     /// Speak to a tunnel as a phone does; without fields, look whether it can be reached, the clock is right and the key fits

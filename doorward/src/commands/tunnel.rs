@@ -18,6 +18,7 @@ mod funnel;
 pub(crate) async fn run(global: &Global, verb: Verb) -> Outcome {
     match verb {
         Verb::Key(verb) => key(&Client::new(global)?, global.json, verb).await,
+        Verb::Show => standing(&Client::new(global)?, global.json).await,
         Verb::Authority => authority(&Client::new(global)?).await,
         Verb::Call { address, fields, key_file, v2, ca_file, listen } => {
             let wish = call::Wish { address, fields, key_file, v2, ca_file, listen };
@@ -28,6 +29,33 @@ pub(crate) async fn run(global: &Global, verb: Verb) -> Outcome {
             funnel::run(&Client::new(global)?, &wish).await
         }
     }
+}
+
+/// How the tunnel stands.
+async fn standing(client: &Client, json: bool) -> Outcome {
+    let tunnel: Value = client.get("/tunnel").await?;
+    if json {
+        output::json(&tunnel);
+        return Ok(Exit::Done);
+    }
+    let keys: Value = client.get("/tunnel-keys").await?;
+    let text = |name: &str| tunnel[name].as_str();
+    let listen = match (text("listen"), tunnel["tls"] == true) {
+        (None, _) => "off: set tunnel.listen, such as 127.0.0.1:10000, and restart".to_owned(),
+        (Some(address), true) => format!("https://{address}"),
+        (Some(address), false) => format!("http://{address}"),
+    };
+    let remote = if tunnel["remote"] == true { "served" } else { "not served (tunnel.remote)" };
+    let rows = [
+        ("listens", listen),
+        ("phones use", text("public_url").unwrap_or("not set: tunnel.public_url").to_owned()),
+        ("keys", keys["items"].as_array().map_or(0, Vec::len).to_string()),
+        ("pin, version 2", text("pin").unwrap_or_default().to_owned()),
+        ("page /remote", remote.to_owned()),
+        ("its version", text("remote_fingerprint").unwrap_or_default().to_owned()),
+    ];
+    output::table(&["tunnel", ""], &rows.map(|(name, value)| vec![name.to_owned(), value]));
+    Ok(Exit::Done)
 }
 
 async fn authority(client: &Client) -> Outcome {

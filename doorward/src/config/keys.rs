@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     Text,
     Number,
     Switch,
+    /// A switch, or “auto”.
+    Auto,
     List,
     /// A text that is never shown.
     Secret,
@@ -155,7 +157,7 @@ impl<'a> Keys<'a> {
 impl Known {
     fn literal(&self) -> String {
         match self.kind {
-            Kind::Text | Kind::Secret => format!("{:?}", self.default),
+            Kind::Text | Kind::Auto | Kind::Secret => format!("{:?}", self.default),
             Kind::Number | Kind::Switch => self.default.clone(),
             Kind::List if self.default.is_empty() => "[]".into(),
             Kind::List => format!("[{}]", self.default.split(',').map(|item| format!("{:?}", item.trim())).collect::<Vec<_>>().join(", ")),
@@ -177,6 +179,7 @@ impl Known {
             Kind::Text | Kind::Secret => (json!({ "type": "string" }), json!(self.default)),
             Kind::Number => (json!({ "type": "integer" }), json!(self.default.parse::<i64>().ok())),
             Kind::Switch => (json!({ "type": "boolean" }), json!(self.default == "true")),
+            Kind::Auto => (json!({ "enum": ["auto", true, false] }), json!(self.default)),
             Kind::List => {
                 let default: Vec<&str> = self.default.split(',').filter(|item| !item.is_empty()).collect();
                 (json!({ "type": "array", "items": { "type": "string" } }), json!(default))
@@ -218,7 +221,7 @@ impl Section<'_, '_> {
             Kind::Secret if text.is_empty() => text,
             Kind::Secret => "(set)".into(),
             Kind::Text if path == "store.url" => without_password(&text),
-            Kind::Text | Kind::Number | Kind::Switch | Kind::List => text,
+            Kind::Text | Kind::Number | Kind::Switch | Kind::Auto | Kind::List => text,
         };
         self.keys.shown.push((path, shown, origin.into()));
         parsed
@@ -265,6 +268,7 @@ impl Kind {
             Self::Text | Self::Secret => "a text in quotes",
             Self::Number => "a whole number",
             Self::Switch => "true or false",
+            Self::Auto => "true, false or \"auto\"",
             Self::List => "a list of texts in quotes",
         }
     }
@@ -273,9 +277,9 @@ impl Kind {
 /// A value of the file as the text that the environment would hold.
 fn text(value: &toml::Value, kind: Kind) -> Option<String> {
     match (kind, value) {
-        (Kind::Text | Kind::Secret, toml::Value::String(text)) => Some(text.clone()),
+        (Kind::Text | Kind::Secret | Kind::Auto, toml::Value::String(text)) => Some(text.clone()),
         (Kind::Number, toml::Value::Integer(number)) => Some(number.to_string()),
-        (Kind::Switch, toml::Value::Boolean(on)) => Some(on.to_string()),
+        (Kind::Switch | Kind::Auto, toml::Value::Boolean(on)) => Some(on.to_string()),
         (Kind::List, toml::Value::Array(items)) => {
             items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>().map(|items| items.join(","))
         }

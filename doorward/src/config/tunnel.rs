@@ -41,6 +41,18 @@ impl TunnelConfig {
         let certificate =
             section.value("cert_file", Kind::Text, "", "PEM file with its certificate; one of doorward's own authority when empty.", file);
         let key = section.value("key_file", Kind::Text, "", "PEM file with the key of that certificate.", file);
+        let remote = section.value(
+            "remote",
+            Kind::Auto,
+            "auto",
+            "The page /remote, which opens doors in a browser: true, false, or auto: where TLS ends on this machine.",
+            |text| match text {
+                "auto" => Ok(None),
+                "true" => Ok(Some(true)),
+                "false" => Ok(Some(false)),
+                text => Err(format!("“{text}” is none of auto, true and false")),
+            },
+        );
         let proxies =
             section.value("proxies", Kind::List, "", "Reverse proxies before the tunnel whose forwarding headers count.", networks);
         let max_age = section.value("max_age", Kind::Number, "60", "Seconds that a message may be old, or ahead.", |text| {
@@ -88,8 +100,10 @@ impl TunnelConfig {
             keys.mistake("tunnel.cert_file", "is for TLS of its own: set tunnel.tls = true too");
         }
         let certificate = certificate.zip(key).map(|(certificate, key)| CertificateFiles { certificate, key });
+        let remote = remote.unwrap_or(tls || public_url.as_deref().is_some_and(is_funnel));
         let jeedom = jeedom_url.map(|url| JeedomOptions { url, apikey });
-        let options = Options { max_age, jeedom, broker, brokers, proxies, key_rate, key_streams, connections, ..Options::default() };
+        let options =
+            Options { max_age, jeedom, broker, brokers, proxies, key_rate, key_streams, connections, remote, ..Options::default() };
         Self { listen, tls, certificate, public_url, secret_key_file, options }
     }
 }
@@ -125,6 +139,11 @@ fn url_text(text: &str) -> Result<Option<String>, String> {
     }
 }
 
+/// Tailscale Funnel hands TLS through to this machine; a proxy on the way could not read the page, nor change it.
+fn is_funnel(url: &str) -> bool {
+    url.strip_prefix("https://").is_some_and(|rest| rest.split(['/', ':']).next().is_some_and(|host| host.ends_with(".ts.net")))
+}
+
 fn place(text: &str) -> Result<(String, u16), String> {
     let wrong = || format!("“{text}” is not a broker such as 192.168.1.5:1883");
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
@@ -150,6 +169,19 @@ mod tests {
 
     fn found(environment: &[(&str, &str)]) -> BTreeMap<String, String> {
         originals(&environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
+    }
+
+    #[test]
+    fn a_funnel_is_known_by_its_host() {
+        for (url, is) in [
+            ("https://house.tail1234.ts.net", true),
+            ("https://house.tail1234.ts.net:8443/x", true),
+            ("http://house.tail1234.ts.net", false),
+            ("https://doors.example.org/.ts.net", false),
+            ("https://ts.net.example.org", false),
+        ] {
+            assert_eq!(is_funnel(url), is, "{url}");
+        }
     }
 
     #[test]

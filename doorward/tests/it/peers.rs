@@ -9,4 +9,5 @@ mod foreign;
 mod home_assistant;
 mod mosquitto;
 mod postgresql;
+mod remote;
 mod tunnel;

@@ -12,7 +12,7 @@ use doorward_store::{TunnelKey, TunnelSecret};
 use doorward_tunnel::{
     Entry, MANY_SEALS,
     keys::{KeyError, OVERLAP, hex},
-    pairing,
+    pairing, remote,
 };
 use doorward_wire::{Time, attempt::Reason, tunnel::Scopes};
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,10 @@ pub(crate) struct TunnelView {
     pub(crate) tls: bool,
     /// The address that phones use.
     pub(crate) public_url: Option<String>,
+    /// Whether it serves the page `/remote`.
+    pub(crate) remote: bool,
+    /// The fingerprint of that page, to be compared with the one that a phone shows before it takes another version.
+    pub(crate) remote_fingerprint: String,
     /// What a phone knows this house by in version 2 of the wire: the SHA-256 of `/tunnel/v2/keys`, in base64url.
     pub(crate) pin: String,
     /// The certificate of doorward's own authority as PEM, which clients must trust where it has TLS of its own and no other
@@ -52,8 +56,18 @@ pub(crate) fn tunnel_view(web: &Web) -> TunnelView {
         listen: web.tunnel().address().map(|address| address.to_string()),
         tls: web.tunnel().has_tls(),
         public_url: web.config().tunnel_url.clone(),
+        remote: web.tunnel().serves_remote(),
+        remote_fingerprint: remote::fingerprint(),
         pin: web.tunnel().pin(),
         authority: web.config().authority.clone().filter(|_| web.tunnel().has_tls()),
+    }
+}
+
+impl TunnelView {
+    /// Where the page `/remote` is, as far as that is known.
+    pub(crate) fn remote_address(&self) -> Option<String> {
+        let here = || self.listen.as_ref().map(|listen| format!("{}://{listen}", if self.tls { "https" } else { "http" }));
+        Some(self.public_url.clone().or_else(here)? + "/remote")
     }
 }
 

@@ -60,6 +60,10 @@ struct TunnelPage {
     about: String,
     /// What is missing before a phone can use it.
     note: Option<&'static str>,
+    /// Where the page for phones is, when it is served.
+    remote: Option<String>,
+    /// Its version, as phones show it.
+    fingerprint: String,
     keys: Vec<KeyLine>,
     recent: Vec<EntryLine>,
 }
@@ -99,12 +103,15 @@ async fn list(State(web): State<Web>, visitor: Visitor, Query(said): Query<Said>
         (Some(_), Some(_)) => None,
     };
     let shell = Shell::new(&scene, scene.t.tunnel, Section::Settings).done(said.done.as_deref());
+    let remote = there.remote.then(|| there.remote_address()).flatten();
     Ok(html(&TunnelPage {
         shell,
         t: scene.t,
         face: scene.t.tunnel_face(there.listen.is_some()),
         about: there.public_url.or(there.listen).unwrap_or_default(),
         note,
+        remote,
+        fingerprint: there.remote_fingerprint,
         keys: keys.iter().map(|key| key_line(&scene, key)).collect(),
         recent: recent.into_iter().take(20).map(|(name, entry)| entry_line(&scene, Some(&name), &entry)).collect(),
     }))

@@ -17,8 +17,8 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(50);
 
 /// Debian's Chromium behind its driver, with an empty profile. Both end when this goes.
-struct Browser {
-    client: Client,
+pub(super) struct Browser {
+    pub(super) client: Client,
     driver: Child,
     port: u16,
     session: String,
@@ -26,7 +26,7 @@ struct Browser {
 }
 
 impl Browser {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let port = free_port();
         let mut driver = Command::new("chromedriver");
         let driver = driver.arg(format!("--port={port}")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -63,11 +63,11 @@ impl Browser {
         Self { client, driver, port, session, _profile: profile }
     }
 
-    async fn go(&self, url: &str) {
+    pub(super) async fn go(&self, url: &str) {
         self.client.goto(url).await.unwrap();
     }
 
-    async fn find(&self, css: &str) -> Element {
+    pub(super) async fn find(&self, css: &str) -> Element {
         let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
         match found {
             Ok(element) => element,
@@ -81,12 +81,12 @@ impl Browser {
         input.send_keys(value).await.unwrap();
     }
 
-    async fn click(&self, css: &str) {
+    pub(super) async fn click(&self, css: &str) {
         self.find(css).await.click().await.unwrap();
     }
 
     /// Waits until the page says something, without loading it again.
-    async fn says(&self, css: &str, words: &str) {
+    pub(super) async fn says(&self, css: &str, words: &str) {
         let wait = async {
             loop {
                 let text = match self.client.find(Locator::Css(css)).await {
@@ -103,7 +103,7 @@ impl Browser {
         assert!(said, "{css} never said “{words}”; the page shows:\n{}", self.text().await);
     }
 
-    async fn text(&self) -> String {
+    pub(super) async fn text(&self) -> String {
         match self.client.find(Locator::Css("body")).await {
             Ok(body) => body.text().await.unwrap_or_default(),
             Err(error) => error.to_string(),
@@ -111,7 +111,7 @@ impl Browser {
     }
 
     /// What the browser complained about pages at this address.
-    async fn complaints(&self, origin: &str) -> Vec<String> {
+    pub(super) async fn complaints(&self, origin: &str) -> Vec<String> {
         let url = format!("http://127.0.0.1:{}/session/{}/se/log", self.port, self.session);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let answer: Value = client.post(url).json(&json!({ "type": "browser" })).send().await.unwrap().json().await.unwrap();

@@ -24,28 +24,28 @@ use tempfile::TempDir;
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// A house with three simulated bolts and a tunnel.
-struct Scene {
-    binary: Binary,
+pub(super) struct Scene {
+    pub(super) binary: Binary,
     data: TempDir,
-    _sim: Sim,
+    pub(super) sim: Sim,
 }
 
 impl Scene {
-    async fn start(more: &[(&str, &str)]) -> Self {
+    pub(super) async fn start(more: &[(&str, &str)]) -> Self {
         let sim = doorward_sim::utec::start(Config::default()).await.unwrap();
         let data = tempfile::tempdir().unwrap();
         let binary = run(data.path(), more);
         link(&binary.client(), &sim).await;
         let client = binary.client();
         until("the doors are known", async || client.get("/doors/front_door").await["state"] == "locked").await;
-        Self { binary, data, _sim: sim }
+        Self { binary, data, sim }
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.data.path()
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("http://{}", self.binary.tunnel())
     }
 
@@ -189,7 +189,7 @@ async fn a_replay_after_a_kill_is_refused() {
     let body = python_says(&["seal", &key, &unlock]);
     let answer = post(&scene.url(), "/gateway", &body).await;
     assert!(python_says(&["open", &key, &answer]).contains("\"status\":200"));
-    let Scene { binary, data, _sim } = scene;
+    let Scene { binary, data, sim: _sim } = scene;
     binary.kill();
     let binary = run(data.path(), &[]);
     let url = format!("http://{}", binary.tunnel());
