@@ -6,7 +6,7 @@ export PATH := $(PATH):$(CACHE)/tools/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check bench fmt contracts
+.PHONY: help demo test check bench fuzz fmt contracts
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\): ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -34,6 +34,9 @@ check: ## formatting, lints, documentation, licences, generated files
 bench: ## measure, and write docs/performance.md
 	@scripts/install build test
 	scripts/bench
+
+fuzz: ## throw made-up bytes at everything that reads what strangers send (ARGS="600 plain")
+	scripts/fuzz $(ARGS)
 
 fmt: ## format the code
 	cargo fmt --all

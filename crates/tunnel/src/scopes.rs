@@ -144,8 +144,8 @@ impl Doors {
     }
 }
 
-/// `host:port`.
-fn broker(text: &str) -> Result<(String, u16), String> {
+/// A broker, as `host:port`.
+pub fn broker(text: &str) -> Result<(String, u16), String> {
     let wrong = || format!("“{text}” is not a broker such as 192.168.1.5:1883");
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let host = host.trim_matches(['[', ']']);

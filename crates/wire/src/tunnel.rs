@@ -444,8 +444,8 @@ impl StreamEvent {
 pub struct Scopes {
     /// Services.
     pub services: Vec<Service>,
-    /// Where requests may go: `https://host/prefix`, with methods before it (`GET,POST http://192.168.1.20:8123/api`), and
-    /// with `GET` alone where none is named.
+    /// Where requests may go: `https://host/prefix`, with methods before it (`GET,POST http://192.168.1.20:8123/api`), any
+    /// method where none is named.
     pub http: Vec<String>,
     /// Topic filters at which it may publish.
     pub mqtt_publish: Vec<String>,

@@ -6,7 +6,7 @@ use super::{
     keys::{Keys, Kind},
 };
 use doorward_core::Secret;
-use doorward_tunnel::{JeedomOptions, Options};
+use doorward_tunnel::{JeedomOptions, Options, scopes};
 use std::{collections::BTreeMap, num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// Where the original listens when nothing is said.
@@ -75,11 +75,11 @@ impl TunnelConfig {
             "",
             "The broker that is meant where a request names none, as host:port; doorward's own when empty.",
             |text| {
-                if text.is_empty() { Ok(None) } else { place(text).map(Some) }
+                if text.is_empty() { Ok(None) } else { scopes::broker(text).map(Some) }
             },
         );
         let brokers = section.value("brokers", Kind::List, "", "Other brokers that every key may name, as host:port.", |text| {
-            list(text).iter().map(|item| place(item)).collect()
+            list(text).iter().map(|item| scopes::broker(item)).collect()
         });
         let key_rate = section.value("key_rate", Kind::Number, "50", "Requests of a key in a second.", |text| {
             text.parse::<NonZeroU32>().map_err(|_| format!("“{text}” is not a number from 1"))
@@ -142,16 +142,6 @@ fn url_text(text: &str) -> Result<Option<String>, String> {
 /// Tailscale Funnel hands TLS through to this machine; a proxy on the way could not read the page, nor change it.
 fn is_funnel(url: &str) -> bool {
     url.strip_prefix("https://").is_some_and(|rest| rest.split(['/', ':']).next().is_some_and(|host| host.ends_with(".ts.net")))
-}
-
-fn place(text: &str) -> Result<(String, u16), String> {
-    let wrong = || format!("“{text}” is not a broker such as 192.168.1.5:1883");
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let host = host.trim_matches(['[', ']']);
-    if host.is_empty() || host.contains(['/', '@', ' ']) {
-        return Err(wrong());
-    }
-    Ok((host.to_owned(), port.parse().map_err(|_| wrong())?))
 }
 
 fn number(text: &str) -> Result<usize, String> {

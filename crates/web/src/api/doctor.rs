@@ -1,6 +1,9 @@
 //! The checks of `doorward doctor` that need the running program.
 
-use super::mqtt::BrokerKind;
+use super::{
+    mqtt::BrokerKind,
+    tunnel::{TunnelKeyView, TunnelView, tunnel_view, view},
+};
 use crate::{
     Web,
     notify::desk::{self, Standing},
@@ -50,6 +53,7 @@ pub(super) async fn checks(web: &Web) -> Vec<Check> {
     let mut checks = vec![store(web).await, space(web), clock(web).await, audit(web).await, trust(web)];
     checks.extend(accounts(web));
     checks.extend(mqtt(web).await);
+    checks.extend(tunnel(web).await);
     checks.extend(webhooks(web).await);
     checks.extend(notifications(web).await);
     checks.extend(web.config().problems.iter().map(|problem| Check::bad("configuration", problem, "mend it and start again")));
@@ -84,6 +88,36 @@ async fn mqtt(web: &Web) -> Vec<Check> {
         let hint = "doorward mqtt user remove NAME tries again; if that does not help, take it away at the broker";
         checks.push(Check::bad("mqtt users", format!("left behind at the broker: {}", view.orphans.join("; ")), hint));
     }
+    checks
+}
+
+async fn tunnel(web: &Web) -> Vec<Check> {
+    let Ok(keys) = web.tunnel().keys().await else { return Vec::new() };
+    let keys: Vec<TunnelKeyView> = keys.into_iter().map(|key| view(web, key)).collect();
+    tunnel_checks(&tunnel_view(web), &keys)
+}
+
+/// The tunnel, and keys that need somebody. That it cannot listen is a problem of the start.
+fn tunnel_checks(there: &TunnelView, keys: &[TunnelKeyView]) -> Vec<Check> {
+    let Some(listen) = &there.listen else { return vec![Check::good("tunnel", "it is switched off")] };
+    let mut checks = vec![match (keys.len(), &there.public_url) {
+        (0, _) => {
+            let hint = "doorward tunnel key add NAME --door '*' adds one; without any, tunnel.listen = \"off\" is better";
+            Check::bad("tunnel", format!("it listens at {listen}, and no key opens anything"), hint)
+        }
+        (many, Some(url)) => Check::good("tunnel", format!("{url}, {many} keys")),
+        (many, None) => Check::good("tunnel", format!("{listen}, {many} keys; pairing codes are no links without tunnel.public_url")),
+    }];
+    let is_plain =
+        |url: &&String| url.starts_with("http://") && !url.starts_with("http://127.0.0.1") && !url.starts_with("http://localhost");
+    if let Some(url) = there.public_url.as_ref().filter(is_plain).filter(|_| there.remote) {
+        let hint = "browsers seal messages only on pages of https://; see docs/tunnel.md for ways to have it";
+        checks.push(Check::bad("tunnel page", format!("{url}/remote cannot work"), hint));
+    }
+    checks.extend(keys.iter().filter(|key| key.worn).map(|key| {
+        let hint = format!("doorward tunnel key rotate {} gives it another secret; the one before works for a day", key.name);
+        Check::bad(&format!("tunnel key {}", key.name), "it has sealed half of the messages that it may seal", hint)
+    }));
     checks
 }
 
@@ -185,4 +219,32 @@ fn accounts(web: &Web) -> Vec<Check> {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there(listen: Option<&str>, public_url: Option<&str>, remote: bool) -> TunnelView {
+        let (listen, public_url) = (listen.map(str::to_owned), public_url.map(str::to_owned));
+        TunnelView { listen, tls: false, public_url, remote, remote_fingerprint: String::new(), pin: String::new(), authority: None }
+    }
+
+    fn key(worn: bool) -> TunnelKeyView {
+        let (created, scopes) = (Time::from_micros(FIRST_DAY), doorward_wire::tunnel::Scopes::default());
+        TunnelKeyView { name: "phone".into(), person: None, scopes, created, used: None, overlap_until: None, worn, recent: Vec::new() }
+    }
+
+    fn bad(there: &TunnelView, keys: &[TunnelKeyView]) -> Vec<String> {
+        tunnel_checks(there, keys).into_iter().filter(|check| !check.ok).map(|check| check.name).collect()
+    }
+
+    #[test]
+    fn the_tunnel_says_what_it_lacks() {
+        let none: [&str; 0] = [];
+        assert_eq!(bad(&there(None, None, true), &[]), none, "nobody misses what is off");
+        assert_eq!(bad(&there(Some("127.0.0.1:1"), None, false), &[]), ["tunnel"]);
+        assert_eq!(bad(&there(Some("127.0.0.1:1"), Some("https://doors.example"), true), &[key(false)]), none);
+        assert_eq!(bad(&there(Some("127.0.0.1:1"), Some("http://doors.example"), true), &[key(true)]), ["tunnel page", "tunnel key phone"]);
+    }
 }
