@@ -102,7 +102,7 @@ fn page(table: &str) -> String {
     let load = read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" ");
     let date = SystemClock::new().now().utc.to_string();
     format!(
-        "# Performance\n\n`make bench` measures this page anew: the release build (thin LTO, stripped), everything in one run on one machine.\n\
+        "# Performance\n\n`make bench` measures this page anew: the release build (fat LTO, stripped), everything in one run on one machine.\n\
          Absolute figures belong to that machine and moment; the ratios say whether a limit is kept.\n\n{table}\n\
          Measured on {date}: {cpu}, {cores} cores, load {load} (1, 5, 15 minutes).\n\n\
          ## How each is measured\n\n\

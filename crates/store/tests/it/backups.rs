@@ -1,7 +1,10 @@
 //! Backups, and what they are restored into.
 
 use crate::house::{House, account, at, attempt, door, event, gate, home, intent, is_empty, tell, uuid, write};
-use crate::webhooks::{added, webhook};
+use crate::{
+    tunnel,
+    webhooks::{added, webhook},
+};
 use doorward_core::{
     Secret,
     record::{Record, WrittenAs},
@@ -51,6 +54,8 @@ pub(crate) async fn full(store: &Store) -> Secret<String> {
     added(store, &webhook("hook")).await;
     store.rotate_webhook(&"hook".parse().unwrap(), at(0)).await.unwrap();
     assert!(store.queue_deliveries(&"hook".parse().unwrap(), 0, 9, &[3, 7], at(1)).await.unwrap());
+    tunnel::added(store, "adas-phone", Some(&ada.id)).await;
+    assert!(store.rotate_tunnel_key("adas-phone", &store.new_tunnel_secret(), at(90)).await.unwrap());
     let told = Some((gate(), Told { state: Some(DoorState::Locked), online: Some(false), battery_low: Some(true) }));
     write(store, Record::Events { events: vec![event(EventKind::DoorLocked).data(json!({ "n": [1.5, i64::MAX] }))], told }).await;
     write(store, intent(&attempt(uuid()), true)).await;
@@ -71,6 +76,7 @@ pub(crate) async fn assert_same(a: &Store, b: &Store) {
     assert_eq!(a.webhooks().await.unwrap(), b.webhooks().await.unwrap());
     assert_eq!(a.webhook_secrets(&hook, at(2)).await.unwrap(), b.webhook_secrets(&hook, at(2)).await.unwrap());
     assert_eq!(a.deliveries(&hook, None, 9).await.unwrap(), b.deliveries(&hook, None, 9).await.unwrap());
+    assert_eq!(tunnel::shown(a).await, tunnel::shown(b).await);
     assert_eq!(format!("{:?}", a.accounts().await.unwrap()), format!("{:?}", b.accounts().await.unwrap()));
     assert_eq!(a.kept(&home(), "token").await.unwrap(), b.kept(&home(), "token").await.unwrap());
     assert_eq!(a.open_intents(&[home()]).await.unwrap(), b.open_intents(&[home()]).await.unwrap());

@@ -18,6 +18,7 @@ mod people;
 mod postgres;
 mod push;
 mod servers;
+mod tunnel;
 mod webhooks;
 
 use house::House;
@@ -106,6 +107,14 @@ stories! {
         a_person_has_at_most_twenty_browsers,
         of_two_senders_one_writes_how_far_a_browser_is,
         a_changed_password_keeps_the_browser_in_which_it_was_changed,
+    }
+    tunnel {
+        a_key_of_the_tunnel_is_sealed_and_read_back,
+        a_key_goes_with_its_person,
+        a_house_has_at_most_sixty_four_keys,
+        a_rotated_key_keeps_the_secret_before,
+        how_far_a_key_got_never_goes_back,
+        a_nonce_counts_once_until_it_is_forgotten,
     }
     webhooks {
         a_webhook_is_added_changed_and_removed,
