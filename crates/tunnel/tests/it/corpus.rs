@@ -5,10 +5,11 @@ mod targets;
 
 use std::fs;
 
+type Target = fn(&[u8]);
+
 #[test]
 fn the_corpus_breaks_no_promise() {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus");
-    type Target = fn(&[u8]);
     let all: [(&str, Target); 5] = [
         ("envelope", targets::envelope),
         ("plain", targets::plain),
