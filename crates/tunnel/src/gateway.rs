@@ -14,14 +14,14 @@ use crate::{
     service,
     v2::{self, GatewayKey, OpenError},
 };
+use axum::body::Bytes;
 use doorward_wire::{
     Time,
     attempt::Reason,
     tunnel::{Answer, NONCE, Plain, Service, Wish, Wrong, unwrap},
 };
-use reqwest::Url;
 use serde_json::{Value, json};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{fmt::Write, net::IpAddr, sync::Arc, time::Duration};
 
 /// Bytes of a request, opened.
 pub(crate) const REQUEST: usize = 256 << 10;
@@ -114,7 +114,9 @@ impl Reply {
 
     /// The whole answer.
     pub(crate) fn told(&self, now: Time) -> String {
-        format!("{{\"status\":{},\"body\":{},\"timestamp\":{}}}", self.status, self.body, seconds(now))
+        let mut told = String::with_capacity(self.body.len() + 64);
+        let _ = write!(told, "{{\"status\":{},\"body\":{},\"timestamp\":{}}}", self.status, self.body, seconds(now));
+        told
     }
 }
 
@@ -125,8 +127,10 @@ pub(crate) const fn seconds(time: Time) -> i64 {
 
 impl Tunnel {
     /// Takes a message, as far as it may go.
-    pub(crate) async fn take(&self, body: &[u8], source: Option<IpAddr>) -> Result<Request, Refused> {
-        let opened = self.opened(body, source)?;
+    pub(crate) async fn take(&self, body: Bytes, source: Option<IpAddr>) -> Result<Request, Refused> {
+        let opened = self.opened(&body, source)?;
+        // While it is there, the connection cannot read into the same memory again.
+        drop(body);
         self.fresh(opened, source).await
     }
 
@@ -314,13 +318,21 @@ fn wrong_reply(service: Service, wrong: &Wrong) -> Reply {
 fn about(wish: &Wish) -> String {
     match wish {
         Wish::Jeedom(call) => call.method.clone(),
-        Wish::Http(relay) => match Url::parse(&relay.url) {
-            Ok(url) => format!("{} {}{}", relay.method, url.origin().ascii_serialization(), url.path()),
-            Err(_) => relay.method.clone(),
-        },
+        Wish::Http(relay) => format!("{} {}", relay.method, without_secrets(&relay.url)),
         Wish::Mqtt(publish) => publish.topic.clone(),
         Wish::Doors(wish) => format!("{} {}", wish.action, wish.door.as_deref().unwrap_or_default()).trim_end().to_owned(),
     }
+}
+
+/// An address without what may be secret in it: user, password, query and fragment.
+fn without_secrets(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    // What parsers read as slashes, or leave out, is not shown at all.
+    let Some((scheme, rest)) = url.split_once("://").filter(|_| !url.contains(['\\', '\t', '\n', '\r'])) else { return String::new() };
+    let rest = rest.trim_start_matches('/');
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
 }
 
 fn from_seconds(seconds: f64) -> Option<Time> {
@@ -365,5 +377,15 @@ mod tests {
         assert!(reply(Service::Http, Wrong::Missing("url")).body.contains("'url' parameter or 'host' parameter"));
         let told = Reply::error(403, "Request expired").told(Time::from_micros(1_764_197_216_999_999));
         assert_eq!(told, r#"{"status":403,"body":"{\"error\": \"Request expired\"}","timestamp":1764197216}"#);
+    }
+
+    #[test]
+    fn what_is_shown_of_an_address_holds_no_secret() {
+        assert_eq!(without_secrets("https://user:pw@example.org:8443/a/b?key=pw#pw"), "https://example.org:8443/a/b");
+        for url in
+            ["http:\\\\user:pw@host/", "http:/user:pw@host", "http:user:pw@host", "http:///user:pw@host/", "ht\ttp://u:pw@h", "pw", ""]
+        {
+            assert!(!without_secrets(url).contains("pw"), "{url}");
+        }
     }
 }

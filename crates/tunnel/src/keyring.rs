@@ -221,16 +221,18 @@ impl Keyring {
 
     /// Opens a message with the key that it was sealed with.
     pub(crate) fn open(&self, sealed: &[u8], source: Option<IpAddr>, trial: Trial, now: Time) -> Option<Opened> {
-        let keys: Vec<Arc<Key>> = match trial {
-            Trial::All => self.read().clone(),
-            Trial::Recent => self.read().iter().filter(|key| worked_within(key, RECENT, now)).cloned().collect(),
-            Trial::Closed => return None,
+        let may = |key: &&Arc<Key>| match trial {
+            Trial::All => true,
+            Trial::Recent => worked_within(key, RECENT, now),
+            Trial::Closed => false,
         };
         let address = source.map(network);
         let last = address.and_then(|address| lock(&self.last).get(&address).cloned());
-        let (first, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| Some(&key.name) == last.as_ref());
+        let is_last = |key: &&Arc<Key>| Some(&key.name) == last.as_ref();
+        let keys = self.read();
+        let (first, others) = (keys.iter().filter(is_last), keys.iter().filter(|key| !is_last(key)));
         let (key, previous, plain) =
-            first.into_iter().chain(others).find_map(|key| key.open(sealed, now).map(|(previous, plain)| (key, previous, plain)))?;
+            first.chain(others).filter(may).find_map(|key| key.open(sealed, now).map(|(previous, plain)| (key, previous, plain)))?;
         if let Some(address) = address.filter(|_| last.as_ref() != Some(&key.name)) {
             let mut last = lock(&self.last);
             if last.len() >= ADDRESSES {

@@ -11,25 +11,21 @@ use crate::{
     streams::{self, Seal},
 };
 use axum::{
-    Router,
-    body::{Body, Bytes},
-    extract::{Request, State},
+    body::Bytes,
     http::{
-        HeaderValue, Method, StatusCode,
+        HeaderMap, HeaderValue, Method, StatusCode,
         header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
 };
 use doorward_http::network::{contains, forwarded_for, is_forwarded};
 use http_body_util::{BodyExt, Limited};
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use std::{
     collections::HashMap,
+    convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -40,7 +36,9 @@ use tokio::{
     sync::Semaphore,
 };
 use tokio_rustls::TlsAcceptor;
-use tower::Service;
+
+/// What comes in.
+pub(crate) type Request = hyper::Request<Incoming>;
 
 /// Connections from one network.
 const FROM_ONE: usize = 64;
@@ -49,21 +47,10 @@ const READ: usize = 16 << 10;
 /// How long what was sent may lie unacknowledged.
 const UNACKNOWLEDGED: Duration = Duration::from_mins(1);
 
-/// Who is at the other end.
-#[derive(Debug, Clone, Copy)]
-struct Peer(IpAddr);
-
-/// Everything that the tunnel answers.
-pub(crate) fn router(tunnel: &Tunnel) -> Router {
-    // By hand, since the original's clients write `//gateway`.
-    Router::new().fallback(route).with_state(tunnel.clone())
-}
-
 /// Accepts connections until the tunnel stops.
 pub(crate) async fn serve(tunnel: Tunnel, listener: TcpListener, tls: Option<TlsAcceptor>) {
     let places = Arc::new(Semaphore::new(tunnel.options().connections));
     let networks = Arc::new(Networks::default());
-    let router = router(&tunnel);
     let mut stopping = tunnel.stopping();
     loop {
         let accepted = tokio::select! {
@@ -84,7 +71,7 @@ pub(crate) async fn serve(tunnel: Tunnel, listener: TcpListener, tls: Option<Tls
             metrics::counter!("doorward_tunnel_refused_total", "reason" => "connections").increment(1);
             continue;
         };
-        let (router, tls) = (router.clone(), tls.clone());
+        let (own, tls) = (tunnel.clone(), tls.clone());
         let (mut stopping, patience) = (tunnel.stopping(), tunnel.options().patience);
         tokio::spawn(async move {
             let _held = (place, network);
@@ -93,10 +80,10 @@ pub(crate) async fn serve(tunnel: Tunnel, listener: TcpListener, tls: Option<Tls
                 let _ = stopping.wait_for(|stopping| *stopping).await;
             };
             match tls {
-                None => connection(stream, peer, router, patience, stop).await,
+                None => connection(stream, peer, own, stop).await,
                 Some(tls) => {
                     if let Ok(Ok(stream)) = tokio::time::timeout(patience, tls.accept(stream)).await {
-                        connection(stream, peer, router, patience, stop).await;
+                        connection(stream, peer, own, stop).await;
                     }
                 }
             }
@@ -111,17 +98,18 @@ fn prepare(stream: &TcpStream) {
     let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds);
 }
 
-async fn connection<S>(stream: S, peer: IpAddr, router: Router, patience: Duration, stop: impl Future<Output = ()>)
+async fn connection<S>(stream: S, peer: IpAddr, tunnel: Tunnel, stop: impl Future<Output = ()>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = tower::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        router.clone().call(request.map(Body::new))
+    let patience = tunnel.options().patience;
+    let service = service_fn(move |request| {
+        let tunnel = tunnel.clone();
+        async move { Ok::<_, Infallible>(route(&tunnel, peer, request).await) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(READ).pipeline_flush(false);
-    let serving = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving, stop);
     tokio::select! {
         // Whoever hangs up in the middle is no news.
@@ -172,15 +160,17 @@ impl Drop for Held {
     }
 }
 
-async fn route(State(tunnel): State<Tunnel>, request: Request) -> Response {
+/// Everything that the tunnel answers. By hand, since the original's clients write `//gateway`, and since a router would
+/// put each answer on the heap.
+async fn route(tunnel: &Tunnel, peer: IpAddr, request: Request) -> Response {
     let path = request.uri().path();
     // The original's clients join addresses with one slash too many.
     let path = path.strip_prefix('/').filter(|rest| rest.starts_with('/')).unwrap_or(path).to_owned();
     let method = request.method().clone();
     let route = match (path.as_str(), &method) {
         ("/health", &Method::GET | &Method::HEAD) => return health(),
-        ("/tunnel/v2/keys", &Method::GET) => return oblivious::keys(&tunnel),
-        ("/tunnel/v2", &Method::POST) => return oblivious::answer(&tunnel, request).await,
+        ("/tunnel/v2/keys", &Method::GET) => return oblivious::keys(tunnel),
+        ("/tunnel/v2", &Method::POST) => return Box::pin(oblivious::answer(tunnel, peer, request)).await,
         ("/gateway", &Method::POST) => Route::Gateway,
         ("/mqtt/publish", &Method::POST) => Route::Publish,
         ("/mqtt/subscribe", &Method::POST) => Route::Subscribe,
@@ -190,15 +180,15 @@ async fn route(State(tunnel): State<Tunnel>, request: Request) -> Response {
         (page, method) if remote::is_for(page) => return remote::answer(page, method, tunnel.options().remote),
         _ => return plain(StatusCode::NOT_FOUND),
     };
-    let source = source(&tunnel, &request);
+    let source = source(tunnel, peer, request.headers());
     let body = match body(request, tunnel.options().patience).await {
         Ok(body) => body,
         Err(status) => return plain(status),
     };
-    answer(&tunnel, route, &body, source).await
+    answer(tunnel, route, body, source).await
 }
 
-async fn answer(tunnel: &Tunnel, route: Route, body: &[u8], source: Option<IpAddr>) -> Response {
+async fn answer(tunnel: &Tunnel, route: Route, body: Bytes, source: Option<IpAddr>) -> Response {
     match (tunnel.take(body, source).await, route) {
         (Ok(request), Route::Subscribe) => {
             let seal = Seal::Each { key: Arc::clone(&request.key), previous: request.previous };
@@ -236,12 +226,11 @@ pub(crate) async fn body(request: Request, patience: Duration) -> Result<Bytes, 
 
 /// From where a request came, if anybody knows: a proxy that is not named could say what it likes, and one on this machine
 /// stands for the internet.
-pub(crate) fn source(tunnel: &Tunnel, request: &Request) -> Option<IpAddr> {
-    let Peer(peer) = request.extensions().get::<Peer>()?;
-    if contains(&tunnel.options().proxies, *peer) {
-        return forwarded_for(request.headers());
+pub(crate) fn source(tunnel: &Tunnel, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+    if contains(&tunnel.options().proxies, peer) {
+        return forwarded_for(headers);
     }
-    (!peer.is_loopback() && !is_forwarded(request.headers())).then_some(*peer)
+    (!peer.is_loopback() && !is_forwarded(headers)).then_some(peer)
 }
 
 /// Too many trials failed from there.

@@ -3,13 +3,12 @@
 use crate::{
     Tunnel,
     gateway::{Refused2, Reply, Request, Route, Told2},
-    listener::{body, plain, source, too_many},
+    listener::{self, body, plain, source, too_many},
     streams::{self, Seal},
     v2::{self, OpenError, Sealer, StreamSealer},
 };
 use axum::{
     body::Body,
-    extract,
     http::{
         StatusCode,
         header::{CACHE_CONTROL, CONTENT_TYPE},
@@ -18,6 +17,7 @@ use axum::{
 };
 use doorward_wire::attempt::Reason;
 use serde_json::json;
+use std::net::IpAddr;
 
 /// The media type of what is inside of an answer.
 const JSON: &str = "application/json";
@@ -30,19 +30,19 @@ pub(crate) fn keys(tunnel: &Tunnel) -> Response {
 }
 
 /// Answers a request, whole or in chunks as it came.
-pub(crate) async fn answer(tunnel: &Tunnel, request: extract::Request) -> Response {
+pub(crate) async fn answer(tunnel: &Tunnel, peer: IpAddr, request: listener::Request) -> Response {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
-    let source = source(tunnel, &request);
+    let source = source(tunnel, peer, request.headers());
     let body = match body(request, tunnel.options().patience).await {
         Ok(body) => body,
         Err(status) => return plain(status),
     };
     match kind.as_str() {
-        v2::REQUEST => match tunnel.take_v2(|key| key.open(&body), source).await {
+        v2::REQUEST => match tunnel.take_v2(move |key| key.open(&body), source).await {
             Ok((taken, sealer)) => whole(tunnel, taken, sealer).await,
             Err(refused) => unopened(&refused),
         },
-        v2::CHUNKED_REQUEST => match tunnel.take_v2(|key| key.open_chunked(&body), source).await {
+        v2::CHUNKED_REQUEST => match tunnel.take_v2(move |key| key.open_chunked(&body), source).await {
             Ok((taken, sealer)) => chunks(tunnel, taken, sealer).await,
             Err(refused) => unopened(&refused),
         },
