@@ -49,9 +49,14 @@ pub(crate) struct Diary {
 
 impl Diary {
     pub(crate) fn note(&self, key: &str, mut entry: Entry) {
-        entry.what = entry.what.chars().filter(|letter| !letter.is_control()).take(LETTERS).collect();
+        if entry.what.len() > LETTERS || entry.what.contains(char::is_control) {
+            entry.what = entry.what.chars().filter(|letter| !letter.is_control()).take(LETTERS).collect();
+        }
         let mut entries = lock(&self.entries);
-        let of_key = entries.entry(key.to_owned()).or_default();
+        if !entries.contains_key(key) {
+            entries.insert(key.to_owned(), VecDeque::with_capacity(ENTRIES));
+        }
+        let Some(of_key) = entries.get_mut(key) else { return };
         if of_key.len() >= ENTRIES {
             of_key.pop_back();
         }

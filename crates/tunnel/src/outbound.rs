@@ -5,13 +5,17 @@
 //! connection that one key may not have had is never lent to it. Redirects are followed hop by hop, each being asked for
 //! anew.
 
+mod pool;
+
 use crate::scopes::Leave;
 use doorward_engine::Clock;
 use doorward_http::destination::{Checked, Names, Reach, Refusal, System, reach};
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, Response, Uri, body::Incoming};
+use pool::{Late, Pool, pool};
 use reqwest::{
-    Client, Method, Response, StatusCode, Url,
+    Method, StatusCode, Url,
     header::{self, HeaderMap, HeaderName, HeaderValue},
-    redirect,
 };
 use std::{
     collections::BTreeMap,
@@ -91,7 +95,7 @@ pub struct Outbound {
 struct Inner {
     names: Arc<dyn Names>,
     /// For the internet, networks, and what is named.
-    clients: [OnceLock<Result<Client, String>>; 3],
+    pools: [OnceLock<Result<Pool, String>>; 3],
     room: Arc<Semaphore>,
 }
 
@@ -116,7 +120,7 @@ impl Outbound {
     /// With these names.
     pub fn with(names: impl Names) -> Self {
         let room = Arc::new(Semaphore::new(IN_ALL / STEP));
-        Self { inner: Arc::new(Inner { names: Arc::new(names), clients: Default::default(), room }) }
+        Self { inner: Arc::new(Inner { names: Arc::new(names), pools: Default::default(), room }) }
     }
 
     /// Sends a request, and follows where it is sent on, as far as `may` says.
@@ -146,19 +150,22 @@ impl Outbound {
         }
     }
 
-    async fn once(&self, out: &Outgoing, leave: Leave) -> Result<Response, Failed> {
-        let client = self.client(leave)?;
-        let mut request = client.request(out.method.clone(), out.url.clone()).headers(out.headers.clone());
-        if let Some(body) = &out.body {
-            request = request.body(body.clone());
-        }
-        request.send().await.map_err(|error| failed(&error))
+    async fn once(&self, out: &Outgoing, leave: Leave) -> Result<Response<Incoming>, Failed> {
+        let mut request = Request::new(out.body.clone().map(Full::from).unwrap_or_default());
+        *request.uri_mut() = uri(&out.url)?;
+        *request.method_mut() = out.method.clone();
+        *request.headers_mut() = out.headers.clone();
+        let headers = request.headers_mut();
+        headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(concat!("doorward/", env!("CARGO_PKG_VERSION"))));
+        headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        self.pool(leave)?.request(request).await.map_err(|error| failed(error.is_connect(), &error))
     }
 
-    async fn read(&self, mut response: Response) -> Result<Returned, Failed> {
+    async fn read(&self, response: Response<Incoming>) -> Result<Returned, Failed> {
         let (mut body, mut room) = (Vec::new(), Vec::new());
-        let status = response.status().as_u16();
-        while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
+        let (status, mut incoming) = (response.status().as_u16(), response.into_body());
+        while let Some(frame) = incoming.frame().await {
+            let Ok(chunk) = frame.map_err(|error| failed(false, &error))?.into_data() else { continue };
             if body.len() + chunk.len() > MOST {
                 return Err(Failed::Upstream(format!("the answer is longer than {} MiB", MOST >> 20)));
             }
@@ -173,33 +180,22 @@ impl Outbound {
         Ok(Returned { status, body, _room: room })
     }
 
-    fn client(&self, leave: Leave) -> Result<&Client, Failed> {
-        let [internet, network, named] = &self.inner.clients;
+    fn pool(&self, leave: Leave) -> Result<&Pool, Failed> {
+        let [internet, network, named] = &self.inner.pools;
         let slot = match leave {
             Leave::Internet => internet,
             Leave::Network => network,
             Leave::Named => named,
         };
-        slot.get_or_init(|| self.build(leave)).as_ref().map_err(|error| Failed::Upstream(error.clone()))
+        let look_up = || Checked::new(Arc::clone(&self.inner.names), move |address| check(leave, address));
+        slot.get_or_init(|| pool(look_up())).as_ref().map_err(|error| Failed::Upstream(error.clone()))
     }
+}
 
-    fn build(&self, leave: Leave) -> Result<Client, String> {
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            return Err("this program was started without cryptography".into());
-        }
-        let check = move |address| check(leave, address);
-        let builder = Client::builder()
-            .dns_resolver(Arc::new(Checked::new(Arc::clone(&self.inner.names), check)))
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(64)
-            .tcp_nodelay(true)
-            .http1_only()
-            .no_proxy()
-            .user_agent(concat!("doorward/", env!("CARGO_PKG_VERSION")));
-        builder.build().map_err(|error| format!("no HTTP client: {error}"))
-    }
+/// The address as it is asked for: without its fragment, which is the reader's own.
+fn uri(url: &Url) -> Result<Uri, Failed> {
+    let text = url.as_str().split('#').next().unwrap_or_default();
+    text.parse().map_err(|_| Failed::Upstream("the address cannot be sent".into()))
 }
 
 /// Whether an address that a name led to may be called.
@@ -212,7 +208,7 @@ fn check(leave: Leave, address: IpAddr) -> Result<(), Refusal> {
 
 /// Where an answer sends the request on to. As browsers do, what was posted is asked for after 301, 302 and 303, and
 /// credentials stay behind when the server changes.
-fn next(out: &Outgoing, response: &Response) -> Option<Outgoing> {
+fn next(out: &Outgoing, response: &Response<Incoming>) -> Option<Outgoing> {
     let status = response.status();
     let keeps = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
     if !keeps && !matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER) {
@@ -262,21 +258,20 @@ pub(crate) fn shown(method: &Method, url: &Url) -> String {
 }
 
 /// What is wrong. The address is left out: it may hold a secret in its query.
-fn failed(error: &reqwest::Error) -> Failed {
-    let mut last: Option<&dyn Error> = None;
+fn failed(is_connect: bool, error: &(dyn Error + 'static)) -> Failed {
+    let mut last = None;
     let mut next = error.source();
     while let Some(cause) = next {
         if let Some(Inside(address)) = cause.downcast_ref() {
             return Failed::NotAllowed(format!("{address} is on this machine or in a private network"));
         }
+        if let Some(late) = cause.downcast_ref::<Late>() {
+            return Failed::Upstream(late.to_string());
+        }
         next = cause.source();
         last = Some(cause);
     }
-    let what = match (error.is_connect(), error.is_timeout()) {
-        (true, true) => return Failed::Upstream(format!("no connection within {} s", CONNECT.as_secs())),
-        (true, false) => "no connection",
-        (false, _) => "the connection broke",
-    };
+    let what = if is_connect { "no connection" } else { "the connection broke" };
     Failed::Upstream(last.map_or_else(|| what.to_owned(), |cause| format!("{what}: {cause}")))
 }
 
