@@ -10,6 +10,8 @@ use std::{
     net::IpAddr,
     sync::{Arc, Mutex},
 };
+use tokio::{io::AsyncReadExt, net::TcpListener};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
 /// Names that lead where a test says, one answer after the other; what they led to is played by this machine.
 #[derive(Clone)]
@@ -164,4 +166,27 @@ async fn a_redirect_is_checked_again() {
     }
     upstream.now(Way::redirect(302, &upstream.url("/")));
     assert_eq!(both.told("/gateway", ask(&both, "GET")).await.error(), "more than 5 redirects");
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_prove_its_name_hears_nothing() {
+    let house = House::new().await;
+    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = signing_key.serialize_der().try_into().unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).unwrap();
+    let (listener, acceptor) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), TlsAcceptor::from(Arc::new(config)));
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut heard = Vec::new();
+        if let Ok(mut stream) = acceptor.accept(stream).await {
+            let _ = stream.read_to_end(&mut heard).await;
+        }
+        heard
+    });
+    let phone = house.phone("phone", &http(std::slice::from_ref(&url))).await;
+    let said = phone.ask(json!({ "url": url, "headers": { "Authorization": "Bearer x" } }), THEN).await;
+    let error = said.body.to_string();
+    assert!(said.status == 403 && error.contains("no connection") && error.contains("UnknownIssuer"), "{error}");
+    assert!(server.await.unwrap().is_empty(), "not a byte of the request was sent");
 }
