@@ -3,12 +3,13 @@
 //! A call that opens a door is sent again only after a definite "no": a 401 (renew the token, once) or a definite 4xx
 //! (the caller tries an older shape). After anything else nobody knows, and that is what is told.
 
-use crate::{config::Config, http::Http, states, tokens::Keeper};
+use crate::{config::Config, http::Http, states};
 use doorward_core::{
     Mono,
     driver::{Ctx, Family, Fault, Once},
 };
 use doorward_http::{self as http, Lost, Received};
+use doorward_oauth::Keeper;
 use doorward_wire::attempt::Reason;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -136,7 +137,7 @@ impl Cloud {
         let mut renewed = false;
         let mut repeats = 0;
         let mut lost: Option<Fault> = None;
-        let mut bearer = self.tokens.bearer(ctx, &self.config, &self.http).await.map_err(not_sent)?;
+        let mut bearer = self.tokens.bearer(ctx).await.map_err(not_sent)?;
         loop {
             let request = self.request(ctx, name, payload, bearer.authorization.reveal())?;
             let now = ctx.now();
@@ -150,7 +151,7 @@ impl Cloud {
                 Outcome::Answered(body) => return Ok(Reply { body, requested: now.mono }),
                 Outcome::Unauthorized(_) if !renewed => {
                     renewed = true;
-                    bearer = self.tokens.renew_after(ctx, &self.config, &self.http, &bearer).await.map_err(not_sent)?;
+                    bearer = self.tokens.renew_after(ctx, &bearer).await.map_err(not_sent)?;
                     continue;
                 }
                 Outcome::NotUnderstood(fault) => return Err(Miss { fault, other_shape: true }),

@@ -10,13 +10,13 @@ use crate::{
     shapes::{Move, Shape},
     signin::output,
     states,
-    tokens::{Keeper, LEASE},
     users::Book,
 };
 use doorward_core::{
     Secret,
     driver::{About, Action, BoxFuture, Ctx, Done, Driver, Fault, Mistake, Once, Settings, Target},
 };
+use doorward_oauth::{Endpoint, Keeper, LEASE};
 use doorward_wire::attempt::Reason;
 use serde_json::json;
 use std::sync::{Arc, Mutex};
@@ -49,7 +49,7 @@ impl Utec {
         let http = Http::new(&config)?;
         Ok(Self {
             about,
-            cloud: Cloud { config, http, tokens: Keeper::new() },
+            cloud: Cloud { tokens: Keeper::new(endpoint(&config, &http)), config, http },
             roster: Mutex::default(),
             shape: tokio::sync::Mutex::default(),
             book: tokio::sync::Mutex::default(),
@@ -87,9 +87,9 @@ impl Utec {
     }
 
     async fn renew(&self, ctx: &dyn Ctx) -> Result<Done, Fault> {
-        let Cloud { config, http, tokens } = &self.cloud;
-        tokens.renew_now(ctx, config, http).await?;
-        Ok(output(json!({ "renewed": true, "expires_at": tokens.lease(config).and_then(|lease| lease.not_after) })))
+        let tokens = &self.cloud.tokens;
+        tokens.renew_now(ctx).await?;
+        Ok(output(json!({ "renewed": true, "expires_at": tokens.lease().and_then(|lease| lease.not_after) })))
     }
 
     async fn step(&self, ctx: &dyn Ctx, step: &str, input: &Secret<String>) -> Result<Done, Fault> {
@@ -183,6 +183,18 @@ impl Driver for Utec {
 
     fn watch<'a>(&'a self, ctx: &'a dyn Ctx, stop: BoxFuture<'a, ()>) -> BoxFuture<'a, ()> {
         Box::pin(self.watch_until(ctx, stop))
+    }
+}
+
+/// The vendor's token endpoint, as this account uses it.
+fn endpoint(config: &Config, http: &Http) -> Endpoint {
+    Endpoint {
+        http: http.oauth().clone(),
+        url: config.oauth_url("/token"),
+        client: vec![("client_id", Secret::from(config.access_key.as_str())), ("client_secret", config.secret_key.clone())],
+        ahead: config.refresh_buffer,
+        renews: config.auto_refresh,
+        unknown_client: "The vendor does not accept the account's keys. Compare access key and secret key with the app, then sign in again.",
     }
 }
 

@@ -7,7 +7,7 @@
 //! door, or ask again with a refresh token that the cloud has called dead.
 //!
 //! Reading on: `driver` (what the house asks of it), `watch` (what it does by itself), `client` (one call to the
-//! cloud with everything that can go wrong), `tokens` and [`oauth`] (signing in and staying so), `shapes` (how a lock
+//! cloud with everything that can go wrong), `signin` and [`doorward_oauth`] (signing in and staying so), `shapes` (how a lock
 //! command is written), `locks` and [`states`] (listing, asking, and reading the answers), `codes` and `users` (PIN
 //! codes), `push`, [`legacy`] (files of the older gateway).
 //!
@@ -38,12 +38,10 @@ mod driver;
 mod http;
 pub mod legacy;
 mod locks;
-pub mod oauth;
 mod push;
 mod shapes;
 mod signin;
 pub mod states;
-mod tokens;
 mod users;
 mod watch;
 

@@ -1,17 +1,11 @@
 //! Signing in: the steps that a person takes, and taking over what another program was given.
 
-use crate::{
-    client::Care,
-    config,
-    driver::Utec,
-    oauth::{self, Grant, Trouble},
-    push,
-    tokens::Tokens,
-};
+use crate::{client::Care, config, driver::Utec, push};
 use doorward_core::{
     Secret,
     driver::{Ctx, Done, Fault},
 };
+use doorward_oauth::{self as oauth, Grant, Tokens, Trouble};
 use doorward_wire::{Time, attempt::Reason};
 use reqwest::Url;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -108,20 +102,14 @@ impl Utec {
         }
         // It is used up whatever comes of it.
         ctx.keep(KEY, Secret::new(Vec::new())).await?;
-        let config = &self.cloud.config;
-        let form = [
-            ("grant_type", "authorization_code"),
-            ("code", callback.code.reveal()),
-            ("client_id", &config.access_key),
-            ("client_secret", config.secret_key.reveal()),
-            ("redirect_uri", &pending.redirect_url),
-        ];
+        let form =
+            [("grant_type", "authorization_code"), ("code", callback.code.reveal().as_str()), ("redirect_uri", &pending.redirect_url)];
         let asked = ctx.now().utc;
-        let grant = oauth::ask(ctx, &self.cloud.http, &config.oauth_url("/token"), &form).await.map_err(|trouble| match trouble {
+        let grant = self.cloud.tokens.ask(ctx, &form).await.map_err(|trouble| match trouble {
             Trouble::Fault(fault) => fault,
             Trouble::Denied { word, status } => denied(&word, status),
         })?;
-        let tokens = self.cloud.tokens.sign_in(ctx, config, grant, asked).await?;
+        let tokens = self.cloud.tokens.sign_in(ctx, grant, asked).await?;
         if let Err(fault) = self.discover(ctx, Care::POLL).await {
             tracing::warn!(log = fault.log, "signed in, but the locks could not be listed yet");
         }
@@ -144,7 +132,7 @@ impl Utec {
         };
         let grant: Grant = grant;
         let tokens = Tokens::foreign(grant, ctx.now().utc);
-        let tokens = self.cloud.tokens.import(ctx, &self.cloud.config, tokens).await?;
+        let tokens = self.cloud.tokens.import(ctx, tokens).await?;
         self.watch_now();
         Ok(output(signed_in(&tokens, false)))
     }

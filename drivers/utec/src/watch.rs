@@ -3,11 +3,12 @@
 //! A vendor that is away is asked again at the next poll. One failed poll changes nothing; after three the house is
 //! told that the vendor is away.
 
-use crate::{client::Care, driver::Utec, tokens::Standing};
+use crate::{client::Care, driver::Utec};
 use doorward_core::{
     Mono,
     driver::{BoxFuture, Ctx, Family, Fault, Report},
 };
+use doorward_oauth::Standing;
 use std::time::Duration;
 
 /// How often the locks are listed.
@@ -91,7 +92,7 @@ impl Utec {
         }
         if !round.leased {
             round.leased = true;
-            if let Some(lease) = self.cloud.tokens.lease(&self.cloud.config) {
+            if let Some(lease) = self.cloud.tokens.lease() {
                 ctx.report(Report::Lease(lease));
             }
         }

@@ -1,7 +1,8 @@
 //! Whatever a cloud writes, reading it never panics and never unlocks.
 
 use doorward_core::driver::How;
-use doorward_utec::{legacy, oauth, states};
+use doorward_oauth as oauth;
+use doorward_utec::{legacy, states};
 use doorward_wire::door::DoorState;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};

@@ -1,6 +1,6 @@
-//! The sign-in's `/token` endpoint (`OAuth` 2.0, RFC 6749), and the shapes in which this vendor answers.
+//! The token endpoint (RFC 6749, section 3.2), and the shapes in which vendors answer.
 
-use crate::http::Http;
+use crate::Endpoint;
 use doorward_core::{
     Secret,
     driver::{Ctx, Fault},
@@ -34,8 +34,8 @@ pub enum Meaning {
     NothingUsable,
 }
 
-/// Reads a body of `/token`: the standard's shape, or the same wrapped as `{"code":200,"data":{…}}`, which some of the
-/// vendor's servers send.
+/// Reads a body of the token endpoint: the standard's shape, or the same wrapped as `{"code":200,"data":{…}}`, which some
+/// vendors send.
 pub fn meaning(body: &[u8]) -> Meaning {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return Meaning::NothingUsable };
     let places = [Some(&body), body.get("data"), body.get("payload")];
@@ -68,7 +68,7 @@ fn token(place: &Value, name: &str) -> Option<Secret<String>> {
 }
 
 /// Seconds as a number or as a text.
-pub(crate) fn seconds(value: Option<&Value>) -> Option<Duration> {
+fn seconds(value: Option<&Value>) -> Option<Duration> {
     let seconds = match value? {
         Value::Number(number) => number.as_u64().or_else(|| {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
@@ -90,20 +90,25 @@ fn denied(place: &Value) -> Option<String> {
 
 /// Why there are no tokens.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub enum Trouble {
     /// The vendor said no, with its word for it.
-    Denied { word: String, status: u16 },
+    Denied {
+        /// Its word: `invalid_grant`.
+        word: String,
+        /// The HTTP status.
+        status: u16,
+    },
     /// Anything else.
     Fault(Fault),
 }
 
 /// Posts a form to `/token`.
-pub(crate) async fn ask(ctx: &dyn Ctx, http: &Http, url: &str, form: &[(&str, &str)]) -> Result<Grant, Trouble> {
-    let request = http.oauth().post(url).header("accept", "application/json").form(form).build();
+pub async fn ask(ctx: &dyn Ctx, endpoint: &Endpoint, fields: &[(&str, &str)]) -> Result<Grant, Trouble> {
+    let request = endpoint.http.post(&endpoint.url).header("accept", "application/json").form(&endpoint.form(fields)).build();
     let request = request
         .map_err(|_| Trouble::Fault(Fault::protocol("Check the sign-in address of the account.", "no request could be made for /token")))?;
     let Received { status, retry_after, body } =
-        http::send(ctx, http.oauth(), request, http::TOTAL).await.map_err(|lost| Trouble::Fault(lost_fault(lost)))?;
+        http::send(ctx, &endpoint.http, request, http::TOTAL).await.map_err(|lost| Trouble::Fault(lost_fault(lost)))?;
     let fault = match (status, body) {
         (429 | 500.., _) => {
             let mut fault =

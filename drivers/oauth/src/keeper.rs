@@ -1,11 +1,7 @@
 //! The account's tokens: kept before they are used, renewed by one caller at a time, and never asked for again once
 //! the vendor has called them dead.
 
-use crate::{
-    config::Config,
-    http::Http,
-    oauth::{self, Grant, Trouble},
-};
+use crate::{Endpoint, Grant, Trouble, ask};
 use doorward_core::{
     Mono, Secret,
     driver::{Ctx, Fault, Lease, Report},
@@ -18,7 +14,7 @@ use std::{
 };
 
 /// The one lease of an account.
-pub(crate) const LEASE: &str = "oauth";
+pub const LEASE: &str = "oauth";
 /// Where the tokens are kept.
 const KEY: &str = "tokens";
 /// How long a token is taken to live when the vendor gave it just now and did not say: long enough not to renew all
@@ -27,17 +23,20 @@ const UNSAID_LIFE: Duration = Duration::from_hours(1);
 
 /// A pair of tokens.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Tokens {
-    pub(crate) access_token: Secret<String>,
+pub struct Tokens {
+    /// Goes into `Authorization`.
+    pub access_token: Secret<String>,
+    /// Buys the next pair.
     #[serde(default)]
-    pub(crate) refresh_token: Option<Secret<String>>,
-    pub(crate) token_type: String,
+    pub refresh_token: Option<Secret<String>>,
+    /// The word before the token in `Authorization`.
+    pub token_type: String,
     /// When the access token ends; unknown for tokens of another program.
     #[serde(default)]
-    pub(crate) expires: Option<Time>,
+    pub expires: Option<Time>,
     /// How long it lived when it was new.
     #[serde(default)]
-    pub(crate) life_seconds: Option<u64>,
+    pub life_seconds: Option<u64>,
     /// The vendor will not renew these any more.
     #[serde(default)]
     dead: bool,
@@ -69,7 +68,7 @@ impl Tokens {
     }
 
     /// Tokens of another program, of which nobody may know when they end.
-    pub(crate) fn foreign(grant: Grant, now: Time) -> Self {
+    pub fn foreign(grant: Grant, now: Time) -> Self {
         match grant.expires_in {
             Some(_) => Self::fresh(grant, None, now),
             None => Self { expires: None, life_seconds: None, ..Self::fresh(grant, None, now) },
@@ -89,8 +88,8 @@ impl Tokens {
         Secret::new(serde_json::to_vec(&written).unwrap_or_default())
     }
 
-    fn lease(&self, config: &Config, fresh: bool) -> Lease {
-        let margin = config.auto_refresh.then_some(config.refresh_buffer);
+    fn lease(&self, endpoint: &Endpoint, fresh: bool) -> Lease {
+        let margin = endpoint.renews.then_some(endpoint.ahead);
         let made = self.expires.zip(self.life_seconds).map(|(expires, life)| expires.minus(Duration::from_secs(life)));
         Lease { id: LEASE.into(), kind: "oauth_token", not_after: self.expires, margin, made, fresh }
     }
@@ -98,14 +97,15 @@ impl Tokens {
 
 /// What goes into `Authorization`, and which renewal it comes from.
 #[derive(Debug)]
-pub(crate) struct Bearer {
-    pub(crate) authorization: Secret<String>,
+pub struct Bearer {
+    /// The whole value of the header.
+    pub authorization: Secret<String>,
     generation: u64,
 }
 
 /// How the account stands with its vendor, as far as tokens tell.
 #[derive(Debug)]
-pub(crate) enum Standing {
+pub enum Standing {
     /// Nobody has signed in.
     New,
     /// There are tokens.
@@ -115,7 +115,8 @@ pub(crate) enum Standing {
 }
 
 /// The account's tokens.
-pub(crate) struct Keeper {
+pub struct Keeper {
+    endpoint: Endpoint,
     state: Mutex<State>,
     /// Held by the one who renews. Others go on with the old token as long as it lives.
     flight: tokio::sync::Mutex<()>,
@@ -139,35 +140,41 @@ struct State {
 }
 
 impl Keeper {
-    pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), flight: tokio::sync::Mutex::default() }
+    /// The tokens that this endpoint gives.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, state: Mutex::default(), flight: tokio::sync::Mutex::default() }
+    }
+
+    /// One request to the endpoint.
+    pub async fn ask(&self, ctx: &dyn Ctx, fields: &[(&str, &str)]) -> Result<Grant, Trouble> {
+        ask(ctx, &self.endpoint, fields).await
     }
 
     /// A token to send. One that has ended is renewed first.
-    pub(crate) async fn bearer(&self, ctx: &dyn Ctx, config: &Config, http: &Http) -> Result<Bearer, Fault> {
+    pub async fn bearer(&self, ctx: &dyn Ctx) -> Result<Bearer, Fault> {
         self.load(ctx).await?;
         let (tokens, generation) = self.current()?;
         let (now, end) = (ctx.now(), self.state().end);
         if tokens.expires.is_some_and(|expires| expires <= now.utc) || end.is_some_and(|end| end <= now.mono) {
-            return self.renew(ctx, config, http, Some(generation)).await;
+            return self.renew(ctx, Some(generation)).await;
         }
         Ok(bearer(&tokens, generation))
     }
 
     /// The token after that of `stale`, with which the vendor was not content. Whoever comes while one renews waits
     /// for it and shares what comes of it.
-    pub(crate) async fn renew_after(&self, ctx: &dyn Ctx, config: &Config, http: &Http, stale: &Bearer) -> Result<Bearer, Fault> {
-        self.renew(ctx, config, http, Some(stale.generation)).await
+    pub async fn renew_after(&self, ctx: &dyn Ctx, stale: &Bearer) -> Result<Bearer, Fault> {
+        self.renew(ctx, Some(stale.generation)).await
     }
 
     /// Renews now, whatever the present token is worth.
-    pub(crate) async fn renew_now(&self, ctx: &dyn Ctx, config: &Config, http: &Http) -> Result<(), Fault> {
+    pub async fn renew_now(&self, ctx: &dyn Ctx) -> Result<(), Fault> {
         self.load(ctx).await?;
-        self.renew(ctx, config, http, None).await.map(|_| ())
+        self.renew(ctx, None).await.map(|_| ())
     }
 
     /// Renews, unless the token of the generation `not` is no longer the present one.
-    async fn renew(&self, ctx: &dyn Ctx, config: &Config, http: &Http, not: Option<u64>) -> Result<Bearer, Fault> {
+    async fn renew(&self, ctx: &dyn Ctx, not: Option<u64>) -> Result<Bearer, Fault> {
         let seen = self.state().renewals;
         let _flight = self.flight.lock().await;
         let (renewals, last) = {
@@ -183,7 +190,7 @@ impl Keeper {
         if renewals != seen || not.is_some_and(|not| not != generation) {
             return Ok(bearer(&tokens, generation));
         }
-        let outcome = self.refresh(ctx, config, http, &tokens).await;
+        let outcome = self.refresh(ctx, &tokens).await;
         {
             let mut state = self.state();
             state.renewals += 1;
@@ -197,28 +204,23 @@ impl Keeper {
         Ok(bearer(&tokens, generation))
     }
 
-    async fn refresh(&self, ctx: &dyn Ctx, config: &Config, http: &Http, tokens: &Tokens) -> Result<(), Fault> {
+    async fn refresh(&self, ctx: &dyn Ctx, tokens: &Tokens) -> Result<(), Fault> {
         let unkept = self.state().unkept.clone();
         if let Some(unkept) = unkept {
-            return self.renewed(ctx, config, unkept).await;
+            return self.renewed(ctx, unkept).await;
         }
         let asked = ctx.now().utc;
-        if tokens.expires.is_none_or(|expires| expires <= asked.plus(config.refresh_buffer)) {
+        if tokens.expires.is_none_or(|expires| expires <= asked.plus(self.endpoint.ahead)) {
             tracing::info!("Token expired or expiring soon");
         }
         let Some(refresh_token) = &tokens.refresh_token else {
             return Err(self.end(ctx, tokens, "there is no refresh token").await);
         };
-        let form = [
-            ("grant_type", "refresh_token"),
-            ("refresh_token", refresh_token.reveal()),
-            ("client_id", &config.access_key),
-            ("client_secret", config.secret_key.reveal()),
-        ];
-        match oauth::ask(ctx, http, &config.oauth_url("/token"), &form).await {
+        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.reveal().as_str())];
+        match ask(ctx, &self.endpoint, &form).await {
             Ok(grant) => {
                 let fresh = Tokens::fresh(grant, tokens.refresh_token.clone(), asked);
-                self.renewed(ctx, config, fresh).await
+                self.renewed(ctx, fresh).await
             }
             Err(Trouble::Denied { word, .. }) if word == "invalid_grant" => {
                 Err(self.end(ctx, tokens, "the vendor answered invalid_grant").await)
@@ -226,12 +228,9 @@ impl Keeper {
             Err(Trouble::Denied { word, status }) => {
                 // The account's settings are wrong rather than its tokens, so this is not written down: with other
                 // settings the tokens are tried again.
-                let fault = Fault::auth(
-                    "The vendor does not accept the account's keys. Compare access key and secret key with the app, then sign in again.",
-                    format!("/token answered {status} {word}"),
-                )
-                .because(Reason::NeedsSignIn)
-                .status(status);
+                let fault = Fault::auth(self.endpoint.unknown_client, format!("/token answered {status} {word}"))
+                    .because(Reason::NeedsSignIn)
+                    .status(status);
                 self.state().ended = Some(fault.clone());
                 Err(fault)
             }
@@ -250,8 +249,8 @@ impl Keeper {
         fault
     }
 
-    async fn renewed(&self, ctx: &dyn Ctx, config: &Config, tokens: Tokens) -> Result<(), Fault> {
-        let lease = tokens.lease(config, true);
+    async fn renewed(&self, ctx: &dyn Ctx, tokens: Tokens) -> Result<(), Fault> {
+        let lease = tokens.lease(&self.endpoint, true);
         self.adopt(ctx, tokens).await?;
         ctx.report(Report::Lease(lease));
         tracing::info!("Access token refreshed successfully");
@@ -274,21 +273,21 @@ impl Keeper {
     }
 
     /// A person signed the account in.
-    pub(crate) async fn sign_in(&self, ctx: &dyn Ctx, config: &Config, grant: Grant, asked: Time) -> Result<Arc<Tokens>, Fault> {
+    pub async fn sign_in(&self, ctx: &dyn Ctx, grant: Grant, asked: Time) -> Result<Arc<Tokens>, Fault> {
         let _flight = self.flight.lock().await;
         let tokens = Tokens::fresh(grant, None, asked);
-        self.accept(ctx, config, tokens, true).await
+        self.accept(ctx, tokens, true).await
     }
 
     /// Another program signed the account in.
-    pub(crate) async fn import(&self, ctx: &dyn Ctx, config: &Config, tokens: Tokens) -> Result<Arc<Tokens>, Fault> {
+    pub async fn import(&self, ctx: &dyn Ctx, tokens: Tokens) -> Result<Arc<Tokens>, Fault> {
         let _flight = self.flight.lock().await;
         let fresh = tokens.expires.is_some();
-        self.accept(ctx, config, tokens, fresh).await
+        self.accept(ctx, tokens, fresh).await
     }
 
-    async fn accept(&self, ctx: &dyn Ctx, config: &Config, tokens: Tokens, fresh: bool) -> Result<Arc<Tokens>, Fault> {
-        let lease = tokens.lease(config, fresh);
+    async fn accept(&self, ctx: &dyn Ctx, tokens: Tokens, fresh: bool) -> Result<Arc<Tokens>, Fault> {
+        let lease = tokens.lease(&self.endpoint, fresh);
         if let Err(fault) = self.adopt(ctx, tokens).await {
             // Whoever signs in sees the error and can do it again.
             self.state().unkept = None;
@@ -300,7 +299,7 @@ impl Keeper {
     }
 
     /// How the account stands.
-    pub(crate) async fn standing(&self, ctx: &dyn Ctx) -> Result<Standing, Fault> {
+    pub async fn standing(&self, ctx: &dyn Ctx) -> Result<Standing, Fault> {
         self.load(ctx).await?;
         let state = self.state();
         Ok(match (&state.ended, &state.tokens) {
@@ -311,12 +310,12 @@ impl Keeper {
     }
 
     /// The lease of the tokens as they were read back.
-    pub(crate) fn lease(&self, config: &Config) -> Option<Lease> {
-        self.state().tokens.as_ref().map(|tokens| tokens.lease(config, false))
+    pub fn lease(&self) -> Option<Lease> {
+        self.state().tokens.as_ref().map(|tokens| tokens.lease(&self.endpoint, false))
     }
 
     /// Ends when nobody renews.
-    pub(crate) async fn settled(&self) {
+    pub async fn settled(&self) {
         drop(self.flight.lock().await);
     }
 
