@@ -82,6 +82,23 @@ pub(crate) fn strike<S: Scope, T: Clone>(slot: &mut Option<Fault<S, T>>, place: 
     Some(struck)
 }
 
+/// A list of faults with those changed that `changes` names; `false` and `null` switch one off.
+pub(crate) fn patched<F: Default + DeserializeOwned + Serialize>(faults: &F, changes: &Value) -> Result<F, String> {
+    let Value::Object(changes) = changes else {
+        return Err("an object is needed".to_owned());
+    };
+    let mut all = serde_json::to_value(faults).map_err(|error| error.to_string())?;
+    let standard = serde_json::to_value(F::default()).map_err(|error| error.to_string())?;
+    for (name, value) in changes {
+        let off = value.is_null() || *value == Value::Bool(false);
+        all[name] = match standard.get(name) {
+            Some(standard) if off => standard.clone(),
+            Some(_) | None => value.clone(),
+        };
+    }
+    serde_json::from_value(all).map_err(|error| error.to_string())
+}
+
 impl<'de, S, T> Deserialize<'de> for Fault<S, T>
 where
     S: DeserializeOwned + Default,

@@ -36,6 +36,7 @@ mod dice;
 mod disk;
 pub mod emqx;
 mod fault;
+mod html;
 pub mod jeedom;
 pub mod relay;
 mod server;

@@ -1,16 +1,21 @@
-//! Serving a router on a listener, with one thing that an ordinary server never does: hanging up on a caller
-//! without an answer.
+//! Serving a router on a listener, with what an ordinary server never does: hanging up on a caller without an
+//! answer, or in the middle of one. And what all control APIs share.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::response::Response;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
@@ -62,4 +67,47 @@ async fn converse(stream: TcpStream, router: Router) {
     if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// The same answer with its full length announced, of which only half comes.
+pub(crate) async fn half(real: Response) -> Response {
+    let (mut parts, body) = real.into_parts();
+    let whole = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
+    let first = whole.slice(..whole.len() / 2);
+    let pieces = futures_util::stream::unfold(Some(first), |left| async move {
+        if let Some(first) = left {
+            return Some((Ok::<Bytes, std::io::Error>(first), None));
+        }
+        // One turn, so that the first half is on its way before the connection breaks.
+        tokio::task::yield_now().await;
+        Some((Err(std::io::Error::other("half an answer on purpose")), None))
+    });
+    Response::from_parts(parts, Body::from_stream(pieces))
+}
+
+/// Refuses what a page of another site sends through somebody's browser.
+pub(crate) async fn same_origin(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let foreign = text(header::ORIGIN).is_some_and(|origin| {
+        let origin: Option<Uri> = origin.parse().ok();
+        let authority = origin.as_ref().and_then(Uri::authority);
+        authority.map(axum::http::uri::Authority::as_str) != text(header::HOST)
+    });
+    if foreign {
+        return refused(StatusCode::FORBIDDEN, "another origin");
+    }
+    next.run(request).await
+}
+
+/// The answer of a control API to what it cannot do.
+pub(crate) fn refused(status: StatusCode, reason: &str) -> Response {
+    (status, axum::Json(json!({ "error": reason }))).into_response()
+}
+
+/// A field of what a control API is sent.
+pub(crate) fn field<T: DeserializeOwned>(body: &Value, name: &str) -> Result<T, String> {
+    let value = body.get(name).ok_or_else(|| format!("{name} is missing"))?;
+    T::deserialize(value).map_err(|error| format!("{name}: {error}"))
 }

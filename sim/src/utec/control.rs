@@ -18,16 +18,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Request, State as Extract};
-use axum::http::{StatusCode, Uri, header};
-use axum::middleware::Next;
+use axum::extract::{Path, State as Extract};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::locks::{Behaviour, Bolt, Lock};
 use super::world::World;
+use crate::server::{field, refused};
 
 /// What is done to a lock.
 type Change = Box<dyn FnOnce(&mut Lock) + Send>;
@@ -40,21 +39,6 @@ pub(crate) fn routes() -> Router<Arc<World>> {
         .route("/sim/locks/{id}/{what}", post(tamper))
         .route("/sim/oauth/{what}", post(oauth))
         .route("/sim/push/silence", post(silence))
-}
-
-/// Refuses what a page of another site sends through somebody's browser.
-pub(crate) async fn same_origin(request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let foreign = text(header::ORIGIN).is_some_and(|origin| {
-        let origin: Option<Uri> = origin.parse().ok();
-        let authority = origin.as_ref().and_then(Uri::authority);
-        authority.map(axum::http::uri::Authority::as_str) != text(header::HOST)
-    });
-    if foreign {
-        return refused(StatusCode::FORBIDDEN, "another origin");
-    }
-    next.run(request).await
 }
 
 async fn state(Extract(world): Extract<Arc<World>>) -> Response {
@@ -129,11 +113,6 @@ fn boxed(change: impl FnOnce(&mut Lock) + Send + 'static) -> Change {
     Box::new(change)
 }
 
-fn field<T: DeserializeOwned>(body: &Value, name: &str) -> Result<T, String> {
-    let value = body.get(name).ok_or_else(|| format!("{name} is missing"))?;
-    T::deserialize(value).map_err(|error| format!("{name}: {error}"))
-}
-
 async fn oauth(Extract(world): Extract<Arc<World>>, Path(what): Path<String>) -> Response {
     match what.as_str() {
         "revoke" => world.edit(|state, _| state.book.revoke()),
@@ -148,8 +127,4 @@ async fn silence(Extract(world): Extract<Arc<World>>, body: Bytes) -> Response {
     let silent = body.get("silent").and_then(Value::as_bool).unwrap_or(true);
     world.look(|state, _| state.silent = silent);
     StatusCode::NO_CONTENT.into_response()
-}
-
-fn refused(status: StatusCode, reason: &str) -> Response {
-    (status, axum::Json(json!({ "error": reason }))).into_response()
 }

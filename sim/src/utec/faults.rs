@@ -172,19 +172,7 @@ pub struct Faults {
 impl Faults {
     /// Changes the faults that `changes` names; `false` and `null` switch one off.
     pub(crate) fn patched(&self, changes: &Value) -> Result<Self, String> {
-        let Value::Object(changes) = changes else {
-            return Err("an object is needed".to_owned());
-        };
-        let mut all = serde_json::to_value(self).map_err(|error| error.to_string())?;
-        let standard = serde_json::to_value(Self::default()).map_err(|error| error.to_string())?;
-        for (name, value) in changes {
-            let off = value.is_null() || *value == Value::Bool(false);
-            all[name] = match standard.get(name) {
-                Some(standard) if off => standard.clone(),
-                Some(_) | None => value.clone(),
-            };
-        }
-        let patched: Self = serde_json::from_value(all).map_err(|error| error.to_string())?;
+        let patched: Self = fault::patched(self, changes)?;
         patched.check()?;
         Ok(patched)
     }

@@ -149,7 +149,7 @@ fn router(world: &Arc<World>) -> Router {
         .route("/", get(page::front))
         .route("/turn", post(page::turn))
         .route("/authorize", get(oauth::authorize).post(oauth::decide))
-        .layer(middleware::from_fn(control::same_origin));
+        .layer(middleware::from_fn(server::same_origin));
     Router::new()
         .route("/action", post(action::action))
         .route("/token", post(oauth::token))

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::faults::Dead;
 use super::world::{LogId, World};
-use crate::server::hang_up;
+use crate::server::{half, hang_up};
 
 /// What happens to one request.
 #[derive(Debug)]
@@ -132,21 +131,4 @@ impl Mishap {
 fn status(status: StatusCode, code: &str, message: &str) -> Response {
     let body = json!({ "payload": { "error": { "code": code, "message": message } } });
     (status, axum::Json(body)).into_response()
-}
-
-/// The same answer with its full length announced, of which only half comes.
-async fn half(real: Response) -> Response {
-    let (mut parts, body) = real.into_parts();
-    let whole = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
-    let first = whole.slice(..whole.len() / 2);
-    let pieces = futures_util::stream::unfold(Some(first), |left| async move {
-        if let Some(first) = left {
-            return Some((Ok::<Bytes, std::io::Error>(first), None));
-        }
-        // One turn, so that the first half is on its way before the connection breaks.
-        tokio::task::yield_now().await;
-        Some((Err(std::io::Error::other("half an answer on purpose")), None))
-    });
-    Response::from_parts(parts, Body::from_stream(pieces))
 }
