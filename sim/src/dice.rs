@@ -24,6 +24,12 @@ impl Dice {
         format!("sim-{kind}-{}-{:016x}{:016x}", self.throws, throw.u64(..), throw.u64(..))
     }
 
+    /// Letters of an alphabet of ASCII.
+    pub(crate) fn text(&mut self, alphabet: &[u8], length: usize) -> String {
+        let mut throw = self.throw();
+        (0..length).filter_map(|_| alphabet.get(throw.usize(..alphabet.len()))).map(|letter| char::from(*letter)).collect()
+    }
+
     /// A UUID of version 4.
     pub(crate) fn uuid(&mut self) -> Uuid {
         let bytes = self.throw().u128(..).to_be_bytes();

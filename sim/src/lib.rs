@@ -14,8 +14,8 @@
 //! Time comes from a [`Clock`]: [`SystemClock`] for people, [`HandClock`] for tests, which move it themselves
 //! and never sleep. Tokens and ids come from a seed, so that a run can be repeated.
 //!
-//! Where to read next: [`utec`] (the U-tec cloud: `OAuth`, `/action`, pushes, locks), [`relay`] (a relay behind HTTP),
-//! [`jeedom`] (its JSON-RPC API).
+//! Where to read next: [`utec`] (the U-tec cloud: `OAuth`, `/action`, pushes, locks), [`legrand`] (BTicino's: sign-in, REST,
+//! certificates, SIP, gates and bells), [`relay`] (a relay behind HTTP), [`jeedom`] (its JSON-RPC API).
 //!
 //! ```
 //! use doorward_sim::utec::{self, Bolt, Config, Position};
@@ -38,6 +38,7 @@ pub mod emqx;
 mod fault;
 mod html;
 pub mod jeedom;
+pub mod legrand;
 pub mod relay;
 mod server;
 pub mod utec;
