@@ -308,6 +308,11 @@ impl State {
         true
     }
 
+    /// Whether a command would be passed on.
+    pub(crate) fn knows(&self, gateway: &str, id: &str) -> bool {
+        self.openers.iter().any(|opener| opener.spec.id == id && opener.gateway == gateway && !opener.works.deleted)
+    }
+
     pub(crate) fn opener(&self, id: &str) -> Option<&Opener> {
         self.openers.iter().find(|opener| opener.spec.id == id)
     }

@@ -10,6 +10,7 @@ use super::text::{Message, Start, parameter};
 use crate::legrand::faults::{Dead, On};
 use crate::legrand::journal::LogId;
 use crate::legrand::passage::{HTML, Mishap, Plan};
+use crate::legrand::registry::Account;
 use crate::legrand::world::World;
 
 /// What the registrar understands.
@@ -81,38 +82,63 @@ pub(crate) fn received(world: &Arc<World>, line: u64, message: Message) {
         state.counters.faults += u64::from(plan.faulty());
         plan
     });
-    if plan.waits() {
-        let world_then = Arc::clone(world);
+    let request = Request { world: Arc::clone(world), line, method, uri, message, plan, log };
+    let admitted = request.acts().then(|| admitted(&request.asked()));
+    if request.plan.waits() {
         world.spawn(async move {
-            plan.before(&world_then).await;
-            let effect = world_then.clock.now_ms();
-            let answer = carried_out(&world_then, line, &method, &uri, &message, &plan);
-            plan.after(&world_then, effect).await;
-            deliver(&world_then, line, log, &message, &plan, answer);
+            request.plan.before(&request.world).await;
+            let effect = request.world.clock.now_ms();
+            let outcome = admitted.map(|admitted| acted(&request.asked(), admitted));
+            request.plan.after(&request.world, effect).await;
+            deliver(&request, outcome);
         });
     } else {
-        let answer = carried_out(world, line, &method, &uri, &message, &plan);
-        deliver(world, line, log, &message, &plan, answer);
+        let outcome = admitted.map(|admitted| acted(&request.asked(), admitted));
+        deliver(&request, outcome);
     }
 }
 
-/// Lets a request take effect, unless a fault keeps it from that.
-fn carried_out(world: &Arc<World>, line: u64, method: &str, uri: &str, message: &Message, plan: &Plan) -> Option<Outcome> {
-    let spoils = matches!(plan.mishap, Some(Mishap::Dead(_) | Mishap::Status(_) | Mishap::Garbage));
-    if spoils && !plan.after_effect {
-        return None;
-    }
-    let asked = Asked { world, line, method, uri, message, mishap: plan.mishap };
-    Some(acted(&asked))
+/// A request on its way through its plan.
+struct Request {
+    world: Arc<World>,
+    line: u64,
+    method: String,
+    uri: String,
+    message: Message,
+    plan: Plan,
+    log: LogId,
 }
 
-fn acted(asked: &Asked<'_>) -> Outcome {
-    let outcome = well_formed(asked).and_then(|()| match asked.method {
-        "REGISTER" => register::register(asked),
-        "MESSAGE" => command::message(asked),
-        "OPTIONS" => Ok(Reply { fields: vec![("Allow", ALLOW.to_owned())], after: None }),
-        "BYE" => calls::client_hangs_up(asked),
-        "CANCEL" => Err(Refusal::new(481, "nothing to cancel")),
+impl Request {
+    /// Whether it takes effect.
+    fn acts(&self) -> bool {
+        let spoils = matches!(self.plan.mishap, Some(Mishap::Dead(_) | Mishap::Status(_) | Mishap::Garbage));
+        !spoils || self.plan.after_effect
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        let (method, uri, mishap) = (self.method.as_str(), self.uri.as_str(), self.plan.mishap);
+        Asked { world: &self.world, line: self.line, method, uri, message: &self.message, mishap }
+    }
+}
+
+/// Looks at a request when it comes, however late it then takes effect: a later one may have used its nonce up.
+fn admitted(asked: &Asked<'_>) -> Result<Option<Account>, Refusal> {
+    well_formed(asked)?;
+    match asked.method {
+        "REGISTER" => register::admit(asked).map(Some),
+        "MESSAGE" => command::admit(asked).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn acted(asked: &Asked<'_>, admitted: Result<Option<Account>, Refusal>) -> Outcome {
+    let outcome = admitted.and_then(|account| match (asked.method, account) {
+        ("REGISTER", Some(account)) => register::register(asked, &account),
+        ("MESSAGE", Some(account)) => command::obey(asked, &account),
+        ("OPTIONS", _) => Ok(Reply { fields: vec![("Allow", ALLOW.to_owned())], after: None }),
+        ("BYE", _) => calls::client_hangs_up(asked),
+        ("CANCEL", _) => Err(Refusal::new(481, "nothing to cancel")),
         _ => Err(Refusal { status: 405, why: "unknown method".to_owned(), fields: vec![("Allow", ALLOW.to_owned())] }),
     });
     if let Err(refusal) = &outcome
@@ -145,14 +171,14 @@ fn well_formed(asked: &Asked<'_>) -> Result<(), Refusal> {
 }
 
 /// Sends the answer, as far as the faults let it.
-fn deliver(world: &Arc<World>, line: u64, log: LogId, message: &Message, plan: &Plan, outcome: Option<Outcome>) {
-    let tag = world.look(|state, _| state.exchange.tag());
-    let status = match (&outcome, plan.mishap) {
+fn deliver(request: &Request, outcome: Option<Outcome>) {
+    let status = match (&outcome, request.plan.mishap) {
         (_, Some(Mishap::Status(status))) => status,
         (Some(Err(refusal)), _) => refusal.status,
         (Some(Ok(_)) | None, _) => 200,
     };
-    let mut response = Message::response(message, status, &tag);
+    let tag = request.world.look(|state, _| state.exchange.tag());
+    let mut response = Message::response(&request.message, status, &tag);
     routed_back(&mut response);
     let mut echo = None;
     match outcome {
@@ -165,8 +191,19 @@ fn deliver(world: &Arc<World>, line: u64, log: LogId, message: &Message, plan: &
         }
         None => {}
     }
-    let sent = world.look(|state, _| {
-        match plan.mishap {
+    if sent(request, &response) {
+        request.world.log_status(request.log, status);
+    }
+    if let Some(echo) = echo {
+        command::echo(&request.world, request.line, echo);
+    }
+}
+
+/// Whether anything was sent at all.
+fn sent(request: &Request, response: &Message) -> bool {
+    let line = request.line;
+    request.world.look(|state, _| {
+        match request.plan.mishap {
             Some(Mishap::Dead(Dead::Silent)) => return false,
             Some(Mishap::Dead(Dead::Close)) => {
                 state.exchange.close(line);
@@ -178,16 +215,10 @@ fn deliver(world: &Arc<World>, line: u64, log: LogId, message: &Message, plan: &
                 state.exchange.close(line);
             }
             Some(Mishap::Garbage) => state.exchange.write(line, format!("{HTML}\r\n\r\n").into_bytes()),
-            _ => state.exchange.send(line, &response, &state.faults),
+            _ => state.exchange.send(line, response, &state.faults),
         }
         true
-    });
-    if sent {
-        world.log_status(log, status);
-    }
-    if let Some(echo) = echo {
-        command::echo(world, line, echo);
-    }
+    })
 }
 
 fn with_all(response: Message, fields: Vec<(&'static str, String)>) -> Message {

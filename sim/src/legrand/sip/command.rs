@@ -9,6 +9,7 @@ use super::proof;
 use super::text::{Message, address, parameter, user_and_host};
 use crate::legrand::oddities::JsonRpc;
 use crate::legrand::passage::Mishap;
+use crate::legrand::registry::Account;
 use crate::legrand::world::{State, World};
 
 /// What the gateway says afterwards by a MESSAGE of its own.
@@ -26,37 +27,35 @@ struct Command {
     opener: String,
 }
 
-pub(crate) fn message(asked: &Asked<'_>) -> Outcome {
+/// Who gives a command.
+pub(crate) fn admit(asked: &Asked<'_>) -> Result<Account, Refusal> {
     let gateway = proof::gateway(asked.world, asked.uri)?;
     if user_and_host(asked.uri).is_none_or(|(user, _)| user != "diy") {
         return Err(Refusal::new(404, "nobody of that name"));
     }
-    let lenient = asked.world.faults().lenient;
-    if !lenient {
+    if !asked.world.faults().lenient {
         as_the_apps_write_it(asked).map_err(Refusal::malformed)?;
     }
-    proof::prove(asked, gateway)?;
+    proof::prove(asked, gateway)
+}
+
+/// Does what it says.
+pub(crate) fn obey(asked: &Asked<'_>, account: &Account) -> Outcome {
     let kind = asked.message.header("Content-Type").unwrap_or_default();
     if kind.split(';').next() != Some("text/plain") {
         return Err(Refusal::malformed("Content-Type is another one than text/plain"));
     }
     let command = read(&asked.message.body).map_err(|why| Refusal::malformed(format!("body: {why}")))?;
-    let to = address(asked.message.header("From").unwrap_or_default()).to_owned();
-    asked.world.edit(|state, now| obey(asked, state, gateway, &command, to, now))
+    asked.world.edit(|state, now| passed_on(asked, state, &account.gateway, &command, now))
 }
 
-fn obey(asked: &Asked<'_>, state: &mut State, gateway: &str, command: &Command, to: String, now: u64) -> Outcome {
+fn passed_on(asked: &Asked<'_>, state: &mut State, gateway: &str, command: &Command, now: u64) -> Outcome {
     if !state.exchange.first_use(&command.json_id) {
         state.counters.repeated_json_ids += 1;
     }
-    let there = state.gateway(gateway).is_some();
     let moves = !matches!(asked.mishap, Some(Mishap::NoMovement)) && state.faults.json_rpc != JsonRpc::Error;
-    let known = there
-        && if moves {
-            state.command(gateway, &command.opener, now)
-        } else {
-            state.opener(&command.opener).is_some_and(|opener| opener.gateway == gateway && !opener.works.deleted)
-        };
+    let there = state.gateway(gateway).is_some();
+    let known = there && if moves { state.command(gateway, &command.opener, now) } else { state.knows(gateway, &command.opener) };
     if !known {
         state.counters.commands_refused += 1;
         return Err(Refusal::new(404, "no such gate"));
@@ -64,15 +63,15 @@ fn obey(asked: &Asked<'_>, state: &mut State, gateway: &str, command: &Command, 
     state.counters.commands_accepted += 1;
     let id = if state.faults.json_rpc_number_id { number(&command.json_id) } else { json!(command.json_id) };
     let body = match state.faults.json_rpc {
-        JsonRpc::Never => None,
-        JsonRpc::Ok => Some(json!({ "id": id, "jsonrpc": "2.0", "result": true })),
+        JsonRpc::Never => return Ok(Reply::plain()),
+        JsonRpc::Ok => json!({ "id": id, "jsonrpc": "2.0", "result": true }),
         JsonRpc::Error => {
-            Some(json!({ "id": id, "jsonrpc": "2.0", "error": { "code": -32000, "message": "the actuator does not answer" } }))
+            json!({ "id": id, "jsonrpc": "2.0", "error": { "code": -32000, "message": "the actuator does not answer" } })
         }
     };
-    let delay_ms = state.faults.json_rpc_delay_ms;
-    let after = body.map(|body| Echo { to, gateway: gateway.to_owned(), body, delay_ms });
-    Ok(Reply { after, ..Reply::plain() })
+    let to = address(asked.message.header("From").unwrap_or_default()).to_owned();
+    let echo = Echo { to, gateway: gateway.to_owned(), body, delay_ms: state.faults.json_rpc_delay_ms };
+    Ok(Reply { after: Some(echo), ..Reply::plain() })
 }
 
 fn number(id: &str) -> Value {

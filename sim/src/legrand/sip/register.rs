@@ -7,13 +7,18 @@ use super::text::{Message, address, parameter, user_and_host};
 use crate::legrand::registry::Account;
 use crate::legrand::world::World;
 
-pub(crate) fn register(asked: &Asked<'_>) -> Outcome {
+/// Who registers.
+pub(crate) fn admit(asked: &Asked<'_>) -> Result<Account, Refusal> {
     let gateway = proof::gateway(asked.world, asked.uri)?;
     if user_and_host(asked.uri).is_some_and(|(user, _)| !user.is_empty()) {
         return Err(Refusal::malformed("the URI of REGISTER names a user"));
     }
-    let account = proof::prove(asked, gateway)?;
-    if asked.world.look(|state, _| state.gateway(gateway).is_none()) {
+    proof::prove(asked, gateway)
+}
+
+/// Registers.
+pub(crate) fn register(asked: &Asked<'_>, account: &Account) -> Outcome {
+    if asked.world.look(|state, _| state.gateway(&account.gateway).is_none()) {
         return Err(Refusal::new(404, "the gateway is gone"));
     }
     let to = asked.message.header("To").unwrap_or_default();
@@ -34,7 +39,7 @@ pub(crate) fn register(asked: &Asked<'_>) -> Outcome {
         let why = "expires is too short".to_owned();
         return Err(Refusal { status: 423, why, fields: vec![("Min-Expires", config.registration_min.to_string())] });
     }
-    bind(asked, &account, contact, asked_for.min(config.registration_max))
+    bind(asked, account, contact, asked_for.min(config.registration_max))
 }
 
 /// Seconds: of the contact, else of the field, else an hour.
