@@ -3,6 +3,7 @@
 mod client;
 mod control;
 mod faults;
+mod legrand;
 mod oauth;
 mod persistence;
 mod push;
