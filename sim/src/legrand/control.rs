@@ -105,7 +105,7 @@ async fn set_faults(Extract(world): Extract<Arc<World>>, body: Bytes) -> Respons
 /// Switches faults as JSON says.
 pub(crate) fn patch_faults(world: &World, changes: &[u8]) -> Result<(), String> {
     let changes: Value = serde_json::from_slice(changes).unwrap_or_default();
-    world.look(|state, _| {
+    world.change(|state, _| {
         state.faults = state.faults.patched(&changes)?;
         Ok(())
     })

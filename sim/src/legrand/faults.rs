@@ -166,6 +166,11 @@ pub struct Faults {
 
     /// The registrar shows a certificate that its CA did not sign.
     pub foreign_certificate: bool,
+    /// After so many milliseconds without a byte from the client, nothing passes any more over a connection, and nobody
+    /// is told: the memory of a NAT.
+    pub idle_forgotten_ms: Option<u64>,
+    /// The registrar speaks TLS 1.2 at most: a client learns within its own handshake that it is refused.
+    pub tls12_only: bool,
     /// Where the challenge stands.
     pub challenge: Challenge,
     /// What the challenge says about `qop`.

@@ -142,7 +142,7 @@ async fn done(Extract(world): Extract<Arc<World>>, body: Bytes) -> Response {
         Some(("ring", panel)) => calls::ring(&world, panel).is_some(),
         Some(("cancel", ring)) => calls::end(&world, ring, RingState::Cancelled),
         Some(("faults", "off")) => {
-            world.look(|state, _| state.faults = super::Faults::default());
+            world.change(|state, _| state.faults = super::Faults::default());
             true
         }
         Some(("faults", change)) => patch_faults(&world, change.as_bytes()).is_ok(),

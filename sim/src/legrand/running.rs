@@ -78,7 +78,7 @@ impl Sim {
 
     /// Replaces all faults. `Faults::default()` switches everything off.
     pub fn set_faults(&self, faults: Faults) {
-        self.world.look(|state, _| state.faults = faults);
+        self.world.change(|state, _| state.faults = faults);
     }
 
     /// The faults as they stand; limited ones have been counted down.
@@ -220,9 +220,13 @@ impl Sim {
 
     /// Signs the first person in without a browser.
     pub fn grant(&self) -> Tokens {
-        let oid = self.first().oid.clone();
-        let tokens = self.world.edit(|state, now| token::grant(&self.world, state, &oid, None, now));
-        tokens.unwrap_or_else(|| unknown(&oid))
+        self.grant_to(&self.first().oid)
+    }
+
+    /// Signs the person with this object id in without a browser. Panics when there is none.
+    pub fn grant_to(&self, oid: &str) -> Tokens {
+        let tokens = self.world.edit(|state, now| token::grant(&self.world, state, oid, None, now));
+        tokens.unwrap_or_else(|| unknown(oid))
     }
 
     /// Does what the first person does who is sent to this address of `authorize` and signs in. Gives the address that

@@ -329,7 +329,7 @@ impl State {
     /// When something will happen by itself.
     pub(crate) fn due(&self) -> Option<u64> {
         let openers = self.openers.iter().filter_map(Opener::due);
-        openers.chain(self.exchange.due()).min()
+        openers.chain(self.exchange.due(&self.faults)).min()
     }
 
     fn settle(&mut self, now: u64) {

@@ -31,6 +31,8 @@ pub(crate) struct Exchange {
 pub(crate) struct Line {
     out: mpsc::UnboundedSender<Out>,
     frozen: watch::Sender<bool>,
+    /// When its last byte came, milliseconds since 1970.
+    heard: u64,
     pub(crate) peer: Peer,
 }
 
@@ -82,13 +84,20 @@ pub(crate) struct Asked {
 
 impl Exchange {
     /// A new connection, with what it shall write.
-    pub(crate) fn connect(&mut self, peer: Peer) -> (u64, mpsc::UnboundedReceiver<Out>, watch::Receiver<bool>) {
+    pub(crate) fn connect(&mut self, peer: Peer, now: u64) -> (u64, mpsc::UnboundedReceiver<Out>, watch::Receiver<bool>) {
         let (out, outbox) = mpsc::unbounded_channel();
         let frozen = watch::Sender::new(false);
         let ice = frozen.subscribe();
         self.lines_made += 1;
-        self.lines.insert(self.lines_made, Line { out, frozen, peer });
+        self.lines.insert(self.lines_made, Line { out, frozen, heard: now, peer });
         (self.lines_made, outbox, ice)
+    }
+
+    /// Something came.
+    pub(crate) fn heard(&mut self, line: u64, now: u64) {
+        if let Some(line) = self.lines.get_mut(&line) {
+            line.heard = now;
+        }
     }
 
     /// A connection is gone, and whoever was registered over it.
@@ -175,16 +184,23 @@ impl Exchange {
     }
 
     /// When something will happen by itself.
-    pub(crate) fn due(&self) -> Option<u64> {
-        self.calls.iter().filter_map(Call::due).min()
+    pub(crate) fn due(&self, faults: &Faults) -> Option<u64> {
+        let thawed = self.lines.values().filter(|line| !*line.frozen.borrow());
+        let forgotten = thawed.filter_map(|line| Some(line.heard.saturating_add(faults.idle_forgotten_ms?)));
+        self.calls.iter().filter_map(Call::due).chain(forgotten).min()
     }
 
-    /// Lets registrations end and bells give up.
+    /// Lets registrations end, bells give up, and idle connections be forgotten.
     pub(crate) fn settle(&mut self, now: u64, faults: &Faults) {
         self.bindings.retain(|binding| binding.until > now);
         let late = self.calls.iter().filter(|call| call.due().is_some_and(|due| due <= now)).map(|call| call.id.clone());
         for id in late.collect::<Vec<_>>() {
             self.give_up(&id, faults);
+        }
+        if let Some(limit) = faults.idle_forgotten_ms {
+            for line in self.lines.values().filter(|line| line.heard.saturating_add(limit) <= now) {
+                line.frozen.send_replace(true);
+            }
         }
     }
 }

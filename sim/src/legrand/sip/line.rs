@@ -21,7 +21,7 @@ const FEW: usize = 2;
 
 /// Answers on one connection until either side closes it.
 pub(crate) async fn converse(world: Arc<World>, stream: TlsStream<TcpStream>, peer: Peer) {
-    let (line, outbox, ice) = world.look(|state, _| state.exchange.connect(peer));
+    let (line, outbox, ice) = world.change(|state, now| state.exchange.connect(peer, now));
     let (reader, writer) = tokio::io::split(stream);
     let ended = tokio::select! {
         ended = read(&world, line, reader, ice.clone()) => ended,
@@ -45,6 +45,7 @@ async fn read(world: &Arc<World>, line: u64, mut reader: ReadHalf<TlsStream<TcpS
         if count == 0 {
             return Ok(());
         }
+        world.look(|state, now| state.exchange.heard(line, now));
         inbox.push(buffer.get(..count).unwrap_or_default());
         loop {
             match inbox.next() {

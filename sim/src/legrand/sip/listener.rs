@@ -76,8 +76,7 @@ async fn dead(plan: &Plan) {
 
 async fn shake_hands(world: &World, stream: TcpStream, tls: &Tls, plan: &Plan) -> std::io::Result<TlsStream<TcpStream>> {
     stream.set_nodelay(true)?;
-    let foreign = world.faults().foreign_certificate;
-    let acceptor = tls.acceptor(foreign, plan.mishap).map_err(std::io::Error::other)?;
+    let acceptor = tls.acceptor(&world.faults(), plan.mishap).map_err(std::io::Error::other)?;
     tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await?
 }
 

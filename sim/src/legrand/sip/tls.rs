@@ -11,13 +11,20 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::version::TLS12;
+use rustls::{
+    ALL_VERSIONS, CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
+    SupportedProtocolVersion,
+};
 use tokio_rustls::TlsAcceptor;
 
 use crate::clock::Clock;
 use crate::legrand::authority::Authority;
+use crate::legrand::faults::Faults;
 use crate::legrand::passage::Mishap;
 use crate::legrand::world::World;
+
+const ONLY_TLS12: &[&SupportedProtocolVersion] = &[&TLS12];
 
 /// What every handshake needs.
 pub(crate) struct Tls {
@@ -46,15 +53,15 @@ impl Tls {
     }
 
     /// How the next connection shakes hands. Nothing is resumed, so that each certificate is looked at.
-    pub(crate) fn acceptor(&self, foreign: bool, mishap: Option<Mishap>) -> Result<TlsAcceptor, rustls::Error> {
+    pub(crate) fn acceptor(&self, faults: &Faults, mishap: Option<Mishap>) -> Result<TlsAcceptor, rustls::Error> {
         let verifier: Arc<dyn ClientCertVerifier> = match mishap {
             Some(Mishap::CertificateExpired) => Arc::new(Refuser(Arc::clone(&self.clients), CertificateError::Expired)),
             Some(Mishap::CertificateRefused) => Arc::new(Refuser(Arc::clone(&self.clients), CertificateError::Revoked)),
             _ => Arc::clone(&self.clients),
         };
-        let shown = Arc::clone(if foreign { &self.foreign } else { &self.ours });
+        let shown = Arc::clone(if faults.foreign_certificate { &self.foreign } else { &self.ours });
         let mut config = ServerConfig::builder_with_details(Arc::clone(&self.provider), Arc::<Time>::clone(&self.time))
-            .with_safe_default_protocol_versions()?
+            .with_protocol_versions(if faults.tls12_only { ONLY_TLS12 } else { ALL_VERSIONS })?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(shown);
         config.session_storage = Arc::new(NoServerSessionStorage {});

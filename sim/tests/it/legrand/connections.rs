@@ -1,5 +1,7 @@
 //! Connections to the registrar: who may come, how they are cut, and how they end.
 
+use std::time::Duration;
+
 use doorward_sim::legrand::{Fault, HeaderForm, On, Sim, Writing};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -60,6 +62,12 @@ async fn a_right_certificate_may_be_taken_for_a_wrong_one() {
     assert!(!lets_in(&sim).await);
     set(&sim, |faults| faults.certificate_refused = Some(Fault::default().times(1)));
     assert!(!lets_in(&sim).await);
+    assert!(lets_in(&sim).await);
+    set(&sim, |faults| {
+        faults.tls12_only = true;
+        faults.certificate_refused = Some(Fault::default().times(1));
+    });
+    assert!(Phone::connect(&sim, &sim.enrol(GATEWAY)).await.is_err(), "before TLS 1.3 the handshake itself fails");
     assert!(lets_in(&sim).await);
 }
 
@@ -160,6 +168,24 @@ async fn a_connection_that_was_forgotten_on_the_way_stays_silent() {
     assert_eq!((sim.counters().pings, sim.registered().len()), (0, 2), "nobody was told");
     sim.stop().await;
     assert!(within("the end", silent).await.expect("no panic").is_none());
+}
+
+#[tokio::test]
+async fn a_nat_forgets_who_says_nothing() {
+    let (sim, clock) = start(|_| {}).await;
+    set(&sim, |faults| faults.idle_forgotten_ms = Some(120_000));
+    let mut talks = Phone::new(&sim).await;
+    let mut quiet = Phone::new(&sim).await;
+    for _ in 0..3 {
+        clock.advance(Duration::from_mins(1));
+        talks.write("\r\n\r\n").await;
+        assert_eq!(talks.read_some().await.as_deref(), Some(b"\r\n".as_slice()));
+    }
+    quiet.write("\r\n\r\n").await;
+    let silent = tokio::spawn(async move { quiet.read_some().await });
+    talks.registered().await;
+    assert!(!silent.is_finished());
+    assert_eq!((sim.counters().pings, sim.connections()), (3, 2), "nobody was told");
 }
 
 #[tokio::test]
