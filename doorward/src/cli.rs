@@ -172,6 +172,18 @@ pub(crate) enum Sim {
         #[arg(long, default_value_t = 601_200)]
         expires_in: u64,
     },
+    /// The BTicino/Legrand cloud with two houses: sign-in, certificates, SIP, gates and bells
+    Legrand {
+        /// Where sign-in, API and control page listen
+        #[arg(long, default_value = "127.0.0.1:18003")]
+        listen: std::net::SocketAddr,
+        /// Where the SIP registrar listens
+        #[arg(long, default_value = "127.0.0.1:18004")]
+        sip_listen: std::net::SocketAddr,
+        /// The dice: the same seed gives the same tokens and identifiers
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// A Jeedom: its JSON-RPC API with a lamp, a heater and a shutter
     Jeedom {
         /// Where it listens

@@ -9,7 +9,7 @@ use crate::{
 };
 use doorward_sim::{
     jeedom::{self, Jeedom},
-    utec,
+    legrand, utec,
 };
 
 pub(crate) async fn run(global: &Global, sim: Sim) -> Outcome {
@@ -24,6 +24,10 @@ pub(crate) async fn run(global: &Global, sim: Sim) -> Outcome {
             let dir = global.data.as_ref().map(|folder| data::folder(Some(folder)).join("sim"));
             cloud(utec::Config { listen, seed, rotation, expires_in, dir, ..utec::Config::default() }).await
         }
+        Sim::Legrand { listen, sip_listen, seed } => {
+            let dir = global.data.as_ref().map(|folder| data::folder(Some(folder)).join("sim"));
+            door_entry(legrand::Config { listen, sip_listen, seed, dir, ..legrand::Config::default() }).await
+        }
         Sim::Jeedom { listen, apikey } => jeedom(jeedom::Config { listen, apikey, ..jeedom::Config::default() }).await,
     }
 }
@@ -37,6 +41,23 @@ async fn cloud(config: utec::Config) -> Outcome {
     output::line(&format!("  access_key                   {key}"));
     output::line(&format!("  secret_key                   {secret}"));
     output::line(&format!("  locks, faults, pushes        {}/  (GET /sim/state, PUT /sim/faults)", sim.base_url()));
+    stop.await;
+    sim.stop().await;
+    Ok(Exit::Done)
+}
+
+async fn door_entry(config: legrand::Config) -> Outcome {
+    let stop = serve::told_to_stop()?;
+    let (listen, subscription, person) = (config.listen, config.subscription_key.clone(), config.people.first().cloned());
+    let sim = legrand::start(config).await.map_err(|error| Failure::failed(format!("the simulator cannot start at {listen}: {error}")))?;
+    output::line(&format!("The simulated BTicino/Legrand cloud is at {}", sim.base_url()));
+    output::line(&format!("  sign-in and API        {}", sim.base_url()));
+    output::line(&format!("  SIP over TLS           {}", sim.sip_addr()));
+    output::line(&format!("  subscription key       {subscription}"));
+    if let Some(person) = person {
+        output::line(&format!("  e-mail, password       {}  {}", person.email, person.password));
+    }
+    output::line(&format!("  gates, bells, faults   {}/  (GET /sim/state, PUT /sim/faults)", sim.base_url()));
     stop.await;
     sim.stop().await;
     Ok(Exit::Done)
