@@ -175,6 +175,8 @@ impl RabbitMq {
         names.args(["-address", "127.0.0.1", "-port", &epmd.to_string()]);
         let names = quiet(&mut names).spawn().expect("rabbitmq-server is installed: `make test` does it");
         let server = quiet(&mut Command::new(rabbitmq_server()))
+            // What it writes when it is killed goes with the folder.
+            .current_dir(home)
             .env("HOME", home)
             .env("ERL_EPMD_PORT", epmd.to_string())
             .env("RABBITMQ_NODENAME", format!("test{port}@localhost"))
