@@ -2,15 +2,17 @@
 
 mod mqtt;
 mod notify;
+mod sim;
 mod tunnel;
 mod webhook;
 
 pub(crate) use mqtt::{Mqtt, MqttUser};
 pub(crate) use notify::Notify;
+pub(crate) use sim::{Rotation, Sim};
 pub(crate) use tunnel::{Tunnel, TunnelKey};
 pub(crate) use webhook::{Webhook, WebhookWants};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Opens every door its owner has, lets nobody else in, and tells the truth about what happened.
@@ -153,57 +155,6 @@ pub(crate) enum Verb {
     },
     /// The version
     Version,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Sim {
-    /// The U-tec cloud: OAuth, locks with physical behaviour, faults at run time
-    Utec {
-        /// Where it listens
-        #[arg(long, default_value = "127.0.0.1:18001")]
-        listen: std::net::SocketAddr,
-        /// Seed of everything random
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-        /// What becomes of a refresh token that was used
-        #[arg(long, value_enum, default_value_t = Rotation::Grace)]
-        rotation: Rotation,
-        /// Seconds that an access token lives
-        #[arg(long, default_value_t = 601_200)]
-        expires_in: u64,
-    },
-    /// The BTicino/Legrand cloud with two houses: sign-in, certificates, SIP, gates and bells
-    Legrand {
-        /// Where sign-in, API and control page listen
-        #[arg(long, default_value = "127.0.0.1:18003")]
-        listen: std::net::SocketAddr,
-        /// Where the SIP registrar listens
-        #[arg(long, default_value = "127.0.0.1:18004")]
-        sip_listen: std::net::SocketAddr,
-        /// The dice: the same seed gives the same tokens and identifiers
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-    },
-    /// A Jeedom: its JSON-RPC API with a lamp, a heater and a shutter
-    Jeedom {
-        /// Where it listens
-        #[arg(long, default_value = "127.0.0.1:18002")]
-        listen: std::net::SocketAddr,
-        /// The API key that callers must name
-        #[arg(long, default_value = doorward_sim::jeedom::APIKEY)]
-        apikey: String,
-    },
-}
-
-/// What becomes of a refresh token that was used.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Rotation {
-    /// It works for another minute
-    Grace,
-    /// It is dead at once
-    Strict,
-    /// It stays
-    Fixed,
 }
 
 #[derive(Debug, Subcommand)]

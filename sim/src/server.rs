@@ -17,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
@@ -32,6 +33,18 @@ pub(crate) fn hang_up() -> Response {
     let mut response = Response::new(Body::empty());
     response.extensions_mut().insert(HangUp);
     response
+}
+
+/// Does a request to its end, even when its caller has hung up, unless the simulator stops.
+pub(crate) async fn detached(mut stopped: watch::Receiver<bool>, work: impl Future<Output = Response> + Send + 'static) -> Response {
+    let task = tokio::spawn(async move {
+        tokio::select! {
+            response = work => response,
+            // The sender lives as long as the world.
+            _ = stopped.wait_for(|stopped| *stopped) => hang_up(),
+        }
+    });
+    task.await.unwrap_or_else(|_| hang_up())
 }
 
 /// Serves until it is dropped; all connections end with it.

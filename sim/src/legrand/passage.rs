@@ -10,7 +10,7 @@ use serde_json::json;
 use super::faults::{Dead, Refusal};
 use super::journal::LogId;
 use super::world::World;
-use crate::server::{half, hang_up};
+use crate::server::{detached, half, hang_up};
 
 /// What a gateway says that has lost its cloud.
 pub(crate) const HTML: &str = "<html><body><h1>502 Bad Gateway</h1></body></html>";
@@ -88,20 +88,13 @@ async fn sleep(world: &World, from: u64, ms: u64) {
 ///
 /// This goes on when the caller hangs up meanwhile, as it does in a real cloud.
 pub(crate) async fn pass(world: Arc<World>, plan: Plan, log: LogId, act: impl FnOnce(&World) -> Response + Send + 'static) -> Response {
-    let mut stopped = world.stopped();
+    let stopped = world.stopped();
     let work = async move {
         let response = carry_out(&world, plan, act).await;
         world.log_status(log, response.status().as_u16());
         response
     };
-    let task = tokio::spawn(async move {
-        tokio::select! {
-            response = work => response,
-            // The sender lives as long as the world.
-            _ = stopped.wait_for(|stopped| *stopped) => hang_up(),
-        }
-    });
-    task.await.unwrap_or_else(|_| hang_up())
+    detached(stopped, work).await
 }
 
 async fn carry_out(world: &World, plan: Plan, act: impl FnOnce(&World) -> Response) -> Response {

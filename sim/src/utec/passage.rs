@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::faults::Dead;
 use super::world::{LogId, World};
-use crate::server::{half, hang_up};
+use crate::server::{detached, half, hang_up};
 
 /// What happens to one request.
 #[derive(Debug)]
@@ -60,19 +60,13 @@ impl Plan {
 /// This goes on when the caller hangs up meanwhile, as it does in a real cloud: a door whose command timed out
 /// may still open.
 pub(crate) async fn pass(world: Arc<World>, plan: Plan, log: LogId, act: impl FnOnce(&World) -> Response + Send + 'static) -> Response {
-    let mut stopped = world.stopped();
+    let stopped = world.stopped();
     let work = async move {
         let response = carry_out(&world, plan, act).await;
         world.log_status(log, response.status());
         response
     };
-    let task = tokio::spawn(async move {
-        tokio::select! {
-            response = work => response,
-            _ = stopped.wait_for(|stopped| *stopped) => hang_up(),
-        }
-    });
-    task.await.unwrap_or_else(|_| hang_up())
+    detached(stopped, work).await
 }
 
 async fn carry_out(world: &World, plan: Plan, act: impl FnOnce(&World) -> Response) -> Response {

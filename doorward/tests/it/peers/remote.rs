@@ -1,7 +1,10 @@
 //! The page `/remote` in a real Chromium: a person opens a door with it, and nobody in between changes it afterwards.
 
 use super::{brokers::free_port, chromium::Browser, tunnel::Scene};
-use crate::binary::{json, run};
+use crate::{
+    binary::{json, run},
+    boot::killed::until,
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -42,9 +45,13 @@ async fn a_phone_opens_a_door_without_an_app() {
     // A first tap asks, the second does it.
     browser.click("#door-front_door [data-key=unlock]").await;
     browser.says("#door-front_door .ask", "Really unlock").await;
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     assert_eq!(scene.sim.lock("7C:DF:A1:68:3E:6A").times_opened, 0);
-    browser.click("#door-front_door [data-key=yes]").await;
+    // A second tap that comes too soon is none, so it is repeated for as long as the question stands.
+    until("the question is answered", async || {
+        let tap = "const yes = document.querySelector('#door-front_door [data-key=yes]'); yes?.click(); return !yes;";
+        script(&browser, tap).await == json!(true)
+    })
+    .await;
     browser.says("#door-front_door .attempt", "confirmed").await;
     browser.says("#door-front_door .state-word", "unlocked").await;
     assert_eq!(scene.sim.lock("7C:DF:A1:68:3E:6A").times_opened, 1);
@@ -79,12 +86,7 @@ async fn a_page_that_was_loaded_once_is_not_changed_by_who_carries_it() {
     let tunnel = json(scene.path(), &["tunnel", "show"]);
     browser.says("#about .facts", tunnel["remote_fingerprint"].as_str().unwrap()).await;
     let ready = "await navigator.serviceWorker.ready; return navigator.serviceWorker.controller?.state ?? 'none';";
-    let controlled = async {
-        while script(&browser, ready).await != "activated" {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(30), controlled).await.expect("the worker is at work");
+    until("the worker is at work", async || script(&browser, ready).await == "activated").await;
 
     // The house goes; somebody else answers at its address, with a page and a list of files of their own.
     let Scene { binary, .. } = scene;
