@@ -24,7 +24,7 @@ use crate::{
     driver::{Action, BoxFuture, Ctx, Done, Driver, Family, Fault, FieldKind, How, Once, Report, Target},
 };
 use bench::lock;
-use doorward_wire::attempt::Reason;
+use doorward_wire::{attempt::Reason, ring::RingState};
 use std::{
     collections::BTreeSet,
     future::{Future, poll_fn},
@@ -271,7 +271,8 @@ async fn reports_name_only_known_doors(fixture: &dyn Fixture) -> Result<(), Stri
                 | Report::Down(_)
                 | Report::Push(_)
                 | Report::Listen(_)
-                | Report::Ring { .. } => {}
+                | Report::Ring { .. }
+                | Report::RingEnded { .. } => {}
             }
         }
         if seen {
@@ -298,7 +299,8 @@ async fn a_watch_ends(fixture: &dyn Fixture, weather: Weather) -> Result<(), Str
 async fn unknown_words_are_refused(fixture: &dyn Fixture) -> Result<(), String> {
     let stage = fixture.fresh().await;
     let step = Action::Setup { step: "no such step".into(), input: Secret::from("{}") };
-    for action in [step, Action::Call("no such call".into()), Action::Renew("no such lease".into())] {
+    let ring = Action::EndRing { call: "no such ring".into(), end: RingState::Rejected };
+    for action in [step, Action::Call("no such call".into()), Action::Renew("no such lease".into()), ring] {
         let shown = format!("{action:?}");
         let outcome = still(fixture, stage.driver.act(&*stage.bench, &Target::Account, action)).await?;
         ensure(outcome.is_err_and(|fault| fault.family == Family::Refused), || shown)?;

@@ -15,6 +15,7 @@ use doorward_wire::{
     attempt::Reason,
     code::CodeWish,
     door::{Capability, DoorId, DoorKind, DoorState},
+    ring::RingState,
     topic::Filter,
 };
 use serde_json::Value;
@@ -248,6 +249,13 @@ pub enum Action {
     Call(String),
     /// A push from the vendor.
     Deliver(Delivery),
+    /// The house ended a ring: the driver ends its call of it, if it has one. A call that it does not have is refused.
+    EndRing {
+        /// The driver's own key of it, as in [`Report::Ring`].
+        call: String,
+        /// What the house did about it: answered, opened or rejected.
+        end: RingState,
+    },
 }
 
 /// The limits of a command that happens at most once.
@@ -369,6 +377,18 @@ pub enum Report {
     Ring {
         /// The vendor's identifier.
         external: String,
+        /// The driver's own key of this ring, at most [`CALL_MAX`] bytes: for SIP the Call-ID. Empty when the vendor never
+        /// tells how a ring ends; then it ends by itself after a minute.
+        call: String,
+        /// What the vendor calls whoever rings; cut when it is long.
+        from: Option<String>,
+    },
+    /// A ring ended at the vendor.
+    RingEnded {
+        /// The driver's own key of it, as in [`Report::Ring`].
+        call: String,
+        /// How it ended.
+        end: RingState,
     },
     /// A secret or registration and when it ends.
     Lease(Lease),
@@ -383,6 +403,9 @@ pub enum Report {
     /// What the account wants to hear over MQTT from now on, all of it; it comes by [`Ctx::hear`].
     Listen(Vec<Filter>),
 }
+
+/// The longest key of a ring, in bytes; a longer one counts as none.
+pub const CALL_MAX: usize = 200;
 
 /// How a vendor's pushes stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -38,6 +38,7 @@ use doorward_wire::{
     attempt::{ActionWord, Actor, Attempt, AttemptId},
     door::{Door, DoorId},
     event::Event,
+    ring::{Ring, RingId, RingState},
 };
 use leases::Leases;
 use outbox::{Outbox, Purpose, Waiting};
@@ -61,6 +62,36 @@ pub struct Command {
     pub rights: Rights,
     /// Stale after this time; ten seconds from now when absent.
     pub not_after: Option<Time>,
+}
+
+/// What a person does about a ring. Of one that is over nothing changes.
+#[derive(Debug, Clone)]
+pub struct RingCommand {
+    /// The ring.
+    pub id: RingId,
+    /// What they do.
+    pub end: RingEnd,
+    /// Who they are; whoever brings the command has asked whether they may.
+    pub actor: Actor,
+}
+
+/// How a person ends a ring without opening the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RingEnd {
+    /// They answer it.
+    Answered,
+    /// They ignore it.
+    Rejected,
+}
+
+impl RingEnd {
+    /// The state of a ring that ended so.
+    pub const fn state(self) -> RingState {
+        match self {
+            Self::Answered => RingState::Answered,
+            Self::Rejected => RingState::Rejected,
+        }
+    }
 }
 
 /// Why a command did not become an attempt.
@@ -91,9 +122,13 @@ pub enum Input {
         doors: Vec<DoorSetup>,
         /// Intents without an outcome.
         intents: Vec<OpenIntent>,
+        /// Rings without an end.
+        rings: Vec<Ring>,
     },
     /// Somebody asks something of a door.
     Command(Box<Command>),
+    /// Somebody answers or ignores a ring.
+    Ring(RingCommand),
     /// A driver came back.
     Acted {
         /// Which action.
@@ -209,6 +244,8 @@ pub enum Notice {
     DoorGone(DoorId),
     /// An attempt as it stands now.
     Attempt(Attempt),
+    /// A ring as it stands now.
+    Ring(Ring),
     /// An account as it stands now.
     Account(Standing),
     /// An account is gone.
@@ -255,7 +292,7 @@ impl Keeper {
         }
         self.last = Some(now);
         match input {
-            Input::Boot { accounts, doors, intents } => {
+            Input::Boot { accounts, doors, intents, rings } => {
                 for account in accounts {
                     self.leases.set_up(account, &mut self.outbox);
                 }
@@ -265,8 +302,12 @@ impl Keeper {
                 for intent in intents {
                     Doors::close_open_intent(intent, now, &mut self.outbox);
                 }
+                for ring in rings {
+                    Doors::close_open_ring(ring, now, &mut self.outbox);
+                }
             }
             Input::Command(command) => self.doors.command(&command, now, &mut self.outbox),
+            Input::Ring(command) => self.doors.ring_command(command, now, &mut self.outbox),
             Input::Acted { act, result } => self.acted(act, result, now),
             Input::Report { account, report } => self.reported(&account, report, now),
             Input::Contact { door, open, kept } => self.doors.contact(&door, open, kept, now, &mut self.outbox),
@@ -309,11 +350,11 @@ impl Keeper {
                 self.leases.set_up(account, &mut self.outbox);
             }
             Change::AccountRemoved(account) => {
-                self.doors.remove_account(&account, &mut self.outbox);
+                self.doors.remove_account(&account, now, &mut self.outbox);
                 self.leases.remove(&account, &mut self.outbox);
             }
             Change::Door(door) => self.set_up_door(*door, now),
-            Change::DoorRemoved(door) => self.doors.remove(&door, &mut self.outbox),
+            Change::DoorRemoved(door) => self.doors.remove(&door, now, &mut self.outbox),
         }
     }
 
@@ -326,6 +367,8 @@ impl Keeper {
             Purpose::Attempt { id, .. } => self.doors.acted(id, result, now, &mut self.outbox),
             Purpose::Look { door, .. } => self.doors.looked(&door, result, now, &mut self.outbox),
             Purpose::Renew { account, lease } => self.leases.renewed(&account, &lease, result, now, &mut self.outbox),
+            // The ring is over here, whatever the vendor makes of it.
+            Purpose::EndRing { .. } => {}
         }
     }
 
@@ -336,7 +379,8 @@ impl Keeper {
                 self.doors.found(account, found, &verify, stale_after, now, &mut self.outbox);
             }
             Report::Seen { external, sight } => self.doors.seen(account, &external, sight, now, &mut self.outbox),
-            Report::Ring { external } => self.doors.ring(account, &external, now, &mut self.outbox),
+            Report::Ring { external, call, from } => self.doors.ring(account, &external, call, from.as_deref(), now, &mut self.outbox),
+            Report::RingEnded { call, end } => self.doors.ring_ended(account, &call, end, now, &mut self.outbox),
             Report::Down(fault) => {
                 self.leases.down(account, &fault, now, &mut self.outbox);
                 self.doors.account_down(account, now, &mut self.outbox);

@@ -6,6 +6,7 @@ use doorward_wire::{
     attempt::{Actor, Attempt, AttemptId, Reason},
     door::DoorId,
     event::{Event, EventKind},
+    ring::Ring,
 };
 
 use crate::setup::{DoorSetup, Told};
@@ -115,6 +116,13 @@ pub enum Record {
         /// What is told about it.
         events: Vec<NewEvent>,
     },
+    /// A ring that began or ended.
+    Ring {
+        /// The ring as it stands now.
+        ring: Box<Ring>,
+        /// What is told about it.
+        events: Vec<NewEvent>,
+    },
     /// Things that happened, and what they told of a door.
     Events {
         /// What happened.
@@ -128,7 +136,11 @@ impl Record {
     /// The events that are written with this record.
     pub fn events(&self) -> &[NewEvent] {
         match self {
-            Self::Intent { events, .. } | Self::Outcome { events, .. } | Self::Door { events, .. } | Self::Events { events, .. } => events,
+            Self::Intent { events, .. }
+            | Self::Outcome { events, .. }
+            | Self::Door { events, .. }
+            | Self::Ring { events, .. }
+            | Self::Events { events, .. } => events,
             Self::Claim { .. } => &[],
         }
     }
@@ -137,7 +149,7 @@ impl Record {
     pub const fn is_vital(&self) -> bool {
         match self {
             Self::Intent { .. } | Self::Claim { .. } | Self::Outcome { .. } => true,
-            Self::Door { .. } | Self::Events { .. } => false,
+            Self::Door { .. } | Self::Ring { .. } | Self::Events { .. } => false,
         }
     }
 }

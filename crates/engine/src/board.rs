@@ -1,4 +1,4 @@
-//! What everybody may look at: doors, accounts and recent attempts as they stand now.
+//! What everybody may look at: doors, accounts, rings and recent attempts as they stand now.
 
 use doorward_core::keeper::{Notice, Standing};
 use doorward_wire::{
@@ -6,6 +6,7 @@ use doorward_wire::{
     account::AccountId,
     attempt::{Attempt, AttemptId},
     door::{Door, DoorId},
+    ring::{Ring, RingId},
 };
 use serde_json::Value;
 use std::{
@@ -15,6 +16,9 @@ use std::{
 
 /// Attempts that are remembered for those who ask again; older ones are in the store.
 const ATTEMPTS: usize = 256;
+
+/// Rings that are over and remembered all the same: whoever asks for one need not wait until it is written.
+const RINGS: usize = 64;
 
 /// The latest of everything, without asking the run loop.
 #[derive(Debug, Default)]
@@ -28,6 +32,9 @@ struct Inner {
     standings: BTreeMap<AccountId, Standing>,
     attempts: BTreeMap<AttemptId, Attempt>,
     order: VecDeque<AttemptId>,
+    rings: BTreeMap<RingId, Ring>,
+    /// Rings that are over, in the order in which they ended.
+    over: VecDeque<RingId>,
     raw: BTreeMap<(AccountId, String), Raw>,
 }
 
@@ -98,6 +105,18 @@ impl Board {
         self.read().attempts.get(&id).cloned()
     }
 
+    /// What rings now, the newest first.
+    pub fn ringing(&self) -> Vec<Ring> {
+        let mut rings: Vec<Ring> = self.read().rings.values().filter(|ring| !ring.state.is_final()).cloned().collect();
+        rings.sort_by_key(|ring| std::cmp::Reverse(ring.since));
+        rings
+    }
+
+    /// A ring that rings, or is just over.
+    pub fn ring(&self, id: RingId) -> Option<Ring> {
+        self.read().rings.get(&id).cloned()
+    }
+
     pub(crate) fn put(&self, notice: &Notice) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         match notice {
@@ -121,6 +140,17 @@ impl Board {
                         && let Some(oldest) = inner.order.pop_front()
                     {
                         inner.attempts.remove(&oldest);
+                    }
+                }
+            }
+            Notice::Ring(ring) => {
+                inner.rings.insert(ring.id, ring.clone());
+                if ring.state.is_final() {
+                    inner.over.push_back(ring.id);
+                    if inner.over.len() > RINGS
+                        && let Some(oldest) = inner.over.pop_front()
+                    {
+                        inner.rings.remove(&oldest);
                     }
                 }
             }

@@ -40,6 +40,11 @@ fn count(notice: &Notice) {
         let labels = [("door", door.to_string()), ("action", action.to_owned()), ("result", result.to_owned())];
         metrics::counter!("doorward_actions_total", &labels).increment(1);
     }
+    if event.kind == EventKind::DoorRingEnded
+        && let (Some(door), Some(state)) = (&event.door, event.data["state"].as_str())
+    {
+        metrics::counter!("doorward_rings_total", &[("door", door.to_string()), ("state", state.to_owned())]).increment(1);
+    }
     if event.kind == EventKind::DoorRefused
         && let Some(reason) = event.reason
     {

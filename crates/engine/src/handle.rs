@@ -12,7 +12,7 @@ use crate::{
 use doorward_core::{
     Now,
     driver::{About, Action, Credential, Done, Entry, Family, Fault, Report, Settings, Target},
-    keeper::{At, Change, Command, CommandError, Input, Notice},
+    keeper::{At, Change, Command, CommandError, Input, Notice, RingCommand},
     record::NewEvent,
     setup::AccountSetup,
 };
@@ -22,6 +22,7 @@ use doorward_wire::{
     attempt::{Actor, Attempt, AttemptId, Reason},
     door::DoorId,
     event::{Event, EventKind},
+    ring::{Ring, RingId},
 };
 use serde_json::json;
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -57,7 +58,7 @@ impl Handle {
         &self.store
     }
 
-    /// Doors, accounts and recent attempts as they stand now.
+    /// Doors, accounts, rings and recent attempts as they stand now.
     pub fn board(&self) -> &Board {
         &self.board
     }
@@ -118,6 +119,22 @@ impl Handle {
         match self.board.attempt(id) {
             Some(attempt) => Ok(Some(attempt)),
             None => self.store.attempt(id).await,
+        }
+    }
+
+    /// Answers or ignores a ring, and gives it as it stands then; one that was over stays as it ended.
+    pub async fn end_ring(&self, command: RingCommand) -> Result<Option<Ring>, StoreError> {
+        let id = command.id;
+        let _ = self.inputs.send(Message::Input(Input::Ring(command)));
+        self.heard().await;
+        self.ring(id).await
+    }
+
+    /// A ring, recent or old.
+    pub async fn ring(&self, id: RingId) -> Result<Option<Ring>, StoreError> {
+        match self.board.ring(id) {
+            Some(ring) => Ok(Some(ring)),
+            None => self.store.ring(id).await,
         }
     }
 

@@ -107,6 +107,7 @@ async fn boot(store: &Store, instance: uuid::Uuid, clock: &Arc<dyn Clock>, drive
     let ids: Vec<AccountId> = rows.iter().map(|row| row.id.clone()).collect();
     store.own(&ids, instance, clock.now().utc).await?;
     let intents = store.open_intents(&ids).await?;
+    let rings = store.open_rings(&ids).await?;
     let doors = store.doors().await?;
     let mut accounts = Vec::new();
     for row in rows {
@@ -116,7 +117,7 @@ async fn boot(store: &Store, instance: uuid::Uuid, clock: &Arc<dyn Clock>, drive
             Err(error) => tracing::error!(account = %row.id, %error, "this account cannot be started"),
         }
     }
-    Ok(Input::Boot { accounts, doors, intents })
+    Ok(Input::Boot { accounts, doors, intents, rings })
 }
 
 impl Stopper {
@@ -203,6 +204,7 @@ impl Loop {
             Input::Boot { doors, .. } => doors.as_slice(),
             Input::Changed(Change::Door(door)) => std::slice::from_ref(door.as_ref()),
             Input::Command(_)
+            | Input::Ring(_)
             | Input::Acted { .. }
             | Input::Report { .. }
             | Input::Contact { .. }

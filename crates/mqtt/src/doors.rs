@@ -175,7 +175,7 @@ impl Publisher {
                 let topic = Topic::door(&attempt.door, DoorTopic::Contradiction).to_string();
                 self.put(&Thing::Door(attempt.door.clone()), topic, on.into()).await;
             }
-            Notice::Attempt(_) => {}
+            Notice::Attempt(_) | Notice::Ring(_) => {}
         }
     }
 

@@ -268,7 +268,7 @@ impl Store {
         Ok(walk.report)
     }
 
-    /// Removes events from before a time, and attempts that ended before it. A signed checkpoint stands for the events.
+    /// Removes events from before a time, and attempts and rings that ended before it. A signed checkpoint stands for the events.
     pub async fn prune(&self, before: Time, now: Time) -> Result<Pruned, StoreError> {
         // Events are in commit order, not in the order of their times: what goes is a whole beginning of the chain. It is
         // read up to the first event that stays, so that no event pays for an index by time.
@@ -291,6 +291,7 @@ impl Store {
         let mut tx = self.db().write().await?;
         let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
         tx.execute("DELETE FROM attempts WHERE created_at < $1 AND state <> 'pending'", args![before]).await?;
+        tx.execute("DELETE FROM rings WHERE began_at < $1 AND state <> 'ringing'", args![before]).await?;
         let data = serde_json::json!({ "count": pruned.events, "until": until });
         pruned.told = Some(chain.append(&NewEvent::new(now, EventKind::EventsPruned).data(data)));
         chain.finish(&mut tx, self.keys(), self.inner.house).await?;

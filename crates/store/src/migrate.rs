@@ -43,6 +43,11 @@ const MIGRATIONS: &[Migration] = &[
         lite: include_str!("../migrations/sqlite/0007_tunnel.sql"),
         pg: include_str!("../migrations/postgres/0007_tunnel.sql"),
     },
+    Migration {
+        number: 8,
+        lite: include_str!("../migrations/sqlite/0008_rings.sql"),
+        pg: include_str!("../migrations/postgres/0008_rings.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

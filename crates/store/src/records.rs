@@ -5,7 +5,7 @@ use crate::{
     attempts::{self, Intent},
     chain::Chain,
     db::Tx,
-    doors,
+    doors, rings,
 };
 use doorward_core::record::{Record, Written, WrittenAs};
 use doorward_wire::Time;
@@ -66,6 +66,7 @@ impl Store {
             }
             Record::Outcome { attempt, events: _ } => attempts::finish(tx, attempt).await?,
             Record::Door { door, events: _ } => doors::found(tx, door, now).await?,
+            Record::Ring { ring, events: _ } => rings::put(tx, ring).await?,
             Record::Events { events: _, told: Some((door, told)) } => doors::told(tx, door, told).await?,
             Record::Events { events: _, told: None } => {}
         }

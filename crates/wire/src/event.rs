@@ -32,6 +32,10 @@ words! {
         DoorFailed = "door.failed",
         /// Somebody rang.
         DoorRing = "door.ring",
+        /// A ring ended: somebody did something about it, or nobody did.
+        DoorRingEnded = "door.ring_ended",
+        /// So many rang through one account that some were not taken; one row for each account and minute.
+        DoorRingsDropped = "door.rings_dropped",
         /// A command was published to be retained, and so did nothing.
         MqttRetainedCommand = "mqtt.retained_command",
         /// An MQTT user was added, changed or removed.

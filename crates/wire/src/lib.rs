@@ -6,7 +6,8 @@
 //!
 //! It must never decide anything: rules live in `doorward-core`.
 //!
-//! Read next: [`door`] for what a door is, [`attempt`] for what became of a command, [`event`] for what is told about it.
+//! Read next: [`door`] for what a door is, [`attempt`] for what became of a command, [`ring`] for what came of a ring,
+//! [`event`] for what is told about it.
 //!
 //! ```
 //! use doorward_wire::{attempt::AttemptState, door::{DoorId, DoorState}};
@@ -29,6 +30,7 @@ pub mod event;
 mod id;
 pub mod notify;
 mod problem;
+pub mod ring;
 mod time;
 pub mod topic;
 pub mod tunnel;

@@ -41,9 +41,12 @@ impl Foreign {
                 ctx.report(self.found());
                 Ok(Done::default())
             }
-            Action::Renew(_) | Action::Setup { .. } | Action::Credential(_) | Action::Call(_) | Action::Deliver(_) => {
-                Err(refuse("Foreign doors have nothing of that kind.", Reason::NotCapable))
-            }
+            Action::Renew(_)
+            | Action::Setup { .. }
+            | Action::Credential(_)
+            | Action::Call(_)
+            | Action::Deliver(_)
+            | Action::EndRing { .. } => Err(refuse("Foreign doors have nothing of that kind.", Reason::NotCapable)),
         }
     }
 }

@@ -73,7 +73,7 @@ impl Foreign {
                     let rings = door.bell.as_ref().is_some_and(|bell| bell.filter.matches(topic) && bell.rings(payload));
                     // A ring that a broker kept is no ring any more.
                     if rings && !kept {
-                        ctx.report(Report::Ring { external: door.id.to_string() });
+                        ctx.report(Report::Ring { external: door.id.to_string(), call: String::new(), from: None });
                     }
                     let Some(state) = &door.state else { continue };
                     if matches!(&state.place, Place::Mqtt(filter) if filter.matches(topic)) {

@@ -77,6 +77,7 @@ impl Utec {
             (Action::Setup { step, input }, Target::Account | Target::Door { .. }) => self.step(ctx, &step, &input).await,
             (Action::Call(name), Target::Account | Target::Door { .. }) => self.support(ctx, &name).await,
             (Action::Deliver(delivery), Target::Account | Target::Door { .. }) => self.deliver(ctx, &delivery).await,
+            (Action::EndRing { .. }, Target::Account | Target::Door { .. }) => Err(refuse("A U-tec lock has no bell.", Reason::NotCapable)),
             (Action::Open(_), Target::Account | Target::Door { .. }) => {
                 Err(refuse("This lock has a bolt: it is locked and unlocked, not opened for a moment.", Reason::NotCapable))
             }

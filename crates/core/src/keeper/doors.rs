@@ -7,6 +7,7 @@
 
 mod attempt;
 mod ending;
+mod ring;
 mod sight;
 mod timed;
 
@@ -26,7 +27,9 @@ use doorward_wire::{
     attempt::{ActionWord, Actor, ActorKind, Attempt, AttemptId, AttemptState, Reason},
     door::{Capability, Door, DoorId, DoorKind, DoorState, Evidence, EvidenceKind},
     event::EventKind,
+    ring::RingId,
 };
+use ring::Rings;
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -53,6 +56,7 @@ pub(super) struct Doors {
     cells: BTreeMap<DoorId, DoorCell>,
     externals: HashMap<(AccountId, String), DoorId>,
     attempts: HashMap<AttemptId, AttemptCell>,
+    rings: Rings,
     timers: BTreeSet<(Mono, Timer)>,
 }
 
@@ -67,6 +71,10 @@ enum Timer {
     Stale(DoorId),
     /// The door locks itself.
     AutoLock(DoorId),
+    /// A ring is over.
+    Ring(RingId),
+    /// It is told how many rings of an account were not taken.
+    Rings(AccountId),
 }
 
 #[derive(Debug)]
@@ -130,22 +138,24 @@ impl Doors {
         }
     }
 
-    pub(super) fn remove(&mut self, id: &DoorId, outbox: &mut Outbox) {
+    pub(super) fn remove(&mut self, id: &DoorId, now: Now, outbox: &mut Outbox) {
         if let Some(cell) = self.cells.remove(id) {
             self.externals.remove(&(cell.setup.account, cell.setup.external));
             for waiting in cell.mailbox {
                 self.attempts.remove(&waiting);
             }
             outbox.publish(Notice::DoorGone(id.clone()));
+            self.silence(id, now, outbox);
         }
     }
 
-    pub(super) fn remove_account(&mut self, account: &AccountId, outbox: &mut Outbox) {
+    pub(super) fn remove_account(&mut self, account: &AccountId, now: Now, outbox: &mut Outbox) {
         let gone: Vec<DoorId> =
             self.cells.values().filter(|cell| cell.setup.account == *account).map(|cell| cell.setup.id.clone()).collect();
         for id in gone {
-            self.remove(&id, outbox);
+            self.remove(&id, now, outbox);
         }
+        self.forget_pace(account);
     }
 
     pub(super) fn found(

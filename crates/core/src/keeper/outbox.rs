@@ -23,12 +23,14 @@ pub(super) enum Purpose {
     Look { door: DoorId, account: AccountId },
     /// To renew a lease.
     Renew { account: AccountId, lease: String },
+    /// To end the driver's call of a ring.
+    EndRing { account: AccountId },
 }
 
 impl Purpose {
     pub(super) const fn account(&self) -> &AccountId {
         match self {
-            Self::Attempt { account, .. } | Self::Look { account, .. } | Self::Renew { account, .. } => account,
+            Self::Attempt { account, .. } | Self::Look { account, .. } | Self::Renew { account, .. } | Self::EndRing { account } => account,
         }
     }
 }
@@ -127,7 +129,8 @@ impl Outbox {
         Duration::from_micros(self.roll() % most)
     }
 
-    pub(super) fn attempt_id(&mut self) -> AttemptId {
+    /// A name for an attempt or a ring.
+    pub(super) fn uuid(&mut self) -> AttemptId {
         let bytes = (u128::from(self.roll()) << 64 | u128::from(self.roll())).to_be_bytes();
         uuid::Builder::from_random_bytes(bytes).into_uuid()
     }

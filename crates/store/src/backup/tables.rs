@@ -49,6 +49,7 @@ pub(super) fn all() -> Vec<Table> {
             "id door account action actor_kind actor_id state reason detail evidence_json not_after:i owner_epoch:i acted_at:i \
              created_at:i finished_at:i",
         ),
+        ("rings", "id door account caller state began_at:i ended_at:i actor_kind actor_id attempt"),
         ("events", "seq:i time:i kind door account device actor_kind actor_id reason attempt data_json hash:b"),
         ("chain", "id:i seq:i hash:b mac:b"),
         ("checkpoints", "seq:i hash:b time:i mac:b"),

@@ -215,7 +215,7 @@ impl Reader {
             }
             Notice::Event(event) => self.event(event).into_iter().collect(),
             // The door that it is at says the same.
-            Notice::Attempt(_) => Vec::new(),
+            Notice::Attempt(_) | Notice::Ring(_) => Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ pub(crate) mod event;
 pub(crate) mod kind;
 mod mqtt;
 pub(crate) mod notify;
+mod ring;
 pub(crate) mod settings;
 pub(crate) mod state;
 pub(crate) mod time;

@@ -129,7 +129,8 @@ pub(crate) fn word(report: &Report) -> String {
         Report::Down(fault) => format!("down {:?}", fault.family),
         Report::Push(_) => "push".into(),
         Report::Listen(_) => "listen".into(),
-        Report::Ring { external } => format!("ring {external}"),
+        Report::Ring { external, .. } => format!("ring {external}"),
+        Report::RingEnded { call, end } => format!("ring {call} {end}"),
     }
 }
 

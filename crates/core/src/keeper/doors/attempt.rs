@@ -284,13 +284,15 @@ impl Doors {
             Ok(done) => {
                 attempt.view.add(Evidence { kind: EvidenceKind::Accepted, state: None, at: now.utc });
                 attempt.phase = Phase::Verifying { answered: now.mono, last: None };
+                let view = attempt.view.clone();
                 if let Some(raw) = done.raw {
                     cell.raw = Some(raw);
                 }
                 cell.looks = cell.looks_after(now.mono);
                 let window = cell.window();
-                outbox.publish(Notice::Attempt(attempt.view.clone()));
+                outbox.publish(Notice::Attempt(view.clone()));
                 self.timers.insert((now.mono.plus(window), Timer::Attempt(id)));
+                self.opens_for(&view);
                 if let Some(sight) = done.sight {
                     self.sight(&door, sight, now, outbox);
                 }

@@ -40,7 +40,8 @@ impl Doors {
         events.push(finished(&view, now).data(json!({ "action": view.action, "state": view.state, "corrected": correction })));
         outbox.publish(Notice::Attempt(view.clone()));
         let door = view.door.clone();
-        outbox.record_outcome(id, Record::Outcome { attempt: view, events });
+        outbox.record_outcome(id, Record::Outcome { attempt: view.clone(), events });
+        self.opened_for(&view, now, outbox);
         self.remember_end(id);
         if self.cells.get(&door).is_some_and(|cell| cell.mailbox.contains(&id)) {
             self.leave_mailbox(&door, id, now, outbox);

@@ -9,8 +9,6 @@ use super::{
 
 /// Pieces of evidence that a door shows.
 const EVIDENCE: usize = 5;
-/// Rings within this time are one.
-const SAME_RING: Duration = Duration::from_secs(2);
 /// How long a contact is believed that says nothing more: sensors speak when something changes, and about once a day.
 const CONTACT_STALE: Duration = Duration::from_hours(25);
 
@@ -19,17 +17,6 @@ impl Doors {
         if let Some(id) = self.externals.get(&(account.clone(), external.to_owned())).cloned() {
             self.sight(&id, sight, now, outbox);
         }
-    }
-
-    /// Somebody rings. A button that is held or bounces rings once.
-    pub(in crate::keeper) fn ring(&mut self, account: &AccountId, external: &str, now: Now, outbox: &mut Outbox) {
-        let Some(id) = self.externals.get(&(account.clone(), external.to_owned())).cloned() else { return };
-        let Some(cell) = self.cells.get_mut(&id) else { return };
-        if cell.rang.is_some_and(|rang| now.mono.since(rang) < SAME_RING) {
-            return;
-        }
-        cell.rang = Some(now.mono);
-        outbox.record_events(vec![NewEvent::new(now.utc, EventKind::DoorRing).door(&id).account(account)]);
     }
 
     /// The contact that is set up for a door spoke, or can be heard no more.

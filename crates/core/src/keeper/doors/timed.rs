@@ -21,6 +21,8 @@ impl Doors {
                 Timer::Look(door) => self.look_due(&door, now, outbox),
                 Timer::Stale(door) => self.stale_due(&door, now, outbox),
                 Timer::AutoLock(door) => self.auto_lock_due(&door, now, outbox),
+                Timer::Ring(ring) => self.ring_due(ring, now, outbox),
+                Timer::Rings(account) => self.rings_due(&account, now, outbox),
             }
         }
     }
@@ -99,7 +101,7 @@ impl Doors {
         cell.unlocked_since = cell.unlocked_since.map(|_| now.mono);
         if !locked {
             let actor = Actor { kind: ActorKind::System, id: "auto_lock".into(), name: None };
-            let id = outbox.attempt_id();
+            let id = outbox.uuid();
             let command = Command { id, door: door.clone(), action: ActionWord::Lock, actor, rights: Rights::system(), not_after: None };
             self.command(&command, now, outbox);
         }

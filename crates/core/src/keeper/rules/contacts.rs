@@ -134,12 +134,15 @@ fn a_contact_is_believed_for_a_day_and_no_longer() {
 fn a_bell_that_bounces_rings_once() {
     let mut house = gate();
     for _ in 0..3 {
-        let report = Report::Ring { external: "AA".into() };
+        let report = Report::Ring { external: "AA".into(), call: String::new(), from: None };
         house.put(Input::Report { account: "cloud".parse().unwrap(), report });
         house.write();
     }
     house.pass(3 * SECOND);
-    house.put(Input::Report { account: "cloud".parse().unwrap(), report: Report::Ring { external: "AA".into() } });
+    house.put(Input::Report {
+        account: "cloud".parse().unwrap(),
+        report: Report::Ring { external: "AA".into(), call: String::new(), from: None },
+    });
     house.write();
     assert_eq!(house.kinds().iter().filter(|kind| **kind == EventKind::DoorRing).count(), 2);
 }

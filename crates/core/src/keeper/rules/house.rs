@@ -67,7 +67,7 @@ impl House {
         };
         let now = Now { utc: "2026-11-23T07:00:00Z".parse().unwrap(), mono: Mono(1000 * SECOND) };
         let mut house = Self { keeper: Keeper::new(1), now, out: VecDeque::new(), told: Vec::new(), store: StoreMood::Writes };
-        house.put(Input::Boot { accounts: vec![account], doors: vec![door], intents: Vec::new() });
+        house.put(Input::Boot { accounts: vec![account], doors: vec![door], intents: Vec::new(), rings: Vec::new() });
         house.out.clear();
         house
     }

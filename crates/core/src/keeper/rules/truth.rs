@@ -129,7 +129,7 @@ fn an_open_intent_shows_as_unknown_outcome_after_a_restart() {
         house.write();
         let attempt = house.last(id);
         let mut after = House::new();
-        after.put(Input::Boot { accounts: Vec::new(), doors: Vec::new(), intents: vec![OpenIntent { attempt, acted }] });
+        after.put(Input::Boot { accounts: Vec::new(), doors: Vec::new(), intents: vec![OpenIntent { attempt, acted }], rings: Vec::new() });
         let outcome = after.out.iter().find_map(|output| match output {
             Output::Record { record: Record::Outcome { attempt, .. }, .. } => Some(attempt.clone()),
             _ => None,

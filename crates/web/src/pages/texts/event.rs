@@ -42,6 +42,7 @@ impl Texts {
             EventKind::DoorRefused => self.ended(event, door, AttemptState::Refused),
             EventKind::DoorFailed => self.ended(event, door, AttemptState::Failed),
             EventKind::DoorRing => format!("Somebody rang at {door}"),
+            EventKind::DoorRingEnded | EventKind::DoorRingsDropped => self.ring_ended(event, names),
             EventKind::MqttRetainedCommand => by(
                 &format!("sent a command to {door} that was to be kept; it did nothing"),
                 &format!("A kept command for {door} did nothing"),
@@ -140,6 +141,8 @@ impl Texts {
             "version"
         } else if event.kind == EventKind::DoorCodes {
             "name"
+        } else if event.kind == EventKind::DoorRing {
+            "from"
         } else {
             "detail"
         };
@@ -167,7 +170,13 @@ impl Texts {
             EventKind::DoorContradicted | EventKind::DoorJammed | EventKind::AccountNeedsSignIn => ("alert", "bad"),
             EventKind::DoorRefused | EventKind::DoorFailed => ("x", "bad"),
             EventKind::DoorRing => ("bell", "busy"),
-            EventKind::MqttRetainedCommand | EventKind::MqttEventsDropped | EventKind::TunnelRefused => ("alert", "warn"),
+            EventKind::DoorRingEnded => match event.data["state"].as_str().and_then(|state| state.parse().ok()) {
+                Some(state) => (self.ring_state(state).icon, self.ring_state(state).tone),
+                None => ("bell", "calm"),
+            },
+            EventKind::DoorRingsDropped | EventKind::MqttRetainedCommand | EventKind::MqttEventsDropped | EventKind::TunnelRefused => {
+                ("alert", "warn")
+            }
             EventKind::MqttUserChanged | EventKind::TunnelKeyChanged => ("key", "calm"),
             EventKind::DoorBattery => ("battery", if event.data["low"] == true { "warn" } else { "ok" }),
             EventKind::DoorOffline => ("offline", "warn"),

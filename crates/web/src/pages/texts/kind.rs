@@ -17,6 +17,8 @@ impl Texts {
             EventKind::DoorLocked => ("Locked", "Doors"),
             EventKind::DoorUnlocked => ("Unlocked", "Doors"),
             EventKind::DoorRing => ("Bell rang", "Doors"),
+            EventKind::DoorRingEnded => ("Ring ended", "Doors"),
+            EventKind::DoorRingsDropped => ("Too many rings", "Doors"),
             EventKind::MqttEventsDropped => ("Events not published", "doorward"),
             EventKind::MqttRetainedCommand => ("Kept command", "Doors"),
             EventKind::MqttUserChanged => ("MQTT user changed", "People"),

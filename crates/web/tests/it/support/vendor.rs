@@ -153,7 +153,7 @@ impl Vendor {
             Action::Deliver(delivery) if delivery.authorization.as_ref().is_some_and(|given| given.reveal() == "Bearer right") => {
                 Ok(Done::default())
             }
-            Action::Call(_) | Action::Deliver(_) | Action::Discover => Err(Fault::refused("No.", "scripted")),
+            Action::Call(_) | Action::Deliver(_) | Action::Discover | Action::EndRing { .. } => Err(Fault::refused("No.", "scripted")),
         }
     }
 }
