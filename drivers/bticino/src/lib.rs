@@ -8,3 +8,4 @@
 pub mod csr;
 pub mod digest;
 pub mod files;
+pub mod sip;

@@ -8,7 +8,7 @@ pub mod destination;
 pub mod network;
 mod tls;
 
-pub use tls::parse_pin;
+pub use tls::{parse_pin, pinned_verifier};
 
 use doorward_core::driver::{Ctx, Mistake};
 use reqwest::{Client, Request, Url, header::RETRY_AFTER, redirect, retry};

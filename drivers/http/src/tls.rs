@@ -25,12 +25,16 @@ pub fn parse_pin(text: &str) -> Option<[u8; 32]> {
     general_purpose::STANDARD.decode(text).ok()?.try_into().ok()
 }
 
-/// TLS that trusts exactly one certificate or public key. Signatures are verified as ever; names and dates are not,
-/// since the pin says who it is.
+/// Trusts exactly one certificate or public key. Signatures are verified as ever; names and dates are not, since the pin
+/// says who it is.
+pub fn pinned_verifier(pin: [u8; 32], provider: &Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
+    Arc::new(Pinned { pin, provider: Arc::clone(provider) })
+}
+
+/// TLS for HTTP with that trust.
 pub(crate) fn pinned(pin: [u8; 32], provider: &Arc<CryptoProvider>) -> Result<ClientConfig, Error> {
-    let verifier = Pinned { pin, provider: Arc::clone(provider) };
     let config = ClientConfig::builder_with_provider(Arc::clone(provider)).with_safe_default_protocol_versions()?;
-    let mut config = config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
+    let mut config = config.dangerous().with_custom_certificate_verifier(pinned_verifier(pin, provider)).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -1,0 +1,469 @@
+//! The connection itself: made, kept warm, and given up when nothing is heard any more.
+//!
+//! [`Line::run`] serves one connection from its first byte to its last. Orders that come while there is none wait for a
+//! few seconds ([`Orders::hold`]), and are told that nothing was sent when there is still none. A connection on which an
+//! answer did not come is torn down at once, so that what the network still holds of it cannot arrive late.
+
+use super::{
+    Patience,
+    message::Broken,
+    session::{End, Happening, Identity, Session},
+    tls::Tls,
+};
+use doorward_core::{
+    Mono, Now,
+    driver::{Ctx, Once},
+};
+use rustls::{AlertDescription, pki_types::ServerName};
+use std::{collections::HashMap, collections::VecDeque, io, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf},
+    net::TcpStream,
+    sync::{mpsc, oneshot},
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// How long a connection may take to stand, each of its two steps.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long an order waits for a connection.
+const HELD: Duration = Duration::from_secs(5);
+/// After so long without a sound the server is asked for one. Below the two minutes after which many routers forget.
+const QUIET: Duration = Duration::from_secs(45);
+/// How long a sound is waited for.
+const SOUND: Duration = Duration::from_secs(10);
+/// A server that answers no pings is registered with this often, to hear whether it is there.
+const REGISTER_AT_LEAST: Duration = Duration::from_secs(110);
+/// How long bytes may wait for the network.
+const STALL: Duration = Duration::from_secs(5);
+/// A wall clock that moved this much against the other one: the machine slept, and the connection with it.
+const SLEPT: Duration = Duration::from_secs(5);
+/// How long a connection that is not needed any more has for its last words.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Bytes read at once.
+const CHUNK: usize = 2048;
+/// Orders that may wait.
+const MOST_ORDERS: usize = 4096;
+
+/// Where the server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Name or address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// Why there is no connection any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// There never was one.
+    #[error("no connection: {0}")]
+    Unreachable(String),
+    /// The server is not the one that is pinned.
+    #[error("the server's certificate is not trusted: {0}")]
+    NotTrusted(String),
+    /// The server does not take our certificate.
+    #[error("the server refused the client certificate: {0}")]
+    CertificateRefused(String),
+    /// The server closed it, or the network did.
+    #[error("closed: {0}")]
+    Closed(String),
+    /// Nothing was heard any more.
+    #[error("silent: {0}")]
+    Silent(&'static str),
+    /// What came was no SIP.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// It was not needed any more.
+    #[error("retired")]
+    Retired,
+}
+
+/// What is to be done on a connection.
+#[derive(Debug)]
+pub enum Order {
+    /// Open a gate, once.
+    Open {
+        /// The gate.
+        gate: String,
+        /// When it is stale.
+        once: Once,
+        /// Hears how it ended.
+        end: oneshot::Sender<End>,
+    },
+    /// End a call that rings.
+    EndCall {
+        /// The Call-ID.
+        call: String,
+        /// What it is told.
+        status: u16,
+    },
+    /// Finish what is under way and go.
+    Retire,
+}
+
+/// Makes a pair of ends for orders.
+pub fn orders() -> (mpsc::Sender<Order>, Orders) {
+    let (sender, receiver) = mpsc::channel(MOST_ORDERS);
+    (sender, Orders { receiver, held: VecDeque::new() })
+}
+
+/// Orders on their way to a connection, and those that wait for one.
+pub struct Orders {
+    receiver: mpsc::Receiver<Order>,
+    held: VecDeque<(Order, Mono)>,
+}
+
+impl Orders {
+    /// Holds what comes while there is no connection, and gives up what waited for too long. Never ends.
+    pub async fn hold(&mut self, ctx: &dyn Ctx) {
+        loop {
+            let now = ctx.now().mono;
+            while self.held.front().is_some_and(|(_, until)| *until <= now) {
+                if let Some((order, _)) = self.held.pop_front() {
+                    not_sent(order);
+                }
+            }
+            let next = self.held.front().map(|(_, until)| until.since(now));
+            tokio::select! {
+                order = self.receiver.recv() => match order {
+                    // Who holds no connection has none to retire, and no calls.
+                    Some(Order::Retire | Order::EndCall { .. }) => {}
+                    Some(order) => self.held.push_back((order, ctx.now().mono.plus(HELD))),
+                    None => std::future::pending().await,
+                },
+                () = sleep(ctx, next) => {}
+            }
+        }
+    }
+
+    /// Says of everything that waits that it was not sent.
+    pub fn give_up(&mut self) {
+        self.held.drain(..).map(|(order, _)| order).for_each(not_sent);
+        while let Ok(order) = self.receiver.try_recv() {
+            not_sent(order);
+        }
+    }
+
+    async fn next(&mut self) -> Option<Order> {
+        match self.held.pop_front() {
+            Some((order, _)) => Some(order),
+            None => self.receiver.recv().await,
+        }
+    }
+}
+
+fn not_sent(order: Order) {
+    if let Order::Open { end, .. } = order {
+        // Whoever asked may have gone.
+        let _ = end.send(End::NotSent);
+    }
+}
+
+async fn sleep(ctx: &dyn Ctx, span: Option<Duration>) {
+    match span {
+        Some(span) => ctx.sleep(span).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Makes a connection to the server, and shakes hands.
+pub async fn connect(ctx: &dyn Ctx, server: &Server, tls: &Tls) -> Result<TlsStream<TcpStream>, Lost> {
+    let unreachable = |error: &dyn std::fmt::Display| Lost::Unreachable(error.to_string());
+    let name = ServerName::try_from(server.host.clone()).map_err(|error| unreachable(&error))?;
+    let tcp = tokio::select! {
+        tcp = TcpStream::connect((server.host.as_str(), server.port)) => tcp.map_err(|error| unreachable(&error))?,
+        () = ctx.sleep(CONNECT) => return Err(Lost::Unreachable("no connection in time".into())),
+    };
+    prepare(&tcp);
+    let connector = TlsConnector::from(Arc::clone(&tls.config));
+    tokio::select! {
+        stream = connector.connect(name, tcp) => stream.map_err(|error| lost(&error, Some(tls))),
+        () = ctx.sleep(CONNECT) => Err(Lost::Unreachable("no TLS in time".into())),
+    }
+}
+
+/// Nothing waits for company, and a network that swallows everything is noticed. What the system does not know it leaves out.
+fn prepare(tcp: &TcpStream) {
+    use rustix::net::sockopt;
+    let settings = [
+        tcp.set_nodelay(true).map_err(|error| ("TCP_NODELAY", error)),
+        sockopt::set_socket_keepalive(tcp, true).map_err(|error| ("SO_KEEPALIVE", error.into())),
+        #[cfg(target_os = "linux")]
+        sockopt::set_tcp_keepidle(tcp, Duration::from_mins(1)).map_err(|error| ("TCP_KEEPIDLE", error.into())),
+        #[cfg(target_os = "linux")]
+        sockopt::set_tcp_user_timeout(tcp, 20_000).map_err(|error| ("TCP_USER_TIMEOUT", error.into())),
+    ];
+    for (name, error) in settings.into_iter().filter_map(Result::err) {
+        tracing::debug!(name, %error, "a setting of the connection is not to be had");
+    }
+}
+
+/// What an error of the connection means.
+fn lost(error: &io::Error, tls: Option<&Tls>) -> Lost {
+    use AlertDescription as Alert;
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(why)) => {
+            let fingerprint = tls.and_then(Tls::refused).unwrap_or_default();
+            Lost::NotTrusted(format!("{why:?}; SHA-256 {fingerprint}"))
+        }
+        Some(rustls::Error::AlertReceived(
+            alert @ (Alert::BadCertificate
+            | Alert::CertificateExpired
+            | Alert::CertificateRevoked
+            | Alert::CertificateUnknown
+            | Alert::CertificateRequired
+            | Alert::UnsupportedCertificate
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::DecryptError),
+        )) => Lost::CertificateRefused(format!("{alert:?}")),
+        _ => Lost::Closed(error.to_string()),
+    }
+}
+
+/// What a connection needs to know.
+pub struct Line<'a> {
+    /// The house.
+    pub ctx: &'a dyn Ctx,
+    /// Who we are.
+    pub identity: Arc<Identity>,
+    /// How long it rings.
+    pub patience: Patience,
+    /// Whether the server is told where we are, so that it rings here.
+    pub registers: bool,
+}
+
+/// A connection at work.
+struct Work<'a, 'b> {
+    line: &'b Line<'a>,
+    session: Session,
+    reader: ReadHalf<TlsStream<TcpStream>>,
+    writer: WriteHalf<TlsStream<TcpStream>>,
+    tickets: HashMap<u64, oneshot::Sender<End>>,
+    next_ticket: u64,
+    clock: Clock,
+    retiring: Option<Mono>,
+}
+
+/// What is due when.
+struct Clock {
+    /// Both clocks when they were last looked at.
+    last: Now,
+    /// When something was last heard.
+    heard: Mono,
+    /// When the server was asked for a sound.
+    pinged: Option<Mono>,
+    /// Whether it ever answered such a question.
+    pongs: bool,
+    /// When the registration is renewed.
+    register: Option<Mono>,
+    /// Since when bytes wait for the network.
+    stalled: Option<Mono>,
+    /// Bytes were written and may still be on their way out.
+    unflushed: bool,
+}
+
+impl<'a> Line<'a> {
+    /// Serves a connection until it is lost or retired. `tell` hears what follows for the house.
+    pub async fn run(&self, stream: TlsStream<TcpStream>, orders: &mut Orders, tell: &mut (dyn FnMut(Happening) + Send)) -> Lost {
+        let local = match stream.get_ref().0.local_addr() {
+            Ok(local) => local,
+            Err(error) => return Lost::Closed(error.to_string()),
+        };
+        let now = self.ctx.now();
+        let (reader, writer) = tokio::io::split(stream);
+        let mut work = Work {
+            line: self,
+            session: Session::new(Arc::clone(&self.identity), local, self.patience, self.ctx),
+            reader,
+            writer,
+            tickets: HashMap::new(),
+            next_ticket: 0,
+            clock: Clock { last: now, heard: now.mono, pinged: None, pongs: false, register: None, stalled: None, unflushed: false },
+            retiring: None,
+        };
+        if self.registers {
+            work.session.register(self.ctx);
+        }
+        let lost = work.serve(orders, tell).await;
+        work.close(&lost, tell);
+        lost
+    }
+}
+
+/// What happened first.
+enum First {
+    /// So many bytes; none when all of them are on their way.
+    Pushed(io::Result<usize>),
+    Read(io::Result<usize>),
+    Ordered(Option<Order>),
+    Due,
+}
+
+/// Writes some bytes, or sees those through that were written before.
+async fn push(writer: &mut WriteHalf<TlsStream<TcpStream>>, bytes: &[u8]) -> io::Result<usize> {
+    if bytes.is_empty() {
+        return writer.flush().await.map(|()| 0);
+    }
+    match writer.write(bytes).await? {
+        0 => Err(io::ErrorKind::WriteZero.into()),
+        count => Ok(count),
+    }
+}
+
+impl Work<'_, '_> {
+    async fn serve(&mut self, orders: &mut Orders, tell: &mut (dyn FnMut(Happening) + Send)) -> Lost {
+        let ctx = self.line.ctx;
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            self.tell(tell);
+            let now = ctx.now();
+            if let Some(lost) = self.due(now) {
+                return lost;
+            }
+            let wait = self.deadline().map(|at| at.since(now.mono));
+            let writes = !self.session.outgoing().is_empty();
+            let first = tokio::select! {
+                biased;
+                pushed = push(&mut self.writer, self.session.outgoing()), if writes || self.clock.unflushed => First::Pushed(pushed),
+                read = self.reader.read(&mut chunk) => First::Read(read),
+                order = orders.next(), if self.retiring.is_none() => First::Ordered(order),
+                () = sleep(ctx, wait) => First::Due,
+            };
+            let now = ctx.now();
+            match first {
+                First::Pushed(Ok(0)) => (self.clock.unflushed, self.clock.stalled) = (false, None),
+                First::Pushed(Ok(count)) => {
+                    self.session.sent(count);
+                    (self.clock.unflushed, self.clock.stalled) = (true, Some(now.mono));
+                }
+                First::Read(Ok(0)) => return Lost::Closed("by the server".into()),
+                First::Read(Ok(count)) => {
+                    self.clock.heard = now.mono;
+                    self.clock.pongs |= self.clock.pinged.take().is_some();
+                    if let Err(broken) = self.session.received(&chunk[..count], ctx) {
+                        return broken.into();
+                    }
+                }
+                First::Pushed(Err(error)) | First::Read(Err(error)) => return lost(&error, None),
+                // A connection that slept with the machine is not trusted with a command: the order waits for the next one.
+                First::Ordered(Some(order)) if now.drift(self.clock.last) > SLEPT => {
+                    orders.held.push_front((order, now.mono.plus(HELD)));
+                }
+                First::Ordered(Some(order)) => {
+                    self.obey(order);
+                    // What waits beside it goes out with it.
+                    while let Some(order) = orders.held.pop_front().map(|(order, _)| order).or_else(|| orders.receiver.try_recv().ok()) {
+                        self.obey(order);
+                    }
+                }
+                First::Ordered(None) => self.retire(),
+                First::Due => {}
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        let ctx = self.line.ctx;
+        match order {
+            Order::Open { gate, once, end } => {
+                let ticket = self.next_ticket;
+                self.next_ticket += 1;
+                self.tickets.insert(ticket, end);
+                self.session.open(ticket, gate, once, ctx);
+            }
+            Order::EndCall { call, status } => self.session.end_call(&call, status, ctx),
+            Order::Retire => self.retire(),
+        }
+    }
+
+    fn retire(&mut self) {
+        let ctx = self.line.ctx;
+        if self.line.registers {
+            self.session.leave(ctx);
+        }
+        self.retiring = Some(ctx.now().mono.plus(FAREWELL));
+    }
+
+    /// Does what is due; says when that is the end.
+    fn due(&mut self, now: Now) -> Option<Lost> {
+        let ctx = self.line.ctx;
+        if now.drift(self.clock.last) > SLEPT {
+            return Some(Lost::Silent("the clock was moved, or the machine slept"));
+        }
+        self.clock.last = now;
+        if !self.session.tick(ctx) {
+            return Some(Lost::Silent("no answer in time"));
+        }
+        let done = self.session.waiting() == 0 && self.session.outgoing().is_empty() && !self.clock.unflushed;
+        if self.retiring.is_some_and(|until| done || until <= now.mono) {
+            return Some(Lost::Retired);
+        }
+        if self.clock.stalled.is_some_and(|since| now.mono.since(since) >= STALL) {
+            return Some(Lost::Silent("the network takes nothing"));
+        }
+        match self.clock.pinged {
+            Some(pinged) if now.mono.since(pinged) < SOUND => {}
+            Some(_) if self.clock.pongs => return Some(Lost::Silent("no sound")),
+            // It may never answer pings: registrations tell whether it is there.
+            Some(_) => (self.clock.pinged, self.clock.heard) = (None, now.mono),
+            None if now.mono.since(self.clock.heard) >= QUIET => {
+                self.session.ping();
+                self.clock.pinged = Some(now.mono);
+            }
+            None => {}
+        }
+        if self.clock.register.is_some_and(|at| at <= now.mono) {
+            self.clock.register = None;
+            self.session.register(ctx);
+        }
+        if self.session.outgoing().is_empty() && !self.clock.unflushed {
+            self.clock.stalled = None;
+        } else {
+            self.clock.stalled.get_or_insert(now.mono);
+        }
+        None
+    }
+
+    fn deadline(&self) -> Option<Mono> {
+        let clock = &self.clock;
+        let sound = clock.pinged.map_or_else(|| clock.heard.plus(QUIET), |pinged| pinged.plus(SOUND));
+        let stall = clock.stalled.map(|since| since.plus(STALL));
+        [Some(sound), stall, clock.register, self.session.deadline(), self.retiring].into_iter().flatten().min()
+    }
+
+    fn tell(&mut self, tell: &mut (dyn FnMut(Happening) + Send)) {
+        while let Some(happening) = self.session.next() {
+            match happening {
+                Happening::Opened { ticket, end } => {
+                    if let Some(sender) = self.tickets.remove(&ticket) {
+                        // Whoever asked may have gone.
+                        let _ = sender.send(end);
+                    }
+                }
+                Happening::Registered(granted) => {
+                    let most = if self.clock.pongs { granted } else { granted.min(REGISTER_AT_LEAST) };
+                    self.clock.register = Some(self.line.ctx.now().mono.plus(most.min(granted * 3 / 4)));
+                    tell(Happening::Registered(granted));
+                }
+                other => tell(other),
+            }
+        }
+    }
+
+    /// Ends it, and says of everything under way what became of it.
+    fn close(mut self, lost: &Lost, tell: &mut (dyn FnMut(Happening) + Send)) {
+        let unsure = self.session.waiting() > 0 || self.session.outgoing().len() > 0 || self.clock.unflushed;
+        self.session.close();
+        self.tell(tell);
+        if unsure && *lost != Lost::Retired {
+            // Bytes that the system still holds must not arrive when the network comes back: they are thrown away with it.
+            let stream = self.reader.unsplit(self.writer);
+            if let Err(error) = stream.get_ref().0.set_zero_linger() {
+                tracing::debug!(%error, "a connection could not be torn down");
+            }
+        }
+    }
+}

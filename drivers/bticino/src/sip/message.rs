@@ -1,0 +1,521 @@
+//! What SIP looks like on the wire (RFC 3261, sections 7 and 25): reading with bounds, and writing.
+//!
+//! Names are compared without case and in their compact forms, folded lines are joined, bare line feeds are taken. What
+//! cannot be framed any more ends the connection; what is framed and wrong is one bad message, and the next one is read.
+
+use bytes::{Buf as _, BytesMut};
+use std::fmt::Write as _;
+
+/// Bytes of start line and header fields together, at most.
+const LONGEST_HEAD: usize = 16 << 10;
+/// Bytes of a body, at most.
+const LONGEST_BODY: usize = 64 << 10;
+/// Header fields of a message, at most.
+const MOST_FIELDS: usize = 100;
+/// Compact names (RFC 3261, section 20; RFC 3265; RFC 4028).
+const COMPACT: [(u8, &str); 14] = [
+    (b'a', "Accept-Contact"),
+    (b'b', "Referred-By"),
+    (b'c', "Content-Type"),
+    (b'e', "Content-Encoding"),
+    (b'f', "From"),
+    (b'i', "Call-ID"),
+    (b'k', "Supported"),
+    (b'l', "Content-Length"),
+    (b'm', "Contact"),
+    (b'o', "Event"),
+    (b's', "Subject"),
+    (b't', "To"),
+    (b'v', "Via"),
+    (b'x', "Session-Expires"),
+];
+
+/// How a message begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// Somebody asks.
+    Request {
+        /// In capitals, as it came: methods have case (RFC 3261, section 7.1).
+        method: String,
+        /// Whom.
+        uri: String,
+    },
+    /// Somebody answers.
+    Response {
+        /// 100 to 699.
+        status: u16,
+        /// In words.
+        reason: String,
+    },
+}
+
+/// One message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// How it begins.
+    pub start: Start,
+    /// Header fields in their order, with full names.
+    fields: Vec<(String, String)>,
+    /// What follows.
+    pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Message {
+    /// Fields may hold a digest: only their names are shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.fields.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Message").field("start", &self.start).field("fields", &names).field("body", &self.body.len()).finish()
+    }
+}
+
+/// Why nothing more can be read from a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// More than anybody needs to say.
+    #[error("a message is longer than {LONGEST_HEAD} bytes of header or {LONGEST_BODY} of body")]
+    TooLong,
+    /// Where it ends cannot be told.
+    #[error("a message does not say how long it is")]
+    NoLength,
+    /// Not SIP.
+    #[error("this is no SIP")]
+    NotSip,
+}
+
+/// What was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// A message.
+    Message(Message),
+    /// Two empty lines: the other side wants to hear an empty one (RFC 5626, section 3.5.1).
+    Ping,
+    /// One empty line.
+    Pong,
+    /// A message that is framed and cannot be understood; why.
+    Malformed(&'static str),
+}
+
+/// Cuts what comes in into messages.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    bytes: BytesMut,
+    /// So many bytes were looked at for the end of a head.
+    seen: usize,
+}
+
+impl Inbox {
+    /// Takes what came.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Where the next bytes are to be read to.
+    pub fn buffer(&mut self) -> &mut BytesMut {
+        &mut self.bytes
+    }
+
+    /// The next piece, if it is there whole.
+    pub fn next(&mut self) -> Result<Option<Piece>, Broken> {
+        if let Some(piece) = self.empty_lines() {
+            return Ok(Some(piece));
+        }
+        // A part of an empty line is not the beginning of a message.
+        if self.bytes.is_empty() || matches!(self.bytes.as_ref(), b"\r" | b"\r\n" | b"\r\n\r" | b"\n") {
+            self.give_back();
+            return Ok(None);
+        }
+        let Some((head, gap)) = self.end_of_head()? else { return Ok(None) };
+        let lines = unfolded(&self.bytes[..head]).ok_or(Broken::NotSip)?;
+        let length = content_length(&lines)?;
+        if self.bytes.len() < head + gap + length {
+            return Ok(None);
+        }
+        let piece = match read(&lines) {
+            Ok((start, fields)) => {
+                let body = self.bytes[head + gap..head + gap + length].to_vec();
+                Piece::Message(Message { start, fields, body })
+            }
+            Err(why) => Piece::Malformed(why),
+        };
+        self.bytes.advance(head + gap + length);
+        self.seen = 0;
+        self.give_back();
+        Ok(Some(piece))
+    }
+
+    /// Empty lines before a message. One alone is told when more has come or none is under way.
+    fn empty_lines(&mut self) -> Option<Piece> {
+        for (ping, length) in [(&b"\r\n\r\n"[..], 4), (b"\n\n", 2)] {
+            if self.bytes.starts_with(ping) {
+                self.bytes.advance(length);
+                return Some(Piece::Ping);
+            }
+        }
+        for (pong, length) in [(&b"\r\n"[..], 2), (b"\n", 1)] {
+            if self.bytes.starts_with(pong) && !ping_under_way(&self.bytes[length..]) {
+                self.bytes.advance(length);
+                return Some(Piece::Pong);
+            }
+        }
+        None
+    }
+
+    fn end_of_head(&mut self) -> Result<Option<(usize, usize)>, Broken> {
+        let from = self.seen.saturating_sub(3);
+        for at in from..self.bytes.len() {
+            let rest = &self.bytes[at..];
+            let gap = [&b"\r\n\r\n"[..], b"\n\n", b"\n\r\n"].iter().find(|end| rest.starts_with(end)).map(|end| end.len());
+            if let Some(gap) = gap {
+                return if at > LONGEST_HEAD { Err(Broken::TooLong) } else { Ok(Some((at, gap))) };
+            }
+        }
+        self.seen = self.bytes.len();
+        if self.bytes.len() > LONGEST_HEAD { Err(Broken::TooLong) } else { Ok(None) }
+    }
+
+    /// An idle connection keeps no memory.
+    fn give_back(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = BytesMut::new();
+        }
+    }
+}
+
+/// Whether what follows an empty line may become a second one. Nothing at all is nothing under way: a pong is told at once.
+fn ping_under_way(rest: &[u8]) -> bool {
+    rest == b"\r"
+}
+
+/// The lines of a head, with folded ones joined (RFC 3261, section 7.3.1).
+fn unfolded(head: &[u8]) -> Option<Vec<String>> {
+    let head = std::str::from_utf8(head).ok()?;
+    let mut lines: Vec<String> = Vec::new();
+    for line in head.split('\n') {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        match lines.last_mut() {
+            Some(last) if line.starts_with([' ', '\t']) => {
+                last.push(' ');
+                last.push_str(line.trim());
+            }
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    Some(lines)
+}
+
+/// Over TCP a message without a length has no end (RFC 3261, section 18.3); one without a body is often sent without.
+fn content_length(lines: &[String]) -> Result<usize, Broken> {
+    let mut told = None;
+    for line in lines.iter().skip(1) {
+        let Some((name, value)) = line.split_once(':') else { continue };
+        if full_name(name.trim()).is_some_and(|name| name.eq_ignore_ascii_case("Content-Length")) {
+            let length: usize = value.trim().parse().map_err(|_| Broken::NoLength)?;
+            if told.is_some_and(|told| told != length) {
+                return Err(Broken::NoLength);
+            }
+            told = Some(length);
+        }
+    }
+    let length = told.unwrap_or(0);
+    if length > LONGEST_BODY { Err(Broken::TooLong) } else { Ok(length) }
+}
+
+type Head = (Start, Vec<(String, String)>);
+
+fn read(lines: &[String]) -> Result<Head, &'static str> {
+    let (first, rest) = lines.split_first().ok_or("it has no first line")?;
+    let start = start(first).ok_or("its first line is neither a request nor a response")?;
+    if rest.len() > MOST_FIELDS {
+        return Err("it has too many header fields");
+    }
+    let mut fields = Vec::with_capacity(rest.len());
+    for line in rest {
+        let (name, value) = line.split_once(':').ok_or("a header field has no colon")?;
+        let name = full_name(name.trim_end()).ok_or("the name of a header field is none")?;
+        fields.push((name.to_owned(), value.trim().to_owned()));
+    }
+    Ok((start, fields))
+}
+
+fn start(line: &str) -> Option<Start> {
+    if let Some(rest) = line.strip_prefix("SIP/2.0 ") {
+        let (status, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+        let three = status.len() == 3 && status.bytes().all(|digit| digit.is_ascii_digit());
+        let status: u16 = three.then(|| status.parse().ok())??;
+        return (100..700).contains(&status).then(|| Start::Response { status, reason: reason.to_owned() });
+    }
+    let mut words = line.split(' ');
+    let (method, uri, version) = (words.next()?, words.next()?, words.next()?);
+    let good = version == "SIP/2.0" && words.next().is_none() && is_token(method) && !uri.is_empty();
+    good.then(|| Start::Request { method: method.to_owned(), uri: uri.to_owned() })
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte))
+}
+
+/// The full form of a name; `None` when it is no name at all.
+fn full_name(name: &str) -> Option<&str> {
+    if let [letter] = name.as_bytes() {
+        let known = COMPACT.iter().find(|(compact, _)| compact.eq_ignore_ascii_case(letter)).map(|(_, name)| *name);
+        return known.or(is_token(name).then_some(name));
+    }
+    is_token(name).then_some(name)
+}
+
+impl Message {
+    /// A request without any fields yet.
+    pub fn request(method: &str, uri: &str) -> Self {
+        Self { start: Start::Request { method: method.to_owned(), uri: uri.to_owned() }, fields: Vec::new(), body: Vec::new() }
+    }
+
+    /// The answer to a request: its `Via`s, `From`, `To`, `Call-ID` and `CSeq` (RFC 3261, section 8.2.6). `tag` marks us
+    /// where `To` has no tag yet.
+    pub fn response(request: &Self, status: u16, reason: &str, tag: &str) -> Self {
+        let mut response =
+            Self { start: Start::Response { status, reason: reason.to_owned() }, fields: Vec::new(), body: Vec::new() };
+        for (name, value) in &request.fields {
+            let copied = ["Via", "From", "To", "Call-ID", "CSeq"].iter().find(|copied| name.eq_ignore_ascii_case(copied));
+            let Some(copied) = copied else { continue };
+            let tagged = *copied != "To" || parameter(value, "tag").is_some();
+            let value = if tagged { value.clone() } else { format!("{value};tag={tag}") };
+            response.fields.push(((*copied).to_owned(), value));
+        }
+        response
+    }
+
+    /// The same message with one more field.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.fields.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The first field of a name.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Every field of a name.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.fields.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// The number and method of `CSeq`.
+    pub fn cseq(&self) -> Option<(u32, &str)> {
+        let (number, method) = self.field("CSeq")?.split_once([' ', '\t'])?;
+        Some((number.trim().parse().ok()?, method.trim()))
+    }
+
+    /// The branch of the topmost `Via`, which names the transaction (RFC 3261, section 17).
+    pub fn branch(&self) -> Option<&str> {
+        let via = self.field("Via")?;
+        parameter(top(via), "branch").filter(|branch| !branch.is_empty())
+    }
+
+    /// The same message with a body, and its length as the next field.
+    #[must_use]
+    pub fn with_body(mut self, kind: &str, body: Vec<u8>) -> Self {
+        self.body = body;
+        let length = self.body.len().to_string();
+        self.with("Content-Type", kind).with("Content-Length", length)
+    }
+
+    /// The message as a person may see it: without what proves who sends it.
+    pub fn masked(&self) -> impl std::fmt::Display + '_ {
+        Masked(self)
+    }
+
+    /// Writes it. Its length stands last where it has no place of its own.
+    pub fn write(&self, out: &mut BytesMut) {
+        let mut head = String::with_capacity(512);
+        // Writing to a text never fails.
+        let _ = match &self.start {
+            Start::Request { method, uri } => write!(head, "{method} {uri} SIP/2.0\r\n"),
+            Start::Response { status, reason } => write!(head, "SIP/2.0 {status} {reason}\r\n"),
+        };
+        for (name, value) in &self.fields {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        if self.field("Content-Length").is_none() {
+            let _ = write!(head, "Content-Length: {}\r\n", self.body.len());
+        }
+        head.push_str("\r\n");
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(&self.body);
+    }
+}
+
+/// Bytes of a body that are shown, at most.
+const SHOWN: usize = 500;
+
+struct Masked<'a>(&'a Message);
+
+impl std::fmt::Display for Masked<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0.start {
+            Start::Request { method, uri } => write!(f, "{method} {uri}")?,
+            Start::Response { status, reason } => write!(f, "{status} {reason}")?,
+        }
+        for (name, value) in &self.0.fields {
+            let secret = ["Authorization", "Proxy-Authorization"].iter().any(|secret| name.eq_ignore_ascii_case(secret));
+            write!(f, " | {name}: {}", if secret { "…" } else { value })?;
+        }
+        if !self.0.body.is_empty() {
+            let body = String::from_utf8_lossy(&self.0.body);
+            write!(f, " | {}", body.chars().filter(|c| !c.is_control()).take(SHOWN).collect::<String>())?;
+        }
+        Ok(())
+    }
+}
+
+/// The first of several values in one field (RFC 3261, section 7.3.1).
+fn top(value: &str) -> &str {
+    let mut quoted = false;
+    for (at, letter) in value.char_indices() {
+        match letter {
+            '"' => quoted = !quoted,
+            ',' if !quoted => return value[..at].trim_end(),
+            _ => {}
+        }
+    }
+    value
+}
+
+/// A parameter of a field: what follows `;name=`, outside of quotes and angle brackets.
+pub fn parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
+    let behind = value.rfind('>').map_or(value, |at| &value[at + 1..]);
+    behind.split(';').skip(1).find_map(|part| {
+        let (known, value) = part.split_once('=').unwrap_or((part, ""));
+        known.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"'))
+    })
+}
+
+/// Who a `From` or `To` is: the name in words, if it has one, and the user of its address.
+pub fn party(value: &str) -> (Option<String>, Option<String>) {
+    let (name, uri) = match value.split_once('<') {
+        Some((name, rest)) => (name.trim(), rest.split('>').next().unwrap_or_default()),
+        None => ("", value.split(';').next().unwrap_or_default()),
+    };
+    let name = name.trim_matches('"').replace("\\\"", "\"").replace("\\\\", "\\");
+    let address = uri.trim().strip_prefix("sips:").or_else(|| uri.trim().strip_prefix("sip:")).unwrap_or_default();
+    let user = address.split_once('@').map(|(user, _)| user.to_owned());
+    let clean = |text: String| Some(text.chars().filter(|c| !c.is_control()).take(100).collect()).filter(|text: &String| !text.is_empty());
+    (clean(name), user.and_then(clean))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn all(bytes: &[u8]) -> Result<Vec<Piece>, Broken> {
+        let mut inbox = Inbox::default();
+        inbox.push(bytes);
+        let mut pieces = Vec::new();
+        while let Some(piece) = inbox.next()? {
+            pieces.push(piece);
+        }
+        Ok(pieces)
+    }
+
+    fn one(text: &str) -> Message {
+        match all(text.as_bytes()).unwrap().as_slice() {
+            [Piece::Message(message)] => message.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const INVITE: &str = "INVITE sip:user@192.0.2.10:5060;transport=tls SIP/2.0\r\nVia: SIP/2.0/TLS 198.51.100.7:5228;branch=z9hG4bKxyz;rport\r\n\
+        From: \"Porta\" <sip:c300x@gw-1234.bs.iotleg.com>;tag=111\r\nTo: <sip:all@gw-1234.bs.iotleg.com>\r\nCall-ID: ring-1\r\n\
+        CSeq: 102 INVITE\r\nContent-Length: 3\r\n\r\nabc";
+
+    #[test]
+    fn a_message_is_read_however_its_bytes_arrive() {
+        let whole = one(INVITE);
+        assert_eq!((whole.field("call-id"), whole.cseq(), whole.branch()), (Some("ring-1"), Some((102, "INVITE")), Some("z9hG4bKxyz")));
+        assert_eq!(whole.body, b"abc");
+        let three = [INVITE, INVITE, INVITE].concat();
+        for size in 1..80 {
+            let mut inbox = Inbox::default();
+            let mut read = 0;
+            for bytes in three.as_bytes().chunks(size) {
+                inbox.push(bytes);
+                while let Some(piece) = inbox.next().unwrap() {
+                    assert_eq!(piece, Piece::Message(whole.clone()));
+                    read += 1;
+                }
+            }
+            assert_eq!(read, 3, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn names_are_read_in_any_case_compact_and_folded() {
+        let compact = one("INVITE sip:user@192.0.2.10:5060;transport=tls SIP/2.0\nV: SIP/2.0/TLS 198.51.100.7:5228\n ;branch=z9hG4bKxyz;rport\n\
+            l : 3\nF:\"Porta\" <sip:c300x@gw-1234.bs.iotleg.com>;tag=111\nt: <sip:all@gw-1234.bs.iotleg.com>\ni:ring-1\ncseq: 102 INVITE\n\nabc");
+        assert_eq!((compact.branch(), compact.field("From")), (Some("z9hG4bKxyz"), one(INVITE).field("From")));
+        assert_eq!((compact.field("Call-ID"), compact.body.as_slice()), (Some("ring-1"), &b"abc"[..]));
+        let ringing = Message::response(&compact, 180, "Ringing", "ours");
+        let mut out = BytesMut::new();
+        ringing.write(&mut out);
+        assert!(String::from_utf8(out.to_vec()).unwrap().contains("To: <sip:all@gw-1234.bs.iotleg.com>;tag=ours\r\n"));
+    }
+
+    #[test]
+    fn pings_and_pongs_stand_between_messages() {
+        assert_eq!(all(b"\r\n\r\n").unwrap(), [Piece::Ping]);
+        assert_eq!(all(b"\r\n").unwrap(), [Piece::Pong]);
+        let mixed = all(format!("\r\n{INVITE}\r\n\r\n{INVITE}").as_bytes()).unwrap();
+        assert!(matches!(mixed.as_slice(), [Piece::Pong, Piece::Message(_), Piece::Ping, Piece::Message(_)]), "{mixed:?}");
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_understood_does_not_hide_the_next_one() {
+        let bad = "HELLO\r\nContent-Length: 2\r\n\r\nxx";
+        assert!(matches!(all(format!("{bad}{INVITE}").as_bytes()).unwrap().as_slice(), [Piece::Malformed(_), Piece::Message(_)]));
+        for bad in ["A B SIP/3.0", "SIP/2.0 99 Low", "SIP/2.0 2000 High", "SIP/2.0 +20 Sign", "INVITE  SIP/2.0", "IN VITE sip:a SIP/2.0", "(A) sip:a SIP/2.0"] {
+            assert!(matches!(all(format!("{bad}\r\nVia: x\r\n\r\n").as_bytes()).unwrap().as_slice(), [Piece::Malformed(_)]), "{bad}");
+        }
+        let many = format!("OPTIONS sip:a SIP/2.0\r\n{}\r\n", "A: b\r\n".repeat(101));
+        assert!(matches!(all(many.as_bytes()).unwrap().as_slice(), [Piece::Malformed(_)]));
+    }
+
+    #[test]
+    fn what_cannot_be_framed_ends_the_connection() {
+        let with = |field: &str| format!("OPTIONS sip:a SIP/2.0\r\n{field}\r\n\r\n");
+        assert_eq!(all(with("Content-Length: -1").as_bytes()), Err(Broken::NoLength));
+        assert_eq!(all(with("Content-Length: 1\r\nl: 2").as_bytes()), Err(Broken::NoLength), "two lengths: request smuggling");
+        assert_eq!(all(with("Content-Length: 65537").as_bytes()), Err(Broken::TooLong));
+        assert_eq!(all("A".repeat(LONGEST_HEAD + 1).as_bytes()), Err(Broken::TooLong));
+        assert_eq!(all(b"\xff\xfe: x\r\n\r\n"), Err(Broken::NotSip));
+    }
+
+    #[test]
+    fn parameters_are_those_behind_the_brackets() {
+        assert_eq!(parameter("\"a;tag=x\" <sip:a;tag=y>;tag=z", "TAG"), Some("z"));
+        assert_eq!(parameter("<sip:a@b;transport=tls>;expires=600", "expires"), Some("600"));
+        assert_eq!(parameter("sip:diy@d", "tag"), None);
+        assert_eq!(party("\"Por\\\"ta\" <sip:c300x@gw>;tag=1"), (Some("Por\"ta".into()), Some("c300x".into())));
+        assert_eq!(party("sip:diy@gw;tag=1"), (None, Some("diy".into())));
+        assert_eq!(party("nonsense"), (None, None));
+    }
+
+    #[test]
+    fn debug_shows_no_field() {
+        let message = Message::request("MESSAGE", "sip:a").with("Proxy-Authorization", "Digest response=\"geheim\"");
+        assert!(!format!("{message:?}").contains("geheim"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = all(&bytes);
+        }
+
+        #[test]
+        fn nearly_sip_is_read_without_panic(text in "(SIP/2.0 [0-9]{1,4}|INVITE sip:a SIP/2.0|\r\n)(\r\n[vftiVl]{1,2} ?: ?[ -~]{0,20}){0,5}\r\n\r\n[a-z]{0,5}") {
+            let _ = all(text.as_bytes());
+        }
+    }
+}
