@@ -35,7 +35,8 @@ pub fn pinned_verifier(pin: [u8; 32], provider: &Arc<CryptoProvider>) -> Arc<dyn
 pub(crate) fn pinned(pin: [u8; 32], provider: &Arc<CryptoProvider>) -> Result<ClientConfig, Error> {
     let config = ClientConfig::builder_with_provider(Arc::clone(provider)).with_safe_default_protocol_versions()?;
     let mut config = config.dangerous().with_custom_certificate_verifier(pinned_verifier(pin, provider)).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // All that the client speaks.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
