@@ -150,7 +150,7 @@ fn wait(value: &str, ctx: &dyn Ctx) -> Option<Duration> {
 }
 
 /// An error with its causes. The address is left out: it may hold a secret in its query.
-fn chain(error: &reqwest::Error) -> String {
+pub fn chain(error: &reqwest::Error) -> String {
     let mut told = match (error.is_connect(), error.is_timeout(), error.is_body() || error.is_decode()) {
         (true, true, _) => "no connection in time".to_owned(),
         (true, false, _) => "no connection".to_owned(),

@@ -1,5 +1,8 @@
-//! The driver against the simulated Legrand cloud and its registrar.
+//! The driver against a simulated cloud, and against servers that answer as no cloud should.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
 
+mod browser;
 mod line;
+mod proxy;
 mod support;
+mod upstream;
