@@ -302,6 +302,9 @@ pub(crate) enum Account {
         name: Option<String>,
         #[command(flatten)]
         settings: AccountSettings,
+        /// Do not go on to the sign-in, where this runs on a terminal
+        #[arg(long)]
+        no_login: bool,
     },
     /// All accounts
     List,
@@ -321,9 +324,14 @@ pub(crate) enum Account {
         settings: AccountSettings,
     },
     /// Sign in: prints the address to open, then asks for the address that the browser was sent to
+    ///
+    /// Where the vendor sends people back to its own app, as BTicino does, a browser on this machine signs in through
+    /// doorward instead, which takes that address itself.
     Login {
         /// Its id
         account: String,
+        #[command(flatten)]
+        way: LoginWay,
     },
     /// Renew its token now
     Refresh {
@@ -347,6 +355,26 @@ pub(crate) enum Account {
         /// Its id
         account: String,
     },
+}
+
+/// How a person signs in at a vendor that sends people back to its own app.
+#[derive(Debug, Args)]
+pub(crate) struct LoginWay {
+    /// The port of this machine that the browser signs in through; the next free one when it is taken
+    #[arg(long, default_value_t = doorward_bticino::proxy::PORT)]
+    pub(crate) port: u16,
+    /// Sign in at the vendor's own address and paste where the browser ends
+    #[arg(long)]
+    pub(crate) paste: bool,
+    /// More authorities that vouch for the vendor's server, as PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+impl Default for LoginWay {
+    fn default() -> Self {
+        Self { port: doorward_bticino::proxy::PORT, paste: false, ca_file: None }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod events;
 mod mqtt;
 mod notify;
 mod person;
+mod sign_in;
 mod simulate;
 mod tunnel;
 mod webhook;

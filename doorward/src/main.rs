@@ -1,5 +1,6 @@
 //! The binary: command line, configuration, the driver table, lifecycle, doctor.
 
+mod browser;
 mod certificates;
 mod cli;
 mod client;

@@ -1,8 +1,8 @@
 //! `doorward account …`
 
-use super::ask;
+use super::{ask, sign_in};
 use crate::{
-    cli::{Account as Verb, AccountSettings},
+    cli::{Account as Verb, AccountSettings, LoginWay},
     client::{Client, segment},
     failure::{Exit, Failure, Outcome},
     output,
@@ -11,7 +11,13 @@ use doorward_wire::account::{Account, AccountState};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{
+    io::{IsTerminal as _, stdin, stdout},
+    path::Path,
+};
+
+/// The kind whose sign-in needs nothing but a person, so that it can follow at once.
+const STRAIGHT: &str = "bticino";
 
 #[derive(Debug, Deserialize)]
 struct Items<T> {
@@ -20,7 +26,7 @@ struct Items<T> {
 
 pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
     match verb {
-        Verb::Add { kind, name, settings } => {
+        Verb::Add { kind, name, settings, no_login } => {
             let mut body = json!({ "kind": kind, "settings": read(client, &kind, &settings).await? });
             if let Some(name) = name {
                 body["name"] = json!(name);
@@ -28,6 +34,9 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
             let account: Account = client.post("/accounts", body).await?;
             if json {
                 output::json(&account);
+            } else if kind == STRAIGHT && !no_login && stdin().is_terminal() && stdout().is_terminal() {
+                output::line(&format!("Account {} is added.", account.id));
+                sign_in::run(client, account.id.as_str(), &LoginWay::default()).await?;
             } else {
                 output::line(&format!("Account {} is added. Sign in: doorward account login {}", account.id, account.id));
             }
@@ -67,7 +76,7 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
             let account: Account = client.send(Method::PATCH, &format!("/accounts/{}", segment(&account)), Some(body)).await?;
             show(&account, json);
         }
-        Verb::Login { account } => login(client, &account).await?,
+        Verb::Login { account, way } => sign_in::run(client, &account, &way).await?,
         Verb::Refresh { account } => {
             let account: Account = client.post(&format!("/accounts/{}/refresh", segment(&account)), json!({})).await?;
             show(&account, json);
@@ -120,20 +129,6 @@ fn show(account: &Account, json: bool) {
     if account.state == AccountState::NeedsSignIn || account.state == AccountState::New {
         output::line(&format!("  sign in with: doorward account login {}", account.id));
     }
-}
-
-/// Prints where to sign in, and takes the address that the browser was sent to afterwards.
-async fn login(client: &Client, account: &str) -> Result<(), Failure> {
-    let path = format!("/accounts/{}/steps", segment(account));
-    let started: Value = client.post(&path, json!({ "step": "start", "input": {} })).await?;
-    let url = started["output"]["authorize_url"].as_str().ok_or_else(|| Failure::failed("the driver gave no address to sign in at"))?;
-    output::line("Open this address in a browser and allow the access:");
-    output::line(&format!("\n  {url}\n"));
-    output::line("The browser is then sent to an address that may show an error. Copy it from the address bar.");
-    let pasted = ask::line("Paste it here")?;
-    client.post::<Value>(&path, json!({ "step": "exchange", "input": { "callback_url": pasted } })).await?;
-    output::line("Signed in.");
-    Ok(())
 }
 
 /// The part of a driver that says what its settings are.

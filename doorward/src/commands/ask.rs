@@ -38,3 +38,18 @@ pub(crate) fn line(question: &str) -> Result<String, Failure> {
     }
     Ok(text.trim().to_owned())
 }
+
+/// The next line from standard input that is not empty, while other things happen. Never, when there is none.
+pub(crate) async fn later() -> String {
+    let (sender, line) = tokio::sync::oneshot::channel();
+    // A thread of its own: reading cannot be given up, and must not hold up the end of the program.
+    std::thread::spawn(move || {
+        let lines = std::io::stdin().lines().map_while(Result::ok);
+        let given = lines.map(|line| line.trim().to_owned()).find(|line| !line.is_empty());
+        given.map(|line| sender.send(line))
+    });
+    match line.await {
+        Ok(line) => line,
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -6,5 +6,6 @@ pub(crate) mod killed;
 mod notify;
 mod push;
 mod readme;
+mod sign_in;
 mod starting;
 mod webhooks;
