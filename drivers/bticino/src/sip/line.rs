@@ -257,6 +257,8 @@ struct Clock {
     pinged: Option<Mono>,
     /// Whether it ever answered such a question.
     pongs: bool,
+    /// The server knows where we are.
+    registered: bool,
     /// When the registration is renewed.
     register: Option<Mono>,
     /// Since when bytes wait for the network.
@@ -281,7 +283,16 @@ impl<'a> Line<'a> {
             writer,
             tickets: HashMap::new(),
             next_ticket: 0,
-            clock: Clock { last: now, heard: now.mono, pinged: None, pongs: false, register: None, stalled: None, unflushed: false },
+            clock: Clock {
+                last: now,
+                heard: now.mono,
+                pinged: None,
+                pongs: false,
+                registered: false,
+                register: None,
+                stalled: None,
+                unflushed: false,
+            },
             retiring: None,
         };
         if self.registers {
@@ -381,7 +392,7 @@ impl Work<'_, '_> {
 
     fn retire(&mut self) {
         let ctx = self.line.ctx;
-        if self.line.registers {
+        if self.clock.registered {
             self.session.leave(ctx);
         }
         self.retiring = Some(ctx.now().mono.plus(FAREWELL));
@@ -444,6 +455,7 @@ impl Work<'_, '_> {
                     }
                 }
                 Happening::Registered(granted) => {
+                    self.clock.registered = true;
                     let most = if self.clock.pongs { granted } else { granted.min(REGISTER_AT_LEAST) };
                     self.clock.register = Some(self.line.ctx.now().mono.plus(most.min(granted * 3 / 4)));
                     tell(Happening::Registered(granted));

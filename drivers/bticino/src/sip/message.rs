@@ -272,8 +272,7 @@ impl Message {
     /// The answer to a request: its `Via`s, `From`, `To`, `Call-ID` and `CSeq` (RFC 3261, section 8.2.6). `tag` marks us
     /// where `To` has no tag yet.
     pub fn response(request: &Self, status: u16, reason: &str, tag: &str) -> Self {
-        let mut response =
-            Self { start: Start::Response { status, reason: reason.to_owned() }, fields: Vec::new(), body: Vec::new() };
+        let mut response = Self { start: Start::Response { status, reason: reason.to_owned() }, fields: Vec::new(), body: Vec::new() };
         for (name, value) in &request.fields {
             let copied = ["Via", "From", "To", "Call-ID", "CSeq"].iter().find(|copied| name.eq_ignore_ascii_case(copied));
             let Some(copied) = copied else { continue };
@@ -452,8 +451,10 @@ mod tests {
 
     #[test]
     fn names_are_read_in_any_case_compact_and_folded() {
-        let compact = one("INVITE sip:user@192.0.2.10:5060;transport=tls SIP/2.0\nV: SIP/2.0/TLS 198.51.100.7:5228\n ;branch=z9hG4bKxyz;rport\n\
-            l : 3\nF:\"Porta\" <sip:c300x@gw-1234.bs.iotleg.com>;tag=111\nt: <sip:all@gw-1234.bs.iotleg.com>\ni:ring-1\ncseq: 102 INVITE\n\nabc");
+        let compact = one(
+            "INVITE sip:user@192.0.2.10:5060;transport=tls SIP/2.0\nV: SIP/2.0/TLS 198.51.100.7:5228\n ;branch=z9hG4bKxyz;rport\n\
+            l : 3\nF:\"Porta\" <sip:c300x@gw-1234.bs.iotleg.com>;tag=111\nt: <sip:all@gw-1234.bs.iotleg.com>\ni:ring-1\ncseq: 102 INVITE\n\nabc",
+        );
         assert_eq!((compact.branch(), compact.field("From")), (Some("z9hG4bKxyz"), one(INVITE).field("From")));
         assert_eq!((compact.field("Call-ID"), compact.body.as_slice()), (Some("ring-1"), &b"abc"[..]));
         let ringing = Message::response(&compact, 180, "Ringing", "ours");
@@ -474,7 +475,15 @@ mod tests {
     fn a_message_that_cannot_be_understood_does_not_hide_the_next_one() {
         let bad = "HELLO\r\nContent-Length: 2\r\n\r\nxx";
         assert!(matches!(all(format!("{bad}{INVITE}").as_bytes()).unwrap().as_slice(), [Piece::Malformed(_), Piece::Message(_)]));
-        for bad in ["A B SIP/3.0", "SIP/2.0 99 Low", "SIP/2.0 2000 High", "SIP/2.0 +20 Sign", "INVITE  SIP/2.0", "IN VITE sip:a SIP/2.0", "(A) sip:a SIP/2.0"] {
+        for bad in [
+            "A B SIP/3.0",
+            "SIP/2.0 99 Low",
+            "SIP/2.0 2000 High",
+            "SIP/2.0 +20 Sign",
+            "INVITE  SIP/2.0",
+            "IN VITE sip:a SIP/2.0",
+            "(A) sip:a SIP/2.0",
+        ] {
             assert!(matches!(all(format!("{bad}\r\nVia: x\r\n\r\n").as_bytes()).unwrap().as_slice(), [Piece::Malformed(_)]), "{bad}");
         }
         let many = format!("OPTIONS sip:a SIP/2.0\r\n{}\r\n", "A: b\r\n".repeat(101));

@@ -72,7 +72,16 @@ mod tests {
         assert_eq!(read(r#"{"id":12345678,"result":{"status":"open"}}"#), Some(("12345678".into(), Ok(()))));
         assert_eq!(read(r#"{"id":"1","error":{"code":-1,"message":"no\nway"}}"#), Some(("1".into(), Err("noway".into()))));
         assert_eq!(read(r#"{"id":"1","error":null,"result":false}"#), Some(("1".into(), Err("no".into()))));
-        for other in ["", "{}", "[]", "null", r#"{"id":null,"result":1}"#, r#"{"id":"1","method":"x","result":1}"#, r#"{"id":"1"}"#, r#"{"result":1}"#] {
+        for other in [
+            "",
+            "{}",
+            "[]",
+            "null",
+            r#"{"id":null,"result":1}"#,
+            r#"{"id":"1","method":"x","result":1}"#,
+            r#"{"id":"1"}"#,
+            r#"{"result":1}"#,
+        ] {
             assert_eq!(read(other), None, "{other}");
         }
     }

@@ -256,8 +256,10 @@ async fn a_bell_rings_until_it_is_cancelled() {
     let connected = Client::new(&sim).connect().await.unwrap();
     connected.registered().await;
     let ring = sim.ring("20").remove(0);
-    until("it rings", || connected.heard(|news| matches!(news, Happening::Rings { call, name: Some(name), .. } if *call == ring && name == "Street")))
-        .await;
+    until("it rings", || {
+        connected.heard(|news| matches!(news, Happening::Rings { call, name: Some(name), .. } if *call == ring && name == "Street"))
+    })
+    .await;
     assert!(sim.cancel(&ring));
     until("it is over", || connected.heard(|news| matches!(news, Happening::RingOver { end: CallEnd::Cancelled, .. }))).await;
     until("all was answered", || sim.ring_view(&ring).legs[0].statuses == [180, 487]).await;
@@ -270,9 +272,7 @@ async fn a_bell_rings_until_it_is_cancelled() {
 
 #[tokio::test]
 async fn a_bell_that_nobody_answers_is_told_so_after_a_minute() {
-    for (patience, statuses) in
-        [(Patience::default(), [180, 480]), (Patience { rings: Duration::from_secs(2), status: 486 }, [180, 486])]
-    {
+    for (patience, statuses) in [(Patience::default(), [180, 480]), (Patience { rings: Duration::from_secs(2), status: 486 }, [180, 486])] {
         let sim = cloud().await;
         let mut client = Client::new(&sim);
         client.patience = patience;
@@ -312,7 +312,10 @@ async fn a_ring_storm_is_answered_busy() {
     sim.set_faults(Faults { ring_storm: Some(Fault::with(500)), ..Faults::default() });
     let rings = sim.ring("20");
     until("all were answered", || sim.rings().iter().all(|ring| !ring.legs[0].statuses.is_empty())).await;
-    assert_eq!((rings.len(), connected.told.lock().unwrap().iter().filter(|news| matches!(news, Happening::Rings { .. })).count()), (500, 16));
+    assert_eq!(
+        (rings.len(), connected.told.lock().unwrap().iter().filter(|news| matches!(news, Happening::Rings { .. })).count()),
+        (500, 16)
+    );
     assert!(accepted(&connected.open(GATE).await), "and the gate opens all the same");
 }
 

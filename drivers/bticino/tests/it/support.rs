@@ -65,8 +65,7 @@ impl Client {
     }
 
     pub(crate) fn tls(&self) -> Tls {
-        let client =
-            ClientCertificate { chain: vec![self.enrolment.certificate.clone()], key: Secret::new(self.enrolment.key.clone()) };
+        let client = ClientCertificate { chain: vec![self.enrolment.certificate.clone()], key: Secret::new(self.enrolment.key.clone()) };
         Tls::new(&self.trust, &client).unwrap()
     }
 
