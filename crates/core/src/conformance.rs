@@ -272,7 +272,11 @@ async fn reports_name_only_known_doors(fixture: &dyn Fixture) -> Result<(), Stri
                 | Report::Push(_)
                 | Report::Listen(_)
                 | Report::Ring { .. }
-                | Report::RingEnded { .. } => {}
+                | Report::RingEnded { .. }
+                | Report::Answer { .. }
+                | Report::Milestone { .. }
+                | Report::Stages(_)
+                | Report::NeedsPerson(_) => {}
             }
         }
         if seen {

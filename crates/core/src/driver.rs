@@ -12,12 +12,14 @@
 use crate::{Mono, Now, Secret};
 use doorward_wire::{
     Time,
+    account::Stage,
     attempt::Reason,
     code::CodeWish,
     door::{Capability, DoorId, DoorKind, DoorState},
     ring::RingState,
     topic::Filter,
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -121,6 +123,8 @@ pub struct About {
     pub fields: &'static [Field],
     /// Steps of sign-in and set-up, in their order.
     pub steps: &'static [Step],
+    /// The vendor's own calls that support may make ([`Action::Call`]).
+    pub calls: &'static [&'static str],
     /// Offsets after a command's answer at which the door is asked again.
     pub verify: Vec<Duration>,
     /// How old evidence may be before it counts as none.
@@ -317,6 +321,26 @@ pub struct Done {
     pub output: Value,
     /// The vendor's own JSON, for compatible APIs and support.
     pub raw: Option<Value>,
+    /// By which the device names this command when it answers later by itself ([`Report::Answer`]).
+    pub key: Option<String>,
+}
+
+impl Done {
+    /// An action that answers something.
+    pub fn said(output: Value) -> Self {
+        Self { output, ..Self::default() }
+    }
+}
+
+/// The input of a step: JSON, where nothing at all stands for an empty object.
+pub fn step_input<T: DeserializeOwned>(input: &Secret<String>) -> Result<T, Fault> {
+    let text = input.reveal().trim();
+    let text = if text.is_empty() { "{}" } else { text };
+    serde_json::from_str(text).map_err(|error| {
+        // Its text could show a part of a secret: only its kind and place are told.
+        let log = format!("{:?} error in the input of a step, column {}", error.classify(), error.column());
+        Fault::refused("The input of this step is not what it needs.", log).because(Reason::BadRequest)
+    })
 }
 
 /// What was seen at a door.
@@ -390,8 +414,28 @@ pub enum Report {
         /// How it ended.
         end: RingState,
     },
+    /// A device answered by itself to a command that its vendor had taken.
+    Answer {
+        /// The vendor's identifier.
+        external: String,
+        /// Which command: its [`Done::key`].
+        key: String,
+        /// It did it, or why not.
+        outcome: Result<(), Fault>,
+    },
+    /// A step of set-up has come to its end, for the history.
+    Milestone {
+        /// Which one.
+        what: Milestone,
+        /// More about it, without secrets.
+        data: Value,
+    },
+    /// How far the account is set up, and how well each part of it is: all of it, whenever something changes.
+    Stages(Vec<Stage>),
     /// A secret or registration and when it ends.
     Lease(Lease),
+    /// A person must do something about a part of the account, or need not any more. The rest of it goes on.
+    NeedsPerson(Option<Fault>),
     /// A person signed the account in.
     SignedIn,
     /// The vendor can be reached.
@@ -406,6 +450,15 @@ pub enum Report {
 
 /// The longest key of a ring, in bytes; a longer one counts as none.
 pub const CALL_MAX: usize = 200;
+
+/// What the history tells of an account's set-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Milestone {
+    /// It was registered as a device at the vendor.
+    Registered,
+    /// It was given a client certificate. Its renewals are those of its lease.
+    CertificateCreated,
+}
 
 /// How a vendor's pushes stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -34,7 +34,7 @@ use crate::{
 use doors::Doors;
 use doorward_wire::{
     Time,
-    account::{AccountId, AccountState, LeaseView},
+    account::{AccountId, AccountState, LeaseView, Stage},
     attempt::{ActionWord, Actor, Attempt, AttemptId},
     door::{Door, DoorId},
     event::Event,
@@ -265,6 +265,8 @@ pub struct Standing {
     pub leases: Vec<LeaseView>,
     /// How the vendor's pushes stand.
     pub push: Push,
+    /// How far it is set up.
+    pub stages: Vec<Stage>,
 }
 
 /// The state machine.
@@ -385,6 +387,10 @@ impl Keeper {
                 self.leases.down(account, &fault, now, &mut self.outbox);
                 self.doors.account_down(account, now, &mut self.outbox);
             }
+            Report::Answer { external, key, outcome } => self.doors.answered(account, &external, key, outcome, now, &mut self.outbox),
+            Report::Milestone { what, data } => self.leases.milestone(account, what, data, now, &mut self.outbox),
+            Report::NeedsPerson(fault) => self.leases.needs_person(account, fault, now, &mut self.outbox),
+            Report::Stages(stages) => self.leases.stages(account, stages, &mut self.outbox),
             Report::Lease(lease) => self.leases.lease(account, lease, now, &mut self.outbox),
             Report::SignedIn => self.leases.signed_in(account, now, &mut self.outbox),
             Report::Up => self.leases.up(account, &mut self.outbox),

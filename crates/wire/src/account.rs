@@ -25,6 +25,35 @@ words! {
     }
 }
 
+words! {
+    /// How a part of an account stands.
+    pub enum StageState {
+        /// Its turn has not come.
+        Todo = "todo",
+        /// It is under way.
+        Doing = "doing",
+        /// It is as it should be.
+        Done = "done",
+        /// It is not, and says why.
+        Failed = "failed",
+    }
+}
+
+/// One part of an account's set-up: sign-in, registration, certificate, connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Stage {
+    /// Which one: `registration`; with several of a kind, what it is about follows a colon.
+    pub name: String,
+    /// What people read.
+    pub label: String,
+    /// How it stands.
+    pub state: StageState,
+    /// More in words: what it is about, since when, what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
 /// A secret or registration that ends at a time and is renewed before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -61,6 +90,9 @@ pub struct Account {
     pub detail: Option<String>,
     /// What is renewed ahead of time.
     pub leases: Vec<LeaseView>,
+    /// How far it is set up, and how well each part is; empty for a driver that has nothing to tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stage>,
     /// How many doors it brings.
     pub doors: usize,
     /// The driver's own settings; a secret is shown as `true` (set) or `false` (not set).

@@ -6,6 +6,7 @@
 
 pub mod destination;
 pub mod network;
+pub mod settings;
 mod tls;
 
 pub use tls::{parse_pin, pinned_verifier};

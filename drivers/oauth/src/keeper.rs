@@ -161,6 +161,12 @@ impl Keeper {
         Ok(bearer(&tokens, generation))
     }
 
+    /// The tokens as they are, to be handed to another program.
+    pub async fn tokens(&self, ctx: &dyn Ctx) -> Result<Arc<Tokens>, Fault> {
+        self.load(ctx).await?;
+        self.current().map(|(tokens, _)| tokens)
+    }
+
     /// The token after that of `stale`, with which the vendor was not content. Whoever comes while one renews waits
     /// for it and shares what comes of it.
     pub async fn renew_after(&self, ctx: &dyn Ctx, stale: &Bearer) -> Result<Bearer, Fault> {

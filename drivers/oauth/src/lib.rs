@@ -6,6 +6,7 @@
 //!
 //! It must never use a token that is not on disk yet, ask twice with a refresh token that was called dead, or show one.
 
+pub mod authorization;
 mod grant;
 mod keeper;
 

@@ -4,7 +4,6 @@ use crate::{
     client::{self, COMMAND, Care, Reply},
     driver::{Utec, refuse},
     shapes::with,
-    signin::output,
     states,
     users::{self, Book, LOCK_USER},
 };
@@ -81,7 +80,7 @@ impl Utec {
                 json!({ "code": Code { state: CodeState::Removing, ..code } })
             }
         };
-        Ok(output(shown))
+        Ok(Done::said(shown))
     }
 
     /// One code that the lock lists, with its identifier as the vendor writes it.

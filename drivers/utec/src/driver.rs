@@ -8,7 +8,6 @@ use crate::{
     locks::Roster,
     push::Slot,
     shapes::{Move, Shape},
-    signin::output,
     states,
     users::Book,
 };
@@ -90,7 +89,7 @@ impl Utec {
     async fn renew(&self, ctx: &dyn Ctx) -> Result<Done, Fault> {
         let tokens = &self.cloud.tokens;
         tokens.renew_now(ctx).await?;
-        Ok(output(json!({ "renewed": true, "expires_at": tokens.lease().and_then(|lease| lease.not_after) })))
+        Ok(Done::said(json!({ "renewed": true, "expires_at": tokens.lease().and_then(|lease| lease.not_after) })))
     }
 
     async fn step(&self, ctx: &dyn Ctx, step: &str, input: &Secret<String>) -> Result<Done, Fault> {

@@ -2,7 +2,6 @@
 
 use crate::config::Config;
 use doorward_core::driver::Mistake;
-use doorward_http::Trust;
 use reqwest::{Client, Url};
 
 /// Clients for the API and the sign-in.
@@ -14,9 +13,8 @@ pub(crate) struct Http {
 impl Http {
     /// Clients with the account's TLS settings.
     pub(crate) fn new(config: &Config) -> Result<Self, Vec<Mistake>> {
-        let trust = Trust { ca_file: config.ca_file.clone(), pin_sha256: config.pin_sha256 };
         let client = |base: &Url| {
-            doorward_http::client(base, &trust).map_err(|mistake| {
+            doorward_http::client(base, &config.trust).map_err(|mistake| {
                 let key = if mistake.key == "url" { "base_url".into() } else { mistake.key };
                 vec![Mistake { key, ..mistake }]
             })

@@ -6,12 +6,11 @@
 use crate::{
     client::{CONFIGURE, Care},
     driver::{Utec, refuse},
-    signin::{output, parse},
     states,
 };
 use doorward_core::{
     Secret,
-    driver::{Ctx, Delivery, Done, Family, Fault, How, Push, Report},
+    driver::{Ctx, Delivery, Done, Family, Fault, How, Push, Report, step_input},
 };
 use doorward_wire::{Time, attempt::Reason};
 use reqwest::Url;
@@ -148,14 +147,14 @@ struct Input {
 impl Utec {
     /// Registers this doorward's public address for pushes.
     pub(crate) async fn register_push(&self, ctx: &dyn Ctx, input: &Secret<String>) -> Result<Done, Fault> {
-        let input: Input = parse(input)?;
+        let input: Input = step_input(input)?;
         let mut hook = self.hook.lock().await;
         let old = self.hook_of(ctx, &mut hook).await?;
         let new = Hook::renewed(old, &input.public_url, ctx)?;
         let url = new.url();
         self.register(ctx, &mut hook, new, Care::CHANGE).await?;
         self.bell.notify_one();
-        Ok(output(json!({ "url": url, "registered": true })))
+        Ok(Done::said(json!({ "url": url, "registered": true })))
     }
 
     /// Changes the secret when its day is over. When it is over next; `None` while no pushes come.

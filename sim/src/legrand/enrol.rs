@@ -39,8 +39,8 @@ pub(crate) fn account(asked: &Asked<'_>) -> Outcome {
         }
         check_client_id(client_id)?;
         let wanted = format!("{}_{client_id}@{}", asked.oid, asked.world.domain(asked.id));
-        if uri.strip_prefix("sip:") != Some(&wanted) {
-            return Err(Refusal::malformed(format!("sipUri must be sip:{wanted}")));
+        if uri.strip_prefix("sip:").unwrap_or(uri) != wanted {
+            return Err(Refusal::malformed(format!("sipUri must be {wanted}")));
         }
         let taken = state.registry.accounts.iter().filter(|account| account.gateway == asked.id).count();
         if taken >= asked.world.config.accounts_max {

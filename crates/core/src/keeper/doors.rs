@@ -5,6 +5,7 @@
 //! evidence and a contact if they were *received* after it. Agreeing evidence confirms at once; the opposite, still
 //! seen at the end of the window, contradicts; nothing usable leaves the attempt unconfirmed.
 
+mod answer;
 mod attempt;
 mod ending;
 mod ring;
@@ -102,6 +103,8 @@ struct DoorCell {
     /// Looks still to come.
     looks: VecDeque<Mono>,
     auto_lock_at: Option<Mono>,
+    /// Answers of the device to commands whose driver has not come back yet.
+    early: VecDeque<(String, Result<(), Fault>)>,
     /// When somebody last rang.
     rang: Option<Mono>,
 }
@@ -274,6 +277,7 @@ impl DoorCell {
             answered: None,
             looks: VecDeque::new(),
             auto_lock_at: None,
+            early: VecDeque::new(),
             rang: None,
         }
     }

@@ -6,13 +6,13 @@
 use super::{Notice, Outbox, Purpose, Standing};
 use crate::{
     Mono, Now,
-    driver::{Action, Done, Family, Fault, Lease, Push, Target},
+    driver::{Action, Done, Family, Fault, Lease, Milestone, Push, Target},
     record::NewEvent,
     setup::AccountSetup,
 };
 use doorward_wire::{
     Time,
-    account::{AccountId, AccountState, LeaseView},
+    account::{AccountId, AccountState, LeaseView, Stage},
     attempt::Reason,
     event::EventKind,
 };
@@ -22,6 +22,8 @@ use std::{
     time::Duration,
 };
 
+/// The kind of lease whose renewal has an event of its own.
+const CERTIFICATE: &str = "client_certificate";
 /// The longest wait between two tries while the vendor is away.
 const MOST_BACKOFF: Duration = Duration::from_mins(5);
 /// A vendor that answers nonsense is asked this seldom.
@@ -41,6 +43,9 @@ struct AccountCell {
     state: AccountState,
     detail: Option<String>,
     push: Push,
+    stages: Vec<Stage>,
+    /// What a person was asked to do about a part of it.
+    asked: Option<String>,
     leases: Vec<LeaseCell>,
 }
 
@@ -66,6 +71,8 @@ impl Leases {
             state: if setup.signs_in { AccountState::New } else { AccountState::Ready },
             detail: None,
             push: Push::default(),
+            stages: Vec::new(),
+            asked: None,
             leases: Vec::new(),
         });
         cell.setup = setup;
@@ -103,13 +110,11 @@ impl Leases {
         next.shorten_margin(now);
         next.plan(now);
         if next.lease.fresh {
-            if cell.state != AccountState::Ready {
-                cell.state = AccountState::Ready;
-                cell.detail = None;
-            }
+            cell.be_ready();
             if !first {
+                let kind = if next.lease.kind == CERTIFICATE { EventKind::AccountCertificateRenewed } else { EventKind::AccountRenewed };
                 let data = json!({ "lease": next.lease.id, "kind": next.lease.kind, "not_after": next.lease.not_after });
-                outbox.record_events(vec![NewEvent::new(now.utc, EventKind::AccountRenewed).account(account).data(data)]);
+                outbox.record_events(vec![NewEvent::new(now.utc, kind).account(account).data(data)]);
             }
         } else if cell.state == AccountState::New {
             cell.state = AccountState::Ready;
@@ -127,8 +132,7 @@ impl Leases {
 
     pub(super) fn signed_in(&mut self, account: &AccountId, now: Now, outbox: &mut Outbox) {
         let Some(cell) = self.accounts.get_mut(account) else { return };
-        cell.state = AccountState::Ready;
-        cell.detail = None;
+        cell.be_ready();
         outbox.record_events(vec![NewEvent::new(now.utc, EventKind::AccountSignedIn).account(account)]);
         self.publish(account, outbox);
     }
@@ -136,8 +140,7 @@ impl Leases {
     pub(super) fn up(&mut self, account: &AccountId, outbox: &mut Outbox) {
         let Some(cell) = self.accounts.get_mut(account) else { return };
         if matches!(cell.state, AccountState::Offline | AccountState::Faulty) {
-            cell.state = AccountState::Ready;
-            cell.detail = None;
+            cell.be_ready();
             self.publish(account, outbox);
         }
     }
@@ -157,6 +160,46 @@ impl Leases {
         if let Some(cell) = self.accounts.get_mut(account) {
             cell.push = push;
             self.publish(account, outbox);
+        }
+    }
+
+    /// A person must do something about a part of the account, or need not any more.
+    pub(super) fn needs_person(&mut self, account: &AccountId, fault: Option<Fault>, now: Now, outbox: &mut Outbox) {
+        let Some(cell) = self.accounts.get_mut(account) else { return };
+        let asked = fault.map(|fault| fault.person);
+        if cell.asked == asked {
+            return;
+        }
+        cell.asked.clone_from(&asked);
+        match asked {
+            Some(asked) => {
+                (cell.state, cell.detail) = (AccountState::NeedsSignIn, Some(asked.clone()));
+                let event = NewEvent::new(now.utc, EventKind::AccountNeedsSignIn).account(account).reason(Some(Reason::NeedsSignIn));
+                outbox.record_events(vec![event.data(json!({ "detail": asked }))]);
+            }
+            None => cell.be_ready(),
+        }
+        self.publish(account, outbox);
+    }
+
+    /// How far the account is set up.
+    pub(super) fn stages(&mut self, account: &AccountId, stages: Vec<Stage>, outbox: &mut Outbox) {
+        if let Some(cell) = self.accounts.get_mut(account)
+            && cell.stages != stages
+        {
+            cell.stages = stages;
+            self.publish(account, outbox);
+        }
+    }
+
+    /// A step of set-up has come to its end.
+    pub(super) fn milestone(&mut self, account: &AccountId, what: Milestone, data: serde_json::Value, now: Now, outbox: &mut Outbox) {
+        if self.accounts.contains_key(account) {
+            let kind = match what {
+                Milestone::Registered => EventKind::AccountRegistered,
+                Milestone::CertificateCreated => EventKind::AccountCertificateCreated,
+            };
+            outbox.record_events(vec![NewEvent::new(now.utc, kind).account(account).data(data)]);
         }
     }
 
@@ -267,8 +310,19 @@ impl Leases {
                 detail: cell.detail.clone(),
                 leases: cell.leases.iter().map(LeaseCell::view).collect(),
                 push: cell.push,
+                stages: cell.stages.clone(),
             }));
         }
+    }
+}
+
+impl AccountCell {
+    /// It works again, as far as nothing else is asked of a person.
+    fn be_ready(&mut self) {
+        (self.state, self.detail) = match &self.asked {
+            Some(asked) => (AccountState::NeedsSignIn, Some(asked.clone())),
+            None => (AccountState::Ready, None),
+        };
     }
 }
 

@@ -205,9 +205,9 @@ pub(crate) fn view(web: &Web, row: &StoredAccount) -> Account {
     let standing = board.standing(&row.id);
     let settings = web.house().about(&row.kind).map(|about| fields::shown(&about, &row.settings)).unwrap_or_default();
     let doors = board.doors().iter().filter(|door| door.account.as_deref() == Some(row.id.as_str())).count();
-    let (state, detail, leases, push) = match standing {
-        Some(standing) => (standing.state, standing.detail, standing.leases, standing.push),
-        None => (AccountState::New, None, Vec::new(), Push::default()),
+    let (state, detail, leases, push, stages) = match standing {
+        Some(standing) => (standing.state, standing.detail, standing.leases, standing.push, standing.stages),
+        None => (AccountState::New, None, Vec::new(), Push::default(), Vec::new()),
     };
     Account {
         id: row.id.clone(),
@@ -216,6 +216,7 @@ pub(crate) fn view(web: &Web, row: &StoredAccount) -> Account {
         state,
         detail,
         leases,
+        stages,
         doors,
         settings,
         push_registered: push.registered,

@@ -258,6 +258,7 @@ fn unknown(row: &StoredAccount) -> About {
         steps: &[],
         verify: Vec::new(),
         stale_after: std::time::Duration::MAX,
+        calls: &[],
         only_in_file: false,
     }
 }

@@ -33,6 +33,8 @@ const QUIET: Duration = Duration::from_secs(45);
 const SOUND: Duration = Duration::from_secs(10);
 /// A server that answers no pings is registered with this often, to hear whether it is there.
 const REGISTER_AT_LEAST: Duration = Duration::from_secs(110);
+/// After so long a registration is tried again that was refused for now.
+const REGISTER_AGAIN: Duration = Duration::from_mins(1);
 /// How long bytes may wait for the network.
 const STALL: Duration = Duration::from_secs(5);
 /// A wall clock that moved this much against the other one: the machine slept, and the connection with it.
@@ -65,6 +67,9 @@ pub enum Lost {
     /// The server does not take our certificate.
     #[error("the server refused the client certificate: {0}")]
     CertificateRefused(String),
+    /// The server does not take our password.
+    #[error("the server refused the SIP password: {0}")]
+    PasswordRefused(String),
     /// The server closed it, or the network did.
     #[error("closed: {0}")]
     Closed(String),
@@ -143,6 +148,10 @@ impl Orders {
         while let Ok(order) = self.receiver.try_recv() {
             not_sent(order);
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.receiver.is_empty()
     }
 
     async fn next(&mut self) -> Option<Order> {
@@ -231,7 +240,8 @@ pub struct Line<'a> {
     pub identity: Arc<Identity>,
     /// How long it rings.
     pub patience: Patience,
-    /// Whether the server is told where we are, so that it rings here.
+    /// Whether the server is told where we are, so that it rings here. A connection that is not registered is there for
+    /// the orders that wait, and ends with them.
     pub registers: bool,
 }
 
@@ -245,6 +255,7 @@ struct Work<'a, 'b> {
     next_ticket: u64,
     clock: Clock,
     retiring: Option<Mono>,
+    refused: Option<String>,
 }
 
 /// What is due when.
@@ -294,6 +305,7 @@ impl<'a> Line<'a> {
                 unflushed: false,
             },
             retiring: None,
+            refused: None,
         };
         if self.registers {
             work.session.register(self.ctx);
@@ -333,6 +345,9 @@ impl Work<'_, '_> {
             let now = ctx.now();
             if let Some(lost) = self.due(now) {
                 return lost;
+            }
+            if !self.line.registers && self.next_ticket > 0 && self.tickets.is_empty() && orders.is_empty() {
+                return Lost::Retired;
             }
             let wait = self.deadline().map(|at| at.since(now.mono));
             let writes = !self.session.outgoing().is_empty();
@@ -408,7 +423,13 @@ impl Work<'_, '_> {
         if !self.session.tick(ctx) {
             return Some(Lost::Silent("no answer in time"));
         }
-        let done = self.session.waiting() == 0 && self.session.outgoing().is_empty() && !self.clock.unflushed;
+        if self.session.openings() == 0
+            && let Some(why) = self.refused.take()
+        {
+            return Some(Lost::PasswordRefused(why));
+        }
+        // Nobody waits for the answer to a good-bye.
+        let done = self.session.openings() == 0 && self.session.outgoing().is_empty() && !self.clock.unflushed;
         if self.retiring.is_some_and(|until| done || until <= now.mono) {
             return Some(Lost::Retired);
         }
@@ -459,6 +480,14 @@ impl Work<'_, '_> {
                     let most = if self.clock.pongs { granted } else { granted.min(REGISTER_AT_LEAST) };
                     self.clock.register = Some(self.line.ctx.now().mono.plus(most.min(granted * 3 / 4)));
                     tell(Happening::Registered(granted));
+                }
+                Happening::NotRegistered(refusal) => {
+                    self.clock.registered = false;
+                    // Whoever knows our password and does not want it is not asked again by itself.
+                    let again = (!refusal.is_for_good()).then(|| refusal.retry_after.unwrap_or_default().max(REGISTER_AGAIN));
+                    self.refused = refusal.is_for_good().then(|| format!("{} {}", refusal.status, refusal.reason));
+                    self.clock.register = again.map(|wait| self.line.ctx.now().mono.plus(wait));
+                    tell(Happening::NotRegistered(refusal));
                 }
                 other => tell(other),
             }

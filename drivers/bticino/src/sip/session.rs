@@ -135,6 +135,13 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
 }
 
+impl Refusal {
+    /// Whether asking again is of no use: the server does not take who we are.
+    pub const fn is_for_good(&self) -> bool {
+        self.wrong_password || self.status == 403
+    }
+}
+
 /// What is asked of the server.
 #[derive(Debug, Clone)]
 enum Ask {
@@ -340,6 +347,11 @@ impl Session {
     /// How many requests wait for an answer.
     pub fn waiting(&self) -> usize {
         self.pending.len()
+    }
+
+    /// How many openings do.
+    pub fn openings(&self) -> usize {
+        self.pending.values().filter(|pending| matches!(pending.ask, Ask::Open { .. })).count()
     }
 
     /// The connection is gone: says of everything under way whether it was sent, and ends what rings.

@@ -131,6 +131,10 @@ pub(crate) fn word(report: &Report) -> String {
         Report::Listen(_) => "listen".into(),
         Report::Ring { external, .. } => format!("ring {external}"),
         Report::RingEnded { call, end } => format!("ring {call} {end}"),
+        Report::Answer { external, .. } => format!("answer {external}"),
+        Report::Milestone { what, .. } => format!("milestone {what:?}"),
+        Report::Stages(_) => "stages".into(),
+        Report::NeedsPerson(fault) => format!("needs person {}", fault.is_some()),
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct AttemptCell {
     pub(super) phase: Phase,
     not_after: Time,
     fail_open: bool,
+    /// By which its device may answer later.
+    pub(super) key: Option<String>,
 }
 
 /// How far an attempt is.
@@ -118,7 +120,7 @@ impl Doors {
         let account = cell.setup.account.clone();
         let fail_open = cell.setup.fail_open && command.actor.kind == ActorKind::Admin;
         let phase = if state.is_final() { ended(None, now) } else { Phase::Recording };
-        self.attempts.insert(id, AttemptCell { view: view.clone(), phase, not_after, fail_open });
+        self.attempts.insert(id, AttemptCell { view: view.clone(), phase, not_after, fail_open, key: None });
         if command.action == ActionWord::Refresh && !state.is_final() {
             return self.act(id, now, outbox);
         }
@@ -295,6 +297,9 @@ impl Doors {
                 self.opens_for(&view);
                 if let Some(sight) = done.sight {
                     self.sight(&door, sight, now, outbox);
+                }
+                if let Some(key) = done.key {
+                    self.answered_early(id, key, now, outbox);
                 }
             }
             Err(fault) => {

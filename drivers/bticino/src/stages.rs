@@ -1,0 +1,121 @@
+//! How far the account is set up, and how well each part of it is, for people.
+
+use crate::{
+    book::Entry,
+    driver::Bticino,
+    gateway::Standing,
+    plants::{Inventory, Plant},
+    sip::tls::fingerprint,
+};
+use doorward_core::driver::{Ctx, Fault};
+use doorward_oauth::Standing as SignIn;
+use doorward_wire::account::{Stage, StageState};
+use std::sync::PoisonError;
+
+impl Bticino {
+    /// Sign-in, then for each gateway its registration, certificate and connection.
+    pub(crate) async fn stages(&self, ctx: &dyn Ctx) -> Vec<Stage> {
+        let mut stages = vec![self.sign_in_stage(ctx).await];
+        let Ok(book) = self.book(ctx).await.map(|book| book.clone()) else { return stages };
+        if book.gateways.is_empty() {
+            let todo = |name: &str, label: &str| stage(name, label.into(), StageState::Todo, None);
+            stages.extend([todo("registration", "Registration"), todo("certificate", "Certificate"), todo("connection", "Connection")]);
+            return stages;
+        }
+        let several = book.gateways.len() > 1;
+        for (id, entry) in &book.gateways {
+            let name = |what: &str| if several { format!("{what}:{id}") } else { what.to_owned() };
+            let of = if several { format!(" of {}", entry.name) } else { String::new() };
+            let registered = Some(format!("{} as client {}", entry.name, entry.account.client_id));
+            stages.push(stage(&name("registration"), format!("Registration{of}"), StageState::Done, registered));
+            stages.push(certificate(&name("certificate"), format!("Certificate{of}"), entry, ctx));
+            stages.push(self.connection(&name("connection"), format!("Connection{of}"), id, entry));
+        }
+        if !book.authorities.is_empty() && self.cloud.config.pin_sha256.is_none() {
+            let (state, detail) = match book.offered.first() {
+                Some(offered) => {
+                    let text = format!("The vendor names another one now: {}. Compare it before you take it.", fingerprint(offered));
+                    (StageState::Failed, text)
+                }
+                None => (StageState::Done, book.pinned().join(", ")),
+            };
+            stages.push(stage("authority", "Pinned authority (SHA-256)".into(), state, Some(detail)));
+        }
+        stages
+    }
+
+    async fn sign_in_stage(&self, ctx: &dyn Ctx) -> Stage {
+        let (state, detail) = match self.cloud.tokens.standing(ctx).await {
+            Ok(SignIn::SignedIn) => (StageState::Done, None),
+            Ok(SignIn::New) => {
+                let failed = self.last_sign_in.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                (if failed.is_some() { StageState::Failed } else { StageState::Todo }, failed)
+            }
+            Ok(SignIn::Ended(fault)) | Err(fault) => (StageState::Failed, Some(fault.person)),
+        };
+        stage("sign_in", "Sign-in".into(), state, detail)
+    }
+
+    fn connection(&self, name: &str, label: String, gateway: &str, entry: &Entry) -> Stage {
+        let standing = self.live().get(gateway).map_or(Standing::Idle, |gateway| gateway.standing());
+        let (state, detail) = match standing {
+            Standing::Idle if entry.certificate.is_none() => (StageState::Todo, None),
+            Standing::Idle | Standing::Connecting => (StageState::Doing, None),
+            Standing::Connected { registered: true, .. } => (StageState::Done, None),
+            Standing::Connected { registered: false, .. } => {
+                (StageState::Doing, Some("Connected; the bell does not ring here yet, since the server has not registered us.".into()))
+            }
+            Standing::Away { why } => (StageState::Doing, Some(format!("No connection ({why}); it is made again by itself."))),
+            Standing::Refused { person, .. } => (StageState::Failed, Some(person)),
+        };
+        stage(name, label, state, detail)
+    }
+
+    /// The SIP server was not the pinned one.
+    pub(crate) fn doubt(&self) {
+        *self.doubted.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.bell.notify_one();
+    }
+
+    /// Fills in what an import left open: to which plant a gateway belongs, and whom to believe.
+    pub(crate) async fn complete(&self, ctx: &dyn Ctx, plants: &[Plant], inventory: &Inventory) -> Result<(), Fault> {
+        let mut book = self.book(ctx).await?;
+        let mut changed = false;
+        for (id, entry) in &mut book.gateways {
+            let Some(gateway) = inventory.gateways.iter().find(|gateway| gateway.id == *id) else { continue };
+            if entry.plant.is_empty() {
+                entry.plant.clone_from(&gateway.plant);
+                entry.name = plants.iter().find(|plant| plant.id == gateway.plant).map_or_else(|| id.clone(), |plant| plant.name.clone());
+                changed = true;
+            }
+        }
+        let believes = !book.authorities.is_empty() || self.cloud.config.pin_sha256.is_some();
+        if !book.gateways.is_empty() && !believes {
+            book.authorities = self.cloud.authorities(ctx).await?;
+            changed = true;
+        }
+        if !changed {
+            return Ok(());
+        }
+        book.keep(ctx).await?;
+        let ids: Vec<String> = book.gateways.keys().cloned().collect();
+        drop(book);
+        for id in ids {
+            self.reload(ctx, &id).await?;
+        }
+        Ok(())
+    }
+}
+
+fn certificate(name: &str, label: String, entry: &Entry, ctx: &dyn Ctx) -> Stage {
+    let Some(certificate) = &entry.certificate else { return stage(name, label, StageState::Todo, None) };
+    let until = certificate.until.timestamp().strftime("%Y-%m-%d");
+    let mark = certificate.chain.first().map(|der| fingerprint(der)).unwrap_or_default();
+    let (state, word) =
+        if certificate.until <= ctx.now().utc { (StageState::Failed, "It ended on") } else { (StageState::Done, "Good until") };
+    stage(name, label, state, Some(format!("{word} {until}. SHA-256 {mark}")))
+}
+
+fn stage(name: &str, label: String, state: StageState, detail: Option<String>) -> Stage {
+    Stage { name: name.to_owned(), label, state, detail }
+}

@@ -1,0 +1,273 @@
+//! What the house sees of an account: signed in, registered, opened, rung.
+
+use crate::{
+    account::{Account, GATE, door},
+    support::until,
+};
+use doorward_core::driver::{Action, Family, Milestone, Report, Target};
+use doorward_sim::legrand::{Dead, Fault, Faults, JsonRpc, On, Refusal};
+use doorward_wire::{
+    attempt::Reason,
+    door::{Capability, DoorKind},
+    ring::RingState,
+};
+use serde_json::json;
+use std::time::Duration;
+
+#[tokio::test]
+async fn an_account_is_signed_in_registered_certified_and_connected() {
+    let account = Account::new().await;
+    assert_eq!(account.stage("sign_in").await["state"], "todo");
+    account.sign_in().await.unwrap();
+    let listed = account.step("plants", &json!({})).await.unwrap();
+    assert_eq!((&listed["plants"][0]["name"], &listed["plants"][0]["gateways"][0]["registered"]), (&json!("Home"), &json!(false)));
+    let registered = account.step("register", &json!({})).await.unwrap();
+    assert_eq!(registered["gateways"], json!(["gw-1234", "gw-5678"]));
+    let reports = account.bench.reports();
+    let milestones: Vec<Milestone> = reports
+        .iter()
+        .filter_map(|report| if let Report::Milestone { what, .. } = report { Some(*what) } else { None })
+        .collect();
+    assert_eq!(milestones, [Milestone::Registered, Milestone::CertificateCreated, Milestone::Registered, Milestone::CertificateCreated]);
+    let found = reports.iter().find_map(|report| if let Report::Found(found) = report { Some(found) } else { None }).unwrap();
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().all(|door| door.kind == DoorKind::Strike && door.capabilities.contains(&Capability::Open)));
+    assert!(found.iter().any(|door| door.external == GATE && door.capabilities.contains(&Capability::Ring)));
+
+    let watch = account.connected().await;
+    account.open(GATE).await.unwrap();
+    until("the gate opens", || account.sim.opener("20#2").times_opened == 1).await;
+    assert_eq!(account.stage("connection:gw-1234").await["state"], "done");
+    watch.stop().await;
+    until("it said good-bye", || account.sim.registered().is_empty()).await;
+}
+
+#[tokio::test]
+async fn registering_twice_changes_nothing() {
+    let account = Account::registered().await;
+    let before = account.sim.counters();
+    account.bench.reports();
+    account.step("register", &json!({})).await.unwrap();
+    let account = account.restarted();
+    account.step("register", &json!({ "plants": ["plant-1"] })).await.unwrap();
+    let after = account.sim.counters();
+    assert_eq!((after.accounts_made, after.certificates_issued), (before.accounts_made, before.certificates_issued));
+    assert!(!account.bench.reports().iter().any(|report| matches!(report, Report::Milestone { .. })));
+    account.step("register", &json!({ "plants": ["plant-1"], "certificate": true })).await.unwrap();
+    assert_eq!(account.sim.counters().certificates_issued, before.certificates_issued + 1);
+}
+
+#[tokio::test]
+async fn a_registration_that_broke_off_goes_on_where_it_was() {
+    for at in [On::SipAccounts, On::SipAccount, On::CaCerts, On::ClientCerts] {
+        for after_effect in [false, true] {
+            let account = Account::new().await;
+            account.sign_in().await.unwrap();
+            let fault = Fault::with(Dead::Close).on(at).times(1);
+            let fault = if after_effect { fault.after_effect() } else { fault };
+            account.sim.set_faults(Faults { dead: Some(fault), ..Faults::default() });
+            account.step("register", &json!({ "plants": ["plant-1"] })).await.unwrap_err();
+            // The program is ended at this very moment.
+            let account = account.restarted();
+            account.step("register", &json!({ "plants": ["plant-1"] })).await.unwrap();
+            assert_eq!(account.sim.counters().accounts_made, 1, "{at:?} {after_effect}");
+            account.open(GATE).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_answer_of_a_gate_is_told_with_its_key() {
+    let account = Account::registered().await;
+    let _watch = account.connected().await;
+    account.sim.set_faults(Faults { json_rpc: JsonRpc::Ok, ..Faults::default() });
+    let done = account.open(GATE).await.unwrap();
+    let key = done.key.unwrap();
+    account.reports_until("the gate answered", |report| matches!(report, Report::Answer { external, key: told, outcome: Ok(()) } if external == GATE && *told == key)).await;
+}
+
+#[tokio::test]
+async fn without_a_watch_an_opening_makes_a_connection_of_its_own() {
+    let account = Account::registered().await;
+    let (one, two) = tokio::join!(account.open(GATE), account.open("gw-1234/21#2"));
+    one.unwrap();
+    two.unwrap();
+    let counters = account.sim.counters();
+    assert_eq!((counters.connect, counters.register, counters.commands_accepted), (1, 0, 2), "both went over one, as the originals do");
+}
+
+#[tokio::test]
+async fn a_bell_rings_at_its_door_and_says_how_it_ended() {
+    let account = Account::registered().await;
+    let _watch = account.connected().await;
+    account.reports_until("the doors are known", |report| matches!(report, Report::Found(_))).await;
+    let ring = account.sim.ring("20").remove(0);
+    account
+        .reports_until("it rings", |report| {
+            matches!(report, Report::Ring { external, call, from } if external == GATE && *call == ring && from.as_deref() == Some("Street"))
+        })
+        .await;
+    account.sim.answer_elsewhere(&ring);
+    account
+        .reports_until("it is over", |report| matches!(report, Report::RingEnded { call, end: RingState::AnsweredElsewhere } if *call == ring))
+        .await;
+    let ring = account.sim.ring("30").remove(0);
+    account.reports_until("it rings", |report| matches!(report, Report::Ring { external, .. } if external == "gw-5678/30#1")).await;
+    account.act(&Target::Account, Action::EndRing { call: ring.clone(), end: RingState::Rejected }).await.unwrap();
+    until("it was told", || account.sim.ring_view(&ring).legs[0].statuses == [180, 486]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_sip_password_is_asked_once_and_mended_by_registering() {
+    let account = Account::registered().await;
+    account.sim.set_faults(Faults { wrong_password: Some(Fault::with(Refusal::ChallengeAgain).on(On::Register)), ..Faults::default() });
+    let watch = account.watch();
+    account.reports_until("a person is asked", |report| matches!(report, Report::NeedsPerson(Some(_)))).await;
+    until("both were refused", || account.sim.counters().wrong_passwords == 2).await;
+    account.pass(Duration::from_mins(20)).await;
+    assert_eq!(account.sim.counters().wrong_passwords, 2, "no lock-out storm");
+    assert_eq!(account.stage("connection:gw-1234").await["state"], "failed");
+    let fault = account.open(GATE).await.unwrap_err();
+    assert_eq!((fault.family, fault.reason), (Family::Refused, Some(Reason::NeedsSignIn)));
+    account.sim.set_faults(Faults::default());
+    account.step("register", &json!({})).await.unwrap();
+    until("it works again", || account.sim.registered().len() == 2).await;
+    account.reports_until("nobody is needed", |report| matches!(report, Report::NeedsPerson(None))).await;
+    account.open(GATE).await.unwrap();
+    watch.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_leaves_the_outcome_unknown_and_sends_nothing_again() {
+    let account = Account::registered().await;
+    let _watch = account.connected().await;
+    account.sim.set_faults(Faults { dead: Some(Fault::with(Dead::Close).on(On::Message).after_effect().times(1)), ..Faults::default() });
+    let fault = account.open(GATE).await.unwrap_err();
+    assert_eq!((fault.family, fault.reason), (Family::Timeout, Some(Reason::OutcomeUnknown)));
+    account.pass(Duration::from_mins(1)).await;
+    until("it is connected again", || account.sim.registered().len() == 2).await;
+    assert_eq!(account.sim.counters().message, 1);
+    account.open(GATE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_restarts_is_connected_again_within_two_seconds() {
+    let account = Account::registered().await;
+    let _watch = account.connected().await;
+    account.sim.close_connections();
+    until("they are gone", || account.sim.registered().is_empty()).await;
+    until("somebody waits", || account.bench.next_wake().is_some()).await;
+    for _ in 0..20 {
+        account.bench.advance(Duration::from_millis(100));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    until("both are back", || account.sim.registered().len() == 2).await;
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_handed_over_without_a_gap() {
+    let account = Account::registered().await;
+    let _watch = account.connected().await;
+    let before = account.sim.counters();
+    account.act(&Target::Account, Action::Renew("certificate:gw-1234".into())).await.unwrap();
+    until("the new one is registered", || account.sim.counters().connect > before.connect).await;
+    for _ in 0..20 {
+        account.open(GATE).await.unwrap();
+        assert!(!account.sim.registered().is_empty());
+    }
+    until("the old one is gone", || account.sim.connections() == 2).await;
+    assert_eq!(account.sim.registered().len(), 2);
+    let leases = account.bench.reports();
+    assert!(leases.iter().any(|report| matches!(report, Report::Lease(lease) if lease.id == "certificate:gw-1234" && lease.fresh)));
+}
+
+#[tokio::test]
+async fn a_door_that_is_deleted_at_the_vendor_is_missing_and_refused() {
+    let account = Account::registered().await;
+    let _watch = account.connected().await;
+    account.sim.delete_opener("20#2", true);
+    assert_eq!(account.open(GATE).await.unwrap_err().reason, Some(Reason::VendorRefused));
+    assert_eq!(account.act(&door(GATE), Action::Refresh).await.unwrap_err().reason, Some(Reason::VendorRefused));
+    account.bench.reports();
+    account.act(&Target::Account, Action::Discover).await.unwrap();
+    let found = account.bench.reports();
+    assert!(found.iter().any(|report| matches!(report, Report::Found(found) if found.len() == 2)));
+    account.sim.delete_plant("plant-1", true);
+    account.pass(Duration::from_mins(6)).await;
+    account.reports_until("its doors are missing", |report| matches!(report, Report::Found(found) if found.len() == 1)).await;
+}
+
+#[tokio::test]
+async fn a_401_is_answered_by_one_renewal_and_one_repeat() {
+    let account = Account::registered().await;
+    let before = account.sim.counters();
+    account.sim.expire_access_tokens();
+    account.step("plants", &json!({})).await.unwrap();
+    let after = account.sim.counters();
+    assert_eq!((after.token - before.token, after.unauthorized - before.unauthorized), (1, 1));
+    account.sim.set_faults(Faults { unauthorized: Some(Fault::default().on(On::Plants)), ..Faults::default() });
+    let fault = account.step("plants", &json!({})).await.unwrap_err();
+    assert_eq!((fault.status, account.sim.counters().token - after.token), (Some(401), 1), "no second renewal");
+}
+
+#[tokio::test]
+async fn the_three_files_of_the_older_client_are_taken_over_and_given_back() {
+    let account = Account::registered().await;
+    let files = account.step("export", &json!({ "gateway": "gw-1234" })).await.unwrap();
+    let moved = Account::at(account.sim, crate::support::bench()).await;
+    let before = moved.sim.counters();
+    let taken = moved.step("import", &files).await.unwrap();
+    assert_eq!(taken["gateway"], "gw-1234");
+    let watch = moved.watch();
+    until("it is registered", || moved.sim.registered().len() == 1).await;
+    moved.open(GATE).await.unwrap();
+    assert_eq!(moved.sim.counters().accounts_made, before.accounts_made, "nothing was registered anew");
+    let given = moved.step("export", &json!({})).await.unwrap();
+    assert_eq!((&given["sip_account"], &given["client_certs"]), (&files["sip_account"], &files["client_certs"]));
+    watch.stop().await;
+    for wrong in [json!({}), json!({ "sip_account": {} }), json!({ "client_certs": files["client_certs"] }), json!({ "other": 1 })] {
+        assert_eq!(moved.step("import", &wrong).await.unwrap_err().reason, Some(Reason::BadRequest), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_needs_its_own_state_and_works_once() {
+    let account = Account::new().await;
+    let started = account.step("start", &json!({})).await.unwrap();
+    let redirected = account.sim.allow(started["authorize_url"].as_str().unwrap()).unwrap();
+    let code = redirected.split("code=").nth(1).unwrap().split('&').next().unwrap();
+    for wrong in [code.to_owned(), format!("com.legrandgroup.diy://oauth2redirect?state=x&code={code}"), "nonsense".into()] {
+        let fault = account.step("exchange", &json!({ "callback_url": wrong })).await.unwrap_err();
+        assert_eq!(fault.reason, Some(Reason::BadRequest));
+    }
+    account.step("exchange", &json!({ "callback_url": redirected })).await.unwrap();
+    account.step("exchange", &json!({ "callback_url": redirected })).await.unwrap_err();
+    assert_eq!(account.sim.counters().token_ok, 1);
+}
+
+#[tokio::test]
+async fn support_sees_every_call_without_secrets() {
+    let account = Account::registered().await;
+    for name in account.driver.about().calls {
+        let said = account.act(&Target::Account, Action::Call((*name).into())).await.unwrap().output.to_string();
+        assert!(!said.contains("Password\":\"") || said.contains("sipPassword\":\"…\""), "{name}: {said}");
+        assert!(said.starts_with(['[', '{']), "{name}");
+    }
+    account.act(&Target::Account, Action::Call("sip_accounts:gw-5678".into())).await.unwrap();
+    account.act(&Target::Account, Action::Call("plant:nowhere".into())).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_the_pinned_one_needs_a_person_with_its_fingerprint() {
+    let account = Account::registered().await;
+    account.sim.set_faults(Faults { foreign_certificate: true, ..Faults::default() });
+    let _watch = account.watch();
+    let reports = account.reports_until("a person is asked", |report| matches!(report, Report::NeedsPerson(Some(_)))).await;
+    let asked = reports.iter().find_map(|report| if let Report::NeedsPerson(Some(fault)) = report { Some(fault.person.clone()) } else { None });
+    assert!(asked.unwrap().contains("SHA-256"));
+    assert_eq!(account.stage("connection:gw-1234").await["state"], "failed");
+    assert_eq!(account.open(GATE).await.unwrap_err().family, Family::Refused);
+    account.sim.set_faults(Faults::default());
+    account.pass(Duration::from_mins(8)).await;
+    until("it is connected", || account.sim.registered().len() == 2).await;
+}
