@@ -8,6 +8,7 @@
 use doorward_wire::{
     account::AccountId,
     door::{Capability, Door, DoorId, DoorKind},
+    ring::RingState,
     topic::{DoorTopic, Topic},
 };
 use serde_json::{Map, Value, json};
@@ -316,12 +317,18 @@ fn ring(door: &Door) -> Value {
         "name": "Doorbell",
         "object_id": format!("{}_doorbell", door.id),
         "state_topic": topic(door, DoorTopic::Ring),
-        "event_types": ["ring"],
-        // What is published is doorward's own event; Home Assistant wants to read a type.
-        "value_template": "{{ {'event_type': 'ring'} | tojson }}",
+        "event_types": ring_types(),
+        // What is published is doorward's own event; Home Assistant wants to read a type, and keeps the rest as attributes.
+        "value_template": "{{ dict(value_json.data | default({}), event_type='ring' if value_json.kind == 'door.ring' else value_json.data.state) | tojson }}",
         "device_class": "doorbell",
         "availability": [{ "topic": Topic::Status.to_string() }],
     })
 }
+/// That it rings, and everything that may come of it.
+fn ring_types() -> Vec<&'static str> {
+    let ends = RingState::ALL.iter().filter(|state| state.is_final()).map(|state| state.as_str());
+    std::iter::once("ring").chain(ends).collect()
+}
+
 #[cfg(test)]
 mod tests;

@@ -175,13 +175,14 @@ impl Publisher {
                 let topic = Topic::door(&attempt.door, DoorTopic::Contradiction).to_string();
                 self.put(&Thing::Door(attempt.door.clone()), topic, on.into()).await;
             }
+            // What a ring came to is published as the event that tells of it.
             Notice::Attempt(_) | Notice::Ring(_) => {}
         }
     }
 
-    /// A bell is heard now or not at all.
+    /// A bell is heard now or not at all, and so is what came of it.
     async fn ring(&self, event: &Event) {
-        if let (EventKind::DoorRing, Some(door)) = (event.kind, &event.door) {
+        if let (EventKind::DoorRing | EventKind::DoorRingEnded, Some(door)) = (event.kind, &event.door) {
             let payload = json!(event).to_string().into_bytes();
             self.line.publish(Message { topic: Topic::door(door, DoorTopic::Ring).to_string(), payload, retain: false }).await;
         }

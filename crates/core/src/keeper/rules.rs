@@ -5,6 +5,7 @@
 mod contacts;
 mod house;
 mod leases;
+mod rings;
 mod truth;
 
 use super::*;

@@ -2,7 +2,7 @@
 
 use crate::house::{House, account, at, attempt, door, event, gate, home, intent, is_empty, tell, uuid, write};
 use crate::{
-    tunnel,
+    rings, tunnel,
     webhooks::{added, webhook},
 };
 use doorward_core::{
@@ -11,7 +11,7 @@ use doorward_core::{
     scope::Scope,
     setup::Told,
 };
-use doorward_store::{BackupError, KeyError, MasterKey, OpenOptions, Restored, Site, Store, restore};
+use doorward_store::{BackupError, KeyError, MasterKey, OpenOptions, Restored, RingQuery, Site, Store, restore};
 use doorward_wire::{door::DoorState, event::EventKind};
 use serde_json::json;
 
@@ -59,6 +59,7 @@ pub(crate) async fn full(store: &Store) -> Secret<String> {
     let told = Some((gate(), Told { state: Some(DoorState::Locked), online: Some(false), battery_low: Some(true) }));
     write(store, Record::Events { events: vec![event(EventKind::DoorLocked).data(json!({ "n": [1.5, i64::MAX] }))], told }).await;
     write(store, intent(&attempt(uuid()), true)).await;
+    write(store, rings::record(&rings::ended(uuid(), 1))).await;
     token
 }
 
@@ -76,6 +77,7 @@ pub(crate) async fn assert_same(a: &Store, b: &Store) {
     assert_eq!(a.webhooks().await.unwrap(), b.webhooks().await.unwrap());
     assert_eq!(a.webhook_secrets(&hook, at(2)).await.unwrap(), b.webhook_secrets(&hook, at(2)).await.unwrap());
     assert_eq!(a.deliveries(&hook, None, 9).await.unwrap(), b.deliveries(&hook, None, 9).await.unwrap());
+    assert_eq!(a.rings(&RingQuery::default()).await.unwrap(), b.rings(&RingQuery::default()).await.unwrap());
     assert_eq!(tunnel::shown(a).await, tunnel::shown(b).await);
     assert_eq!(format!("{:?}", a.accounts().await.unwrap()), format!("{:?}", b.accounts().await.unwrap()));
     assert_eq!(a.kept(&home(), "token").await.unwrap(), b.kept(&home(), "token").await.unwrap());

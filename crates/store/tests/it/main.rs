@@ -17,6 +17,7 @@ mod people;
 #[allow(dead_code, reason = "shared with the tests of the whole program, which use more of it")]
 mod postgres;
 mod push;
+mod rings;
 mod servers;
 mod tunnel;
 mod webhooks;
@@ -107,6 +108,13 @@ stories! {
         a_person_has_at_most_twenty_browsers,
         of_two_senders_one_writes_how_far_a_browser_is,
         a_changed_password_keeps_the_browser_in_which_it_was_changed,
+    }
+    rings {
+        a_ring_and_its_end_are_read_back,
+        rings_are_read_newest_first_a_page_at_a_time,
+        a_ring_that_ended_stays_as_it_ended,
+        what_rang_when_the_last_run_stopped_is_found,
+        old_rings_go_with_the_events,
     }
     tunnel {
         a_key_of_the_tunnel_is_sealed_and_read_back,

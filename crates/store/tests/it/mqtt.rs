@@ -56,7 +56,9 @@ pub(crate) async fn a_house_of_the_first_schema_gets_the_tables_of_the_next(hous
     let store = house.open().await;
     let ada = store.add_person("Ada", "administrator", at(1)).await.unwrap();
     store.close().await;
-    for table in ["tunnel_nonces", "tunnel_keys", "push_subscriptions", "webhook_deliveries", "webhooks", "mqtt_clients", "mqtt_users"] {
+    for table in
+        ["rings", "tunnel_nonces", "tunnel_keys", "push_subscriptions", "webhook_deliveries", "webhooks", "mqtt_clients", "mqtt_users"]
+    {
         house.sql(&format!("DROP TABLE {table}")).await;
     }
     for column in ["last_online", "last_battery_low"] {
