@@ -2,12 +2,14 @@
 
 mod mqtt;
 mod notify;
+mod ring;
 mod sim;
 mod tunnel;
 mod webhook;
 
 pub(crate) use mqtt::{Mqtt, MqttUser};
 pub(crate) use notify::Notify;
+pub(crate) use ring::Ring;
 pub(crate) use sim::{Rotation, Sim};
 pub(crate) use tunnel::{Tunnel, TunnelKey};
 pub(crate) use webhook::{Webhook, WebhookWants};
@@ -64,6 +66,9 @@ pub(crate) enum Verb {
     /// Look at doors, open and lock them, manage their codes
     #[command(subcommand)]
     Door(Door),
+    /// What rings at doors and what rang
+    #[command(subcommand)]
+    Ring(Ring),
     /// Vendor accounts: sign in, refresh, look inside
     #[command(subcommand)]
     Account(Account),
@@ -206,6 +211,9 @@ pub(crate) enum Door {
         /// Ask for the code that commands over MQTT must carry to open the door; “off” for none
         #[arg(long, value_name = "CODE")]
         mqtt_code: Option<String>,
+        /// Where whoever rings can be seen, such as a page of go2rtc; “off” for nowhere
+        #[arg(long, value_name = "URL")]
+        stream: Option<String>,
     },
     /// Remove a door that is gone; its events stay
     Remove {

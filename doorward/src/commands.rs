@@ -9,6 +9,7 @@ mod events;
 mod mqtt;
 mod notify;
 mod person;
+mod ring;
 mod sign_in;
 mod simulate;
 mod tunnel;
@@ -32,6 +33,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Verb::Demo { seed } => crate::demo::run(&global, seed).await,
         Verb::Sim(sim) => simulate::run(&global, sim).await,
         Verb::Door(verb) => door::run(&Client::new(&global)?, global.json, verb).await,
+        Verb::Ring(verb) => ring::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Account(verb) => account::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Person(verb) => person::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Mqtt(verb) => mqtt::run(&Client::new(&global)?, global.json, verb).await,

@@ -235,6 +235,7 @@ pub enum At {
 
 /// What everybody may be told.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "most of them are doors")]
 pub enum Notice {
     /// An event, durable.
     Event(Event),

@@ -96,6 +96,8 @@ pub struct DoorSetup {
     pub contact: Option<Contact>,
     /// The keyed hash of the code that commands over MQTT must carry to open it.
     pub mqtt_code: Option<String>,
+    /// Where whoever rings can be seen: the address of a page or stream, as of go2rtc.
+    pub stream: Option<String>,
     /// Set in the configuration file.
     pub managed: bool,
     /// What was told of it before this start.

@@ -112,6 +112,12 @@ impl Board {
         rings
     }
 
+    /// What rings now at a door; the newest, if several do.
+    pub fn ringing_at(&self, door: &DoorId) -> Option<Ring> {
+        let inner = self.read();
+        inner.rings.values().filter(|ring| ring.door == *door && !ring.state.is_final()).max_by_key(|ring| ring.since).cloned()
+    }
+
     /// A ring that rings, or is just over.
     pub fn ring(&self, id: RingId) -> Option<Ring> {
         self.read().rings.get(&id).cloned()

@@ -122,11 +122,14 @@ impl Handle {
         }
     }
 
-    /// Answers or ignores a ring, and gives it as it stands then; one that was over stays as it ended.
+    /// Answers or ignores a ring, and gives it as it stands then; one that was over stays as it ended. When this returns
+    /// it is written down, if that was possible.
     pub async fn end_ring(&self, command: RingCommand) -> Result<Option<Ring>, StoreError> {
         let id = command.id;
         let _ = self.inputs.send(Message::Input(Input::Ring(command)));
         self.heard().await;
+        // What was to be written before this is then written, too; what could not be is written later.
+        let _ = self.record(Vec::new()).await;
         self.ring(id).await
     }
 

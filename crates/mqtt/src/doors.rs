@@ -285,9 +285,10 @@ fn facts(door: &Door) -> Vec<(DoorTopic, Vec<u8>)> {
     facts
 }
 
-/// The door without what changes at every look: its attempts are events, and of the evidence only its kind is told.
+/// The door without what changes at every look: its attempts are events, and of the evidence only its kind is told. Where
+/// its camera is says more than whoever may read topics has to know.
 fn attributes(door: &Door) -> Vec<u8> {
-    let mut attributes = json!(Door { attempt: None, evidence: Vec::new(), ..door.clone() });
+    let mut attributes = json!(Door { attempt: None, evidence: Vec::new(), stream: None, ..door.clone() });
     attributes["evidence"] = json!(door.evidence.first().map(|evidence| evidence.kind));
     attributes.to_string().into_bytes()
 }

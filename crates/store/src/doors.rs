@@ -47,6 +47,8 @@ pub struct DoorEdit {
     pub fail_open: Option<bool>,
     /// The code that commands over MQTT must carry to open it; `Some(None)` for none.
     pub mqtt_code: Option<Option<Secret<String>>>,
+    /// Where whoever rings can be seen; `Some(None)` for nowhere.
+    pub stream: Option<Option<String>>,
 }
 
 /// What `settings_json` holds.
@@ -61,6 +63,8 @@ struct Settings {
     contact: Option<Contact>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mqtt_code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stream: Option<String>,
 }
 
 impl Store {
@@ -106,6 +110,7 @@ impl Store {
         if let Some(code) = edit.mqtt_code {
             door.mqtt_code = code.map(|code| self.mqtt_code_hash(id, &code));
         }
+        door.stream = edit.stream.unwrap_or(door.stream);
         tx.execute(
             "UPDATE doors SET name = $2, site = $3, settings_json = $4 WHERE id = $1",
             args![id, &door.name, &door.site, settings(&door)?],
@@ -203,6 +208,7 @@ fn settings(door: &DoorSetup) -> Result<String, StoreError> {
         fail_open: door.fail_open,
         contact: door.contact.clone(),
         mqtt_code: door.mqtt_code.clone(),
+        stream: door.stream.clone(),
     };
     serde_json::to_string(&settings).map_err(|error| StoreError::Bug(format!("settings of a door: {error}")))
 }
@@ -227,6 +233,7 @@ fn read(row: &Row) -> Result<DoorSetup, StoreError> {
         fail_open: settings.fail_open,
         contact: settings.contact,
         mqtt_code: settings.mqtt_code,
+        stream: settings.stream,
         managed: row.switch("managed")?,
         told: Told {
             state: row.parse_option("last_state")?,

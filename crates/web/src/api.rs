@@ -20,6 +20,7 @@ mod notify;
 mod openapi;
 pub mod params;
 mod people;
+mod rings;
 pub(crate) mod settings;
 mod sites;
 mod stream;
@@ -29,9 +30,11 @@ pub(crate) mod tunnel;
 mod webhooks;
 
 pub(crate) use accounts::{renew, stored, take_step, view};
+pub use doors::stream_address;
 pub(crate) use doors::{AutoLockBody, DoorBody, checked as checked_door, checked_name};
 pub(crate) use kinds::offered;
 pub use openapi::openapi_json;
+pub(crate) use rings::end_ring;
 pub(crate) use sites::{checked_zone, the_site};
 
 use crate::{ApiError, Web};
@@ -68,6 +71,7 @@ fn v1() -> OpenApiRouter<Web> {
         .merge(doors::router())
         .merge(codes::router())
         .merge(events::router())
+        .merge(rings::router())
         .merge(accounts::router())
         .merge(kinds::router())
         .merge(people::router())

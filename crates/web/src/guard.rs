@@ -15,6 +15,7 @@ use axum::{
 };
 use doorward_http::network::{forwarded_for, is_forwarded};
 use doorward_wire::attempt::Reason;
+use reqwest::Url;
 use std::net::IpAddr;
 
 /// Bytes that a request body may have, unless a route says less.
@@ -101,11 +102,19 @@ fn is_ours(web: &Web, host: &str) -> bool {
         || public.as_ref().and_then(Uri::host).is_some_and(|own| own.eq_ignore_ascii_case(bare))
 }
 
+/// What pages may do.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// The same for a page with a form that is answered by leading to this address.
+pub(crate) fn policy_with_forms_to(address: &str) -> Option<HeaderValue> {
+    let origin = Url::parse(address).ok()?.origin().ascii_serialization();
+    HeaderValue::from_str(&POLICY.replace("form-action 'self'", &format!("form-action 'self' {origin}"))).ok()
+}
+
 fn harden(headers: &mut HeaderMap, html: bool, sealed: bool) {
-    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-                  manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
     let fixed = [
-        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // With `no-referrer` browsers send `Origin: null` with forms, also to us, and then no form of ours could be told from
         // a foreign one.

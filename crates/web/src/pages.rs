@@ -1,7 +1,7 @@
 //! Pages: rendered here, useful without JavaScript, live with it.
 //!
 //! * [`scene`] is what every page knows: the visitor, names, time zones. [`shell`] is what every page looks like.
-//! * One file for each subject: [`doors`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`events`], [`settings`], [`notifications`], [`webhooks`], [`webhook`],
+//! * One file for each subject: [`doors`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`events`], [`rings`], [`settings`], [`notifications`], [`webhooks`], [`webhook`],
 //!   [`logs`], [`entry`].
 //! * [`live`] sends the same fragments again when something changes; `assets/live.js` puts them in their place.
 //! * [`texts`] holds every word.
@@ -32,6 +32,8 @@ mod logs;
 mod mqtt;
 mod notifications;
 mod people;
+mod ring_card;
+mod rings;
 mod scene;
 mod settings;
 mod shell;
@@ -57,6 +59,7 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(door_form::router())
         .merge(accounts::router())
         .merge(events::router())
+        .merge(rings::router())
         .merge(settings::router())
         .merge(people::router())
         .merge(sites::router())

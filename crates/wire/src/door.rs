@@ -129,6 +129,9 @@ pub struct Door {
     /// Commands over MQTT must carry a code to open it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub mqtt_code: bool,
+    /// The address at which whoever rings can be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
     /// The newest attempt that is not finished, or finished within the last minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,

@@ -34,7 +34,7 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
         Verb::Refresh(act) => one(client, json, "refresh", &act).await,
         Verb::Lock { door: Some(door), wait, .. } => one(client, json, "lock", &Act { door, wait, not_after: None }).await,
         Verb::Lock { door: None, wait, .. } => lock_all(client, json, wait).await,
-        Verb::Set { door, name, site, auto_lock_after, auto_lock_at, fail_open, mqtt_code } => {
+        Verb::Set { door, name, site, auto_lock_after, auto_lock_at, fail_open, mqtt_code, stream } => {
             let door = find(client, &door).await?;
             let mut body = json!({});
             for (key, value) in
@@ -46,6 +46,9 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
             }
             if let Some(code) = mqtt_code {
                 body["mqtt_code"] = json!(if code == "off" { "" } else { &code });
+            }
+            if let Some(stream) = stream {
+                body["stream"] = json!(if stream == "off" { "" } else { &stream });
             }
             if let Some(auto_lock) = auto_lock(auto_lock_after.as_deref(), auto_lock_at.as_deref())? {
                 body["auto_lock"] = auto_lock;

@@ -30,11 +30,13 @@ pub(crate) struct DoorConfig {
     pub(crate) contact: Option<Contact>,
     /// The code that commands over MQTT must carry to open it.
     pub(crate) mqtt_code: Option<Secret<String>>,
+    /// Where whoever rings can be seen.
+    pub(crate) stream: Option<String>,
     /// What is done with a door behind MQTT or HTTP.
     pub(crate) foreign: Option<DoorSpec>,
 }
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "id",
     "name",
     "site",
@@ -47,6 +49,7 @@ const KEYS: [&str; 17] = [
     "contact",
     "mqtt_code",
     "mqtt_code_file",
+    "stream",
     "ring",
     "open",
     "lock",
@@ -122,6 +125,7 @@ impl Door<'_, '_> {
             fail_open: self.table.get("fail_open").and_then(toml::Value::as_bool),
             contact: self.contact(),
             mqtt_code: self.mqtt_code(),
+            stream: self.stream(),
             foreign,
             id,
         })
@@ -172,6 +176,16 @@ impl Door<'_, '_> {
             return None;
         }
         Some(Secret::new(code))
+    }
+
+    fn stream(&mut self) -> Option<String> {
+        match doorward_web::api::stream_address(self.text("stream")?.trim()) {
+            Ok(address) => Some(address),
+            Err(hint) => {
+                self.mistake("stream", hint);
+                None
+            }
+        }
     }
 
     fn foreign(&mut self, id: &DoorId) -> Option<DoorSpec> {
@@ -248,8 +262,10 @@ fn words(value: toml::Value) -> toml::Value {
 pub(super) fn sample() -> String {
     "\n# How doors are set up. A door is found by its driver; give its id here to change it. Once for each:\n# [[doors]]\n# id = \"front_door\"\n\
      # name = \"Front door\"\n# site = \"home\"\n# auto_lock = { after = 5, at = \"22:00\" }\n# fail_open = false\n\
-     ## A contact that some sensor tells over MQTT confirms what the door did.\n\
      # mqtt_code = \"\"\n\
+     ## Where whoever rings can be seen, as with go2rtc.\n\
+     # stream = \"http://192.168.1.5:1984/stream.html?src=front\"\n\
+     ## A contact that some sensor tells over MQTT confirms what the door did.\n\
      # contact = { mqtt = \"zigbee2mqtt/front\", json = \"contact\", open = false }\n\
      \n# Doors behind MQTT or HTTP. Once for each:\n# [[doors]]\n# id = \"garage\"\n# name = \"Garage\"\n# kind = \"foreign\"\n\
      # open = { mqtt = \"garage/set\", payload = \"OPEN\" }\n\
@@ -271,7 +287,7 @@ pub(super) fn schema() -> Value {
         "authorization_file": text, "ca_file": text, "json": text, "locked": word, "unlocked": word, "open": word, "jammed": word } });
     json!({ "type": "array", "items": { "type": "object", "additionalProperties": false, "required": ["id"], "properties": {
         "id": { "type": "string", "pattern": "^[a-z0-9_]{1,40}$" }, "name": text, "site": text, "account": text, "external": text,
-        "kind": { "const": "foreign" }, "confirm_within": text, "fail_open": { "type": "boolean" }, "mqtt_code": { "type": "string", "pattern": "^[0-9]{4,10}$" }, "mqtt_code_file": text,
+        "kind": { "const": "foreign" }, "confirm_within": text, "fail_open": { "type": "boolean" }, "mqtt_code": { "type": "string", "pattern": "^[0-9]{4,10}$" }, "mqtt_code_file": text, "stream": { "type": "string", "format": "uri", "maxLength": 500 },
         "auto_lock": { "type": "object", "additionalProperties": false, "properties": { "after": { "type": "integer" }, "at": text } },
         "contact": { "type": "object", "additionalProperties": false, "required": ["mqtt", "open"], "properties": {
             "mqtt": text, "json": text, "open": word } },

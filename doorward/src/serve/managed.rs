@@ -122,6 +122,7 @@ fn new(wish: &DoorConfig, account: doorward_wire::account::AccountId, external: 
         fail_open: false,
         contact: None,
         mqtt_code: None,
+        stream: None,
         managed: true,
         told: doorward_core::setup::Told::default(),
     }
@@ -140,6 +141,7 @@ fn merged(store: &Store, mut door: DoorSetup, wish: &DoorConfig) -> DoorSetup {
     door.fail_open = wish.fail_open.unwrap_or(door.fail_open);
     door.contact.clone_from(&wish.contact);
     door.mqtt_code = wish.mqtt_code.as_ref().map(|code| store.mqtt_code_hash(&door.id, code));
+    door.stream.clone_from(&wish.stream);
     if let Some(spec) = &wish.foreign {
         door.capabilities = spec.capabilities();
     }

@@ -221,6 +221,7 @@ impl Doors {
             fail_open: false,
             contact: None,
             mqtt_code: None,
+            stream: None,
             managed: false,
             told: Told::default(),
         };
@@ -354,6 +355,7 @@ impl DoorCell {
             contact_open: self.contact_open,
             managed: self.setup.managed.then(|| "config".into()),
             mqtt_code: self.setup.mqtt_code.is_some(),
+            stream: self.setup.stream.clone(),
             attempt: attempt.map(|attempt| attempt.view.clone()),
         }
     }

@@ -21,6 +21,7 @@ fn a_door(kind: DoorKind, capabilities: &[Capability]) -> Door {
         contact_open: None,
         managed: None,
         mqtt_code: false,
+        stream: None,
         attempt: None,
     }
 }

@@ -187,6 +187,7 @@ pub(crate) fn door(id: &str, account: &str) -> DoorSetup {
         fail_open: false,
         contact: None,
         mqtt_code: None,
+        stream: None,
         managed: false,
         told: Told::default(),
     }

@@ -125,6 +125,7 @@ pub(crate) async fn doors_are_found_named_and_removed(house: &House) {
         auto_lock: Some(AutoLock::default()),
         fail_open: Some(true),
         mqtt_code: Some(Some("2468".into())),
+        stream: Some(Some("http://192.168.1.5:1984/stream.html?src=gate".into())),
     };
     for told in [Told { online: Some(false), ..Told::default() }, Told { battery_low: Some(true), ..Told::default() }] {
         write(&store, Record::Events { events: Vec::new(), told: Some((gate(), told)) }).await;
@@ -135,6 +136,7 @@ pub(crate) async fn doors_are_found_named_and_removed(house: &House) {
         (edited.name.as_str(), edited.site.as_str(), edited.confirm_within, edited.fail_open),
         ("Front gate", "garden", Duration::from_millis(2500), true)
     );
+    assert_eq!(edited.stream.as_deref(), Some("http://192.168.1.5:1984/stream.html?src=gate"));
     assert!(store.is_mqtt_code(&edited, &"2468".into()) && !store.is_mqtt_code(&edited, &"2469".into()));
     assert!(!edited.mqtt_code.as_ref().unwrap().contains("2468"), "a code is kept as a keyed hash");
     assert_eq!(store.update_door(&gate(), &DoorEdit::default()).await.unwrap(), Some(edited.clone()));

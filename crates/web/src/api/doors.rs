@@ -15,6 +15,7 @@ use doorward_wire::{
     door::{Capability, Door, DoorId},
 };
 use futures_util::future::join_all;
+use reqwest::Url;
 use serde::Deserialize;
 use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 use utoipa::{IntoParams, ToSchema};
@@ -26,6 +27,8 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 const DOORS_AT_ONCE: usize = 100;
 /// How long a door without evidence may be waited for, in milliseconds.
 const CONFIRM_WITHIN: RangeInclusive<u64> = 500..=300_000;
+/// Bytes of the address of a stream.
+const STREAM: usize = 500;
 /// Characters of a name.
 pub(super) const NAME: usize = 80;
 
@@ -77,6 +80,10 @@ pub(crate) struct DoorBody {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub(crate) mqtt_code: Option<Secret<String>>,
+    /// Where whoever rings can be seen: an http:// or https:// address, as of a page or stream of go2rtc; an empty text for
+    /// nowhere.
+    #[serde(default)]
+    pub(crate) stream: Option<String>,
 }
 
 /// When a door locks itself again.
@@ -99,7 +106,12 @@ async fn edit(caller: Caller, State(web): State<Web>, At(id): At<DoorId>, Json(b
     caller.need(&Scope::Config)?;
     let before = caller.door(&web, &id)?;
     let edit = checked(&web, &before, body).await?;
-    let shown = Door { name: edit.name.clone().unwrap_or(before.name), site: edit.site.clone().unwrap_or(before.site), ..before };
+    let shown = Door {
+        name: edit.name.clone().unwrap_or(before.name),
+        site: edit.site.clone().unwrap_or(before.site),
+        stream: edit.stream.clone().unwrap_or(before.stream),
+        ..before
+    };
     web.house().update_door(&id, &edit, &caller.actor).await?;
     Ok(Json(shown))
 }
@@ -124,6 +136,10 @@ pub(crate) async fn checked(web: &Web, door: &Door, body: DoorBody) -> ApiResult
         }
     }
     let mqtt_code = body.mqtt_code.map(checked_code).transpose()?;
+    let stream = body.stream.as_deref().map(str::trim).map(|stream| match stream {
+        "" => Ok(None),
+        stream => stream_address(stream).map(Some).map_err(|hint| ApiError::Unprocessable(format!("stream: {hint}"))),
+    });
     Ok(DoorEdit {
         name,
         site: body.site,
@@ -131,7 +147,26 @@ pub(crate) async fn checked(web: &Web, door: &Door, body: DoorBody) -> ApiResult
         auto_lock: body.auto_lock.map(|AutoLockBody { after, at }| AutoLock { after, at }),
         fail_open: body.fail_open,
         mqtt_code,
+        stream: stream.transpose()?,
     })
+}
+
+/// An address at which whoever rings can be seen, in its one form: pages send a browser there.
+pub fn stream_address(text: &str) -> Result<String, &'static str> {
+    let url = Url::parse(text)
+        .ok()
+        .filter(Url::has_host)
+        .ok_or("is not an address; write it like http://192.168.1.5:1984/stream.html?src=gate")?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("must begin with http:// or https://");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must have no name and password in it: every browser that looks would be given them");
+    }
+    if url.as_str().len() > STREAM {
+        return Err("must have at most 500 bytes");
+    }
+    Ok(url.into())
 }
 
 /// A code, or none for an empty text.
@@ -311,4 +346,26 @@ pub(crate) fn checked_name(name: &str) -> ApiResult<String> {
         return Err(ApiError::Unprocessable(format!("name: must have 1 to {NAME} characters on one line")));
     }
     Ok(name.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stream_address;
+
+    #[test]
+    fn a_stream_is_an_address_that_any_browser_may_be_sent_to() {
+        for (text, address) in [
+            ("http://192.168.1.5:1984/stream.html?src=gate", "http://192.168.1.5:1984/stream.html?src=gate"),
+            ("https://Cam.example/ü#x", "https://cam.example/%C3%BC#x"),
+            ("http://cam/\r\nSet-Cookie:a", "http://cam/Set-Cookie:a"),
+        ] {
+            assert_eq!(stream_address(text).as_deref(), Ok(address));
+        }
+        let long = format!("http://cam/{}", "x".repeat(500));
+        for wrong in
+            ["", "gate", "/gate", "javascript:alert(1)", "data:text/html,x", "rtsp://cam/1", "http://a:b@cam/", "http://a@cam/", &long]
+        {
+            stream_address(wrong).unwrap_err();
+        }
+    }
 }

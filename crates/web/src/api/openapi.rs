@@ -15,6 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
     tags(
         (name = "doors", description = "Doors, and what is asked of them."),
         (name = "codes", description = "PIN codes that locks keep by themselves."),
+        (name = "rings", description = "What rings at doors and what rang."),
         (name = "events", description = "What happened."),
         (name = "accounts", description = "Vendor accounts."),
         (name = "people", description = "People and tokens."),

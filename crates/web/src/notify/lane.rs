@@ -13,6 +13,7 @@ use doorward_wire::{
     Time,
     event::{Event, EventKind},
     notify::NotifyKind,
+    ring::RingId,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -90,6 +91,9 @@ pub(super) struct Waiting {
     pub(super) kind: NotifyKind,
     /// The door or account that it is about.
     about: String,
+    /// The ring that it tells of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ring: Option<RingId>,
     tries: u32,
     next: Time,
     /// When it is too late.
@@ -127,7 +131,13 @@ impl Lane {
             if self.knows_battery(event) {
                 continue;
             }
-            let Some(Subject { kind, about }) = message::subject(event).filter(|subject| settings.kinds.contains(&subject.kind)) else {
+            if let Some(over) = message::ring_over(event) {
+                let before = self.waiting.len();
+                self.waiting.retain(|waiting| waiting.ring != Some(over));
+                fates.extend(vec![Fate::Late; before - self.waiting.len()]);
+            }
+            let Some(Subject { kind, about, ring }) = message::subject(event).filter(|subject| settings.kinds.contains(&subject.kind))
+            else {
                 continue;
             };
             let until = event.time.plus(life(kind));
@@ -135,7 +145,7 @@ impl Lane {
                 fates.push(Fate::Late);
                 continue;
             }
-            self.waiting.push(Waiting { event: event.id, kind, about, tries: 0, next: now, until });
+            self.waiting.push(Waiting { event: event.id, kind, about, ring, tries: 0, next: now, until });
         }
         self.seen = events.last().map_or(self.seen, |event| self.seen.max(event.id));
         let over = self.waiting.len().saturating_sub(WAITING);
@@ -290,6 +300,18 @@ mod tests {
         let mut ring = queued(&events[..1], &settings, now);
         ring.claim(&settings, now.plus(seconds(58)));
         assert_eq!(ring.end(1, &no(), now.plus(seconds(58))), Some(Fate::Failed), "the next try would be too late");
+    }
+
+    #[test]
+    fn a_ring_that_is_over_is_not_told() {
+        let (settings, now) = (Settings::default(), noon());
+        let about = |id, kind, ring: u128| Event { data: json!({ "ring": uuid::Uuid::from_u128(ring) }), ..event(id, kind, "gate", now) };
+        let mut lane = queued(&[about(1, EventKind::DoorRing, 7), about(2, EventKind::DoorRing, 8)], &settings, now);
+        lane.claim(&settings, now);
+        assert_eq!(lane.take(&[about(3, EventKind::DoorRingEnded, 7)], &settings, now), [Fate::Late]);
+        assert_eq!(lane.end(1, &no(), now), None, "and not tried again either");
+        let lane = Lane::read(&lane.write()).unwrap();
+        assert_eq!(lane.waiting.iter().map(|waiting| waiting.event).collect::<Vec<_>>(), [2]);
     }
 
     #[test]

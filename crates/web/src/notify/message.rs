@@ -9,6 +9,7 @@ use doorward_wire::{
     account::AccountId,
     event::{Event, EventKind},
     notify::NotifyKind,
+    ring::RingId,
 };
 
 /// What an event is, for people who are told of it.
@@ -17,6 +18,8 @@ pub(super) struct Subject {
     pub(super) kind: NotifyKind,
     /// The door or account that it is about.
     pub(super) about: String,
+    /// The ring that it tells of.
+    pub(super) ring: Option<RingId>,
 }
 
 /// What people are told of an event; `None` when they are told nothing.
@@ -27,7 +30,16 @@ pub(super) fn subject(event: &Event) -> Option<Subject> {
         return None;
     }
     let about = event.door.as_ref().map(ToString::to_string).or_else(|| event.account.clone()).unwrap_or_default();
-    Some(Subject { kind, about })
+    Some(Subject { kind, about, ring: ring(event).filter(|_| kind == NotifyKind::Ring) })
+}
+
+/// The ring that ended with an event.
+pub(super) fn ring_over(event: &Event) -> Option<RingId> {
+    ring(event).filter(|_| event.kind == EventKind::DoorRingEnded)
+}
+
+fn ring(event: &Event) -> Option<RingId> {
+    event.data["ring"].as_str()?.parse().ok()
 }
 
 /// The event that people are told of.
@@ -70,7 +82,7 @@ pub(super) struct Message {
 impl Message {
     /// What is said of an event.
     pub(super) async fn of(web: &Web, event: &Event) -> ApiResult<Option<Self>> {
-        let Some(Subject { kind, about }) = subject(event) else { return Ok(None) };
+        let Some(Subject { kind, about, ring }) = subject(event) else { return Ok(None) };
         let door = event.door.as_ref();
         let account = match event.account.as_deref().and_then(|id| id.parse::<AccountId>().ok()) {
             Some(id) => web.house().store().account(&id).await?.map_or_else(|| id.to_string(), |account| account.name),
@@ -83,10 +95,11 @@ impl Message {
             kind: Some(kind),
             title: line(&EN.notify_title(kind, names)),
             text: line(&EN.notify_text(kind, event, names, &zoned.strftime("%H:%M").to_string())),
-            path: match (door, &event.account) {
-                (Some(door), _) => format!("/doors/{door}"),
-                (None, Some(account)) => format!("/accounts/{account}#sign-in"),
-                (None, None) => "/events".into(),
+            path: match (ring, door, &event.account) {
+                (Some(ring), ..) => format!("/rings/{ring}"),
+                (None, Some(door), _) => format!("/doors/{door}"),
+                (None, None, Some(account)) => format!("/accounts/{account}#sign-in"),
+                (None, None, None) => "/events".into(),
             },
             tag: format!("{kind} {about}"),
             time: event.time,

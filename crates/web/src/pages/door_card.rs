@@ -34,6 +34,8 @@ pub(crate) struct DoorView {
     check: Option<Button>,
     actions: Vec<Button>,
     attempt: Option<AttemptView>,
+    /// Where the ring is looked at that rings here, and what is said of it.
+    ring: Option<(String, String)>,
     say: String,
 }
 
@@ -52,15 +54,15 @@ pub(crate) struct Badge {
 }
 
 /// Something that can be done.
-struct Button {
-    id: String,
-    word: &'static str,
-    label: &'static str,
-    busy: &'static str,
-    icon: &'static str,
+pub(super) struct Button {
+    pub(super) id: String,
+    pub(super) word: &'static str,
+    pub(super) label: &'static str,
+    pub(super) busy: &'static str,
+    pub(super) icon: &'static str,
     style: &'static str,
-    aria: String,
-    pending: bool,
+    pub(super) aria: String,
+    pub(super) pending: bool,
 }
 
 struct AttemptView {
@@ -101,9 +103,23 @@ impl DoorCard {
             check: door.capabilities.contains(&Capability::Refresh).then(|| button(scene, door, ActionWord::Refresh)),
             actions: actions(door, large).into_iter().map(|action| button(scene, door, action)).collect(),
             attempt: attempt.filter(|attempt| worth_showing(attempt)).map(|attempt| attempt_view(scene, door, attempt, large)),
+            ring: scene
+                .web
+                .house()
+                .board()
+                .ringing_at(&door.id)
+                .map(|ring| (format!("/rings/{}", ring.id), t.rings_now(ring.from.as_deref()))),
             say: format!("{}: {}", door.name, face.word),
         };
         Self { t, csrf: scene.csrf.clone(), large, door: view }
+    }
+
+    /// The same without what can be done: that is beside it.
+    pub(super) fn bare(mut self) -> Self {
+        self.door.actions.clear();
+        self.door.check = None;
+        self.door.ring = None;
+        self
     }
 }
 
@@ -171,7 +187,7 @@ fn actions(door: &Door, large: bool) -> Vec<ActionWord> {
     offered.iter().copied().filter(|action| can(*action)).collect()
 }
 
-fn button(scene: &Scene, door: &Door, action: ActionWord) -> Button {
+pub(super) fn button(scene: &Scene, door: &Door, action: ActionWord) -> Button {
     let (label, busy, _) = scene.t.action(action);
     let running = door.attempt.as_ref().filter(|attempt| !attempt.state.is_final() && attempt.action == action);
     // Locking is what sets a mind at rest; a way in is never the loudest thing on the page.

@@ -68,6 +68,8 @@ struct DoorForm {
     mqtt_code: String,
     #[serde(default)]
     no_mqtt_code: Option<String>,
+    #[serde(default)]
+    stream: String,
 }
 
 impl DoorForm {
@@ -81,6 +83,7 @@ impl DoorForm {
             fail_open: setup.fail_open.then(|| "true".into()),
             mqtt_code: String::new(),
             no_mqtt_code: None,
+            stream: setup.stream.clone().unwrap_or_default(),
         }
     }
 
@@ -100,6 +103,7 @@ impl DoorForm {
                 (false, "") => None,
                 (false, code) => Some(Secret::new(code.to_owned())),
             },
+            stream: Some(self.stream.trim().to_owned()),
         })
     }
 }

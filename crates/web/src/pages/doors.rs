@@ -4,6 +4,7 @@ use super::{
     codes::CodesCard,
     door_card::{self, DoorCard, Facts},
     event_list::{self, EventItem},
+    ring_card,
     scene::Scene,
     shell::{Flash, FlashArea, Oops, Section, Shell, fragment, html},
     texts::Texts,
@@ -169,17 +170,24 @@ async fn act(
         attempt = web.house().finish(attempt, LOOK).await;
     }
     if let Some(view) = errand.live {
-        return Ok(unfold(&web, &visitor, &id, &attempt, view.starts_with("door:")).await?);
+        return Ok(unfold(&web, &visitor, &id, &attempt, &view).await?);
     }
     Ok(Redirect::to(&format!("/doors/{id}?attempt={}#attempt", encode(&attempt.id.to_string()))).into_response())
 }
 
 /// The door with the attempt, as fragments. What was refused never reaches the door, so it is told here.
-async fn unfold(web: &Web, visitor: &Visitor, id: &DoorId, attempt: &Attempt, large: bool) -> Result<Response, ApiError> {
+async fn unfold(web: &Web, visitor: &Visitor, id: &DoorId, attempt: &Attempt, view: &str) -> Result<Response, ApiError> {
     let scene = Scene::load(web, visitor).await;
     let door = web.house().board().door(id).ok_or(ApiError::NotFound("door with this id"))?;
     let failed = attempt.action == ActionWord::Refresh && !matches!(attempt.state, AttemptState::Pending | AttemptState::Confirmed);
     let flash = failed.then(|| Flash::bad(scene.t.look_failed(&door.name, attempt)));
-    let card = DoorCard::new(&scene, &door, large, Some(attempt).filter(|_| !failed));
-    Ok(Html(fragment(&card) + &fragment(&FlashArea { flash })).into_response())
+    let ring = match view.strip_prefix("ring:").and_then(|id| id.parse().ok()) {
+        Some(ring) => web.house().ring(ring).await?,
+        None => None,
+    };
+    let cards = match ring {
+        Some(ring) => ring_card::parts(&scene, &ring),
+        None => fragment(&DoorCard::new(&scene, &door, view.starts_with("door:"), Some(attempt).filter(|_| !failed))),
+    };
+    Ok(Html(cards + &fragment(&FlashArea { flash })).into_response())
 }

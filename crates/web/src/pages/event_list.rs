@@ -9,6 +9,7 @@ use askama::Template;
 use doorward_wire::{
     attempt::AttemptId,
     event::{Event, EventKind},
+    ring::RingId,
 };
 
 /// One event in a list, under the heading of its day where it is the first.
@@ -30,6 +31,8 @@ struct EventView {
     tone: Tone,
     icon: &'static str,
     text: String,
+    /// The page that shows more of it.
+    href: Option<String>,
     note: String,
     time: TimeView,
     /// The day under which it is listed.
@@ -90,6 +93,12 @@ fn day(scene: &Scene, event: &Event) -> jiff::civil::Date {
     scene.zoned(event.time, None).date()
 }
 
+/// The ring that an event tells of.
+fn ring_of(event: &Event) -> Option<RingId> {
+    let tells = matches!(event.kind, EventKind::DoorRing | EventKind::DoorRingEnded);
+    event.data["ring"].as_str().filter(|_| tells)?.parse().ok()
+}
+
 fn item(scene: &Scene, event: &Event, heading: Option<jiff::civil::Date>, brief: bool) -> EventItem {
     let t: &Texts = scene.t;
     let door = event.door.as_ref().map(|id| match scene.web.house().board().door(id) {
@@ -110,6 +119,7 @@ fn item(scene: &Scene, event: &Event, heading: Option<jiff::civil::Date>, brief:
             tone,
             icon,
             text: t.event(event, names),
+            href: ring_of(event).map(|ring| format!("/rings/{ring}")),
             note: t.event_note(event),
             time: scene.time(event.time, None),
             day: (!brief).then(|| day(scene, event).to_string()),

@@ -94,7 +94,7 @@ async fn list(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
     }))
 }
 
-fn door_choices(scene: &Scene, chosen: Option<&DoorId>) -> Vec<Choice> {
+pub(super) fn door_choices(scene: &Scene, chosen: Option<&DoorId>) -> Vec<Choice> {
     let doors = scene.web.house().board().doors();
     let mut choices: Vec<Choice> =
         doors.into_iter().map(|door| Choice { on: Some(&door.id) == chosen, value: door.id.to_string(), label: door.name }).collect();

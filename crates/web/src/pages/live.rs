@@ -8,6 +8,7 @@ use super::{
     door_card::{DoorCard, Facts},
     doors,
     event_list::{self, Echoes},
+    ring_card, rings,
     scene::Scene,
     shell::Oops,
     visitor::Visitor,
@@ -23,11 +24,12 @@ use axum::{
     routing::get,
 };
 use doorward_core::keeper::Notice;
-use doorward_store::EventQuery;
+use doorward_store::{EventQuery, RingQuery};
 use doorward_wire::{
     account::AccountId,
     door::{Door, DoorId},
     event::{Event, EventKind},
+    ring::{Ring, RingId},
 };
 use serde::Deserialize;
 use std::{convert::Infallible, str::FromStr, time::Duration};
@@ -62,6 +64,8 @@ enum View {
     Accounts,
     Account(AccountId),
     Events(Option<DoorId>, Option<EventKind>),
+    Rings(Option<DoorId>),
+    Ring(RingId),
 }
 
 impl FromStr for View {
@@ -80,6 +84,8 @@ impl FromStr for View {
                 some(first).map(|door| door.parse()).transpose().map_err(|_| wrong())?,
                 some(second).map(|kind| kind.parse()).transpose().map_err(|_| wrong())?,
             ),
+            "rings" => Self::Rings(some(rest).map(|door| door.parse()).transpose().map_err(|_| wrong())?),
+            "ring" => Self::Ring(rest.parse().map_err(|_| wrong())?),
             _ => return Err(wrong()),
         })
     }
@@ -89,8 +95,9 @@ async fn live(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
     let view: View = wanted.view.parse()?;
     let permit = OPEN.try_acquire().map_err(|_| ApiError::RateLimited(10))?;
     let mut notices = web.house().subscribe();
-    let mut reader =
-        Reader { scene: Scene::load(&web, &visitor).await, view, last: wanted.after.unwrap_or(i64::MAX), echoes: Echoes::default() };
+    let mut scene = Scene::load(&web, &visitor).await;
+    scene.ring = if let View::Ring(id) = view { Some(id) } else { None };
+    let mut reader = Reader { scene, view, last: wanted.after.unwrap_or(i64::MAX), echoes: Echoes::default() };
     let stream = async_stream::stream! {
         let _permit = permit;
         let clock = web.house().clock().clone();
@@ -180,6 +187,11 @@ impl Reader {
                 Some(cards) => html += &cards,
                 None => return vec![Part::Reload],
             },
+            View::Rings(door) => html += &self.rings(door.clone()).await,
+            View::Ring(id) => match self.ring(*id).await {
+                Some(ring) => html += &ring,
+                None => return vec![Part::Reload],
+            },
             View::Events(..) => {}
         }
         let mut parts = vec![Part::Patch(html)];
@@ -190,6 +202,7 @@ impl Reader {
     /// What a notice changes on the page.
     async fn notice(&mut self, notice: &Notice) -> Vec<Part> {
         self.scene.now = self.scene.web.house().now().utc;
+        let board = self.scene.web.house().board();
         match notice {
             Notice::Door(door) => match &self.view {
                 View::Doors => {
@@ -197,12 +210,14 @@ impl Reader {
                     vec![Part::Patch(self.door(door) + &summary)]
                 }
                 View::Door(id) if *id == door.id => vec![Part::Patch(self.door(door))],
-                View::Door(_) | View::Accounts | View::Account(_) | View::Events(..) => Vec::new(),
+                View::Ring(id) => self.ring_at(*id, &door.id).await,
+                View::Door(_) | View::Accounts | View::Account(_) | View::Events(..) | View::Rings(_) => Vec::new(),
             },
             Notice::DoorGone(gone) => match &self.view {
                 View::Doors => vec![Part::Reload],
                 View::Door(id) if id == gone => vec![Part::Reload],
-                View::Door(_) | View::Accounts | View::Account(_) | View::Events(..) => Vec::new(),
+                View::Ring(id) if board.ring(*id).is_some_and(|ring| ring.door == *gone) => vec![Part::Reload],
+                View::Door(_) | View::Accounts | View::Account(_) | View::Events(..) | View::Rings(_) | View::Ring(_) => Vec::new(),
             },
             Notice::Account(_) | Notice::AccountGone(_) => {
                 self.scene.reload().await;
@@ -215,8 +230,45 @@ impl Reader {
             }
             Notice::Event(event) => self.event(event).into_iter().collect(),
             // The door that it is at says the same.
-            Notice::Attempt(_) | Notice::Ring(_) => Vec::new(),
+            Notice::Attempt(_) => Vec::new(),
+            Notice::Ring(ring) => vec![Part::Patch(self.rang(ring))],
         }
+    }
+
+    /// What a ring that begins or ends changes on the page.
+    fn rang(&self, ring: &Ring) -> String {
+        let banners = self.scene.banners();
+        let board = self.scene.web.house().board();
+        let more = match &self.view {
+            View::Doors => board.door(&ring.door).map(|door| self.door(&door)),
+            View::Door(id) if *id == ring.door => board.door(id).map(|door| self.door(&door)),
+            View::Rings(door) if door.as_ref().is_none_or(|door| *door == ring.door) => Some(ring_card::listed(&self.scene, ring)),
+            View::Ring(id) if *id == ring.id => Some(ring_card::parts(&self.scene, ring)),
+            View::Door(_) | View::Accounts | View::Account(_) | View::Events(..) | View::Rings(_) | View::Ring(_) => None,
+        };
+        banners + &more.unwrap_or_default()
+    }
+
+    /// The ring of the page; `None` when it is not there.
+    async fn ring(&self, id: RingId) -> Option<String> {
+        let ring = self.scene.web.house().ring(id).await.unwrap_or_default()?;
+        Some(ring_card::parts(&self.scene, &ring))
+    }
+
+    /// The ring of the page, if this door is its own.
+    async fn ring_at(&self, id: RingId, door: &DoorId) -> Vec<Part> {
+        match self.scene.web.house().ring(id).await {
+            Ok(Some(ring)) if ring.door == *door => vec![Part::Patch(ring_card::parts(&self.scene, &ring))],
+            Ok(_) | Err(_) => Vec::new(),
+        }
+    }
+
+    /// The newest rings, the oldest of them first, as each takes the first place.
+    async fn rings(&self, door: Option<DoorId>) -> String {
+        let query = RingQuery { door, limit: rings::PAGE, ..RingQuery::default() };
+        // A store that cannot be read has a banner; the list stays as it is.
+        let rings = self.scene.web.house().store().rings(&query).await.unwrap_or_default();
+        rings.iter().rev().map(|ring| ring_card::listed(&self.scene, ring)).collect()
     }
 
     fn door(&self, door: &Door) -> String {
@@ -233,7 +285,7 @@ impl Reader {
         let (only, large) = match &self.view {
             View::Accounts => (None, false),
             View::Account(id) => (Some(id), true),
-            View::Doors | View::Door(_) | View::Events(..) => return Some(String::new()),
+            View::Doors | View::Door(_) | View::Events(..) | View::Rings(_) | View::Ring(_) => return Some(String::new()),
         };
         // A store that cannot be read has a banner; the cards stay as they are.
         let Ok(rows) = web.house().store().accounts().await else { return Some(String::new()) };
@@ -249,7 +301,7 @@ impl Reader {
         match &self.view {
             View::Door(id) => Some((Some(id), None, true)),
             View::Events(door, kind) => Some((door.as_ref(), *kind, false)),
-            View::Doors | View::Accounts | View::Account(_) => None,
+            View::Doors | View::Accounts | View::Account(_) | View::Rings(_) | View::Ring(_) => None,
         }
     }
 
@@ -294,7 +346,9 @@ mod tests {
         assert_eq!("events::".parse::<View>().unwrap(), View::Events(None, None));
         let both = View::Events(Some("gate".parse().unwrap()), Some(EventKind::DoorLocked));
         assert_eq!("events:gate:door.locked".parse::<View>().unwrap(), both);
-        for wrong in ["", "door", "door:", "door:A b", "events:gate:nothing", "settings"] {
+        assert_eq!("rings:".parse::<View>().unwrap(), View::Rings(None));
+        assert_eq!("rings:gate".parse::<View>().unwrap(), View::Rings(Some("gate".parse().unwrap())));
+        for wrong in ["ring:", "ring:1", "rings:A b", "", "door", "door:", "door:A b", "events:gate:nothing", "settings"] {
             wrong.parse::<View>().unwrap_err();
         }
     }

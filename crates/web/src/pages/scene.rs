@@ -10,8 +10,12 @@ use doorward_store::Site;
 use doorward_wire::{
     Time,
     account::{AccountId, AccountState},
+    ring::RingId,
 };
 use jiff::{Zoned, tz::TimeZone};
+
+/// Rings that have a banner at once.
+const RING_BANNERS: usize = 4;
 
 /// What a page is made of, read once for each request.
 #[derive(Clone)]
@@ -25,6 +29,8 @@ pub(crate) struct Scene {
     pub(crate) name: String,
     /// The token of the visitor's forms.
     pub(crate) csrf: String,
+    /// The ring whose own page this is: it needs no banner.
+    pub(crate) ring: Option<RingId>,
     accounts: Vec<AccountName>,
     sites: Vec<Site>,
     /// What is wrong with the store, in words for a person.
@@ -65,6 +71,7 @@ impl Scene {
             me: visitor.id().to_owned(),
             name: visitor.name().to_owned(),
             csrf: visitor.caller.csrf().to_owned(),
+            ring: None,
             accounts: Vec::new(),
             sites: Vec::new(),
             trouble: None,
@@ -158,13 +165,19 @@ impl Scene {
         let t = self.t;
         let mut banners = Vec::new();
         let mut add = |tone, icon, title: String, text: String, link| banners.push(Banner { tone, icon, title, text, link });
+        let board = self.web.house().board();
+        for ring in board.ringing().into_iter().filter(|ring| self.ring != Some(ring.id)).take(RING_BANNERS) {
+            let door = board.door(&ring.door).map_or_else(|| ring.door.to_string(), |door| door.name);
+            let title = t.ring_outcome(ring.state, None, &door);
+            add("busy", "bell", title, ring.from.unwrap_or_default(), Some((format!("/rings/{}", ring.id), t.ring_show)));
+        }
         if let Some(trouble) = self.trouble {
             add("bad", "alert", t.banner_store.into(), trouble.into(), None);
         }
         if self.web.house().store().space().low {
             add("bad", "alert", t.banner_space.into(), t.banner_space_text.into(), None);
         }
-        for standing in self.web.house().board().standings() {
+        for standing in board.standings() {
             if standing.state == AccountState::NeedsSignIn {
                 let title = t.needs_sign_in(self.account_name(standing.id.as_str()));
                 let link = Some((format!("/accounts/{}#sign-in", standing.id), t.banner_sign_in));

@@ -9,6 +9,7 @@ mod management;
 mod notify;
 mod openapi;
 mod pages;
+mod rings;
 mod streams;
 mod support;
 mod tunnel;

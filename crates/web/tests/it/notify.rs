@@ -61,7 +61,12 @@ impl House {
     }
 
     async fn noted(&self, note: &str) {
-        while self.web.house().store().note(note).await.unwrap().is_none() {
+        self.until_note(note, |_| true).await;
+    }
+
+    /// Waits until what is noted is so.
+    async fn until_note(&self, note: &str, so: impl Fn(&str) -> bool) {
+        while !self.web.house().store().note(note).await.unwrap().is_some_and(|text| so(&text)) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
@@ -110,6 +115,27 @@ async fn a_topic_is_told_in_plain_words_with_what_ntfy_needs() {
     let request = endpoint.next().await;
     assert_eq!((request.header("title"), request.header("priority")), ("Home must be signed in again", "default"));
     assert_eq!(request.header("click"), format!("https://doors.example/accounts/{}#sign-in", house.account));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ring_leads_to_its_page_and_is_not_told_when_it_is_over() {
+    let (house, mut endpoint) = with_topic(Settings::default()).await;
+    let ring = house.after_notifications(1, house.rings("front", "call-1")).await;
+    let request = endpoint.next().await;
+    assert_eq!(request.header("click"), format!("https://doors.example/rings/{}", ring.id));
+    assert!(String::from_utf8_lossy(&request.body).ends_with(" at 12:00: Main <entrance>."));
+
+    // It is over before it could be told.
+    endpoint.replies(says(500));
+    let ring = house.after_notifications(1, house.rings("gate", "call-2")).await.id.to_string();
+    endpoint.next().await;
+    house.rings_over("call-2", "cancelled").await;
+    house.until_note("notify ntfy", |note| !note.contains(&ring)).await;
+    endpoint.replies(says(200));
+    house.clock.advance(6 * SECOND);
+    house.after_notifications(1, house.happens(EventKind::DoorJammed, "cellar")).await;
+    assert_eq!(endpoint.next().await.header("tags"), "rotating_light");
+    assert!(endpoint.is_quiet(), "nobody stands there any more");
 }
 
 #[tokio::test(flavor = "multi_thread")]

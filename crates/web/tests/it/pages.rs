@@ -4,7 +4,7 @@ use crate::support::{Answer, Ask, Endpoint, House, Reply, says};
 use doorward_web::WebConfig;
 use std::{sync::Arc, time::Duration};
 
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "/doors",
     "/doors/front",
     "/doors/front/codes",
@@ -12,6 +12,7 @@ const PAGES: [&str; 11] = [
     "/accounts/new",
     "/accounts/home",
     "/events",
+    "/rings",
     "/settings",
     "/notifications",
     "/webhooks",
@@ -151,6 +152,8 @@ async fn a_form_without_its_token_changes_nothing() {
     let house = House::new().await;
     house.session().await;
     let id = uuid::Uuid::from_u128(1);
+    let ring = house.rings("gate", "call-1").await.id;
+    let ring = (format!("/rings/{ring}/ignore"), format!("/rings/{ring}/answer"));
     let forms = [
         ("/doors/front/actions", format!("action=unlock&id={id}")),
         ("/doors/front/codes/delete", "code=1".into()),
@@ -173,6 +176,8 @@ async fn a_form_without_its_token_changes_nothing() {
         ("/webhooks/x/enable", "on=true".into()),
         ("/webhooks/x/retry", "message=msg_1".into()),
         ("/webhooks/x/remove", String::new()),
+        (&ring.0, String::new()),
+        (&ring.1, String::new()),
         ("/sign-out", String::new()),
     ];
     for (path, fields) in forms {
@@ -184,6 +189,7 @@ async fn a_form_without_its_token_changes_nothing() {
         }
     }
     assert_eq!(house.moves().await, Vec::<String>::new());
+    assert_eq!(house.web.house().board().ringing().len(), 1, "it still rings");
     assert_eq!(house.look("/doors").await.status, 200, "the session stands");
 }
 

@@ -55,6 +55,7 @@ impl House {
             fail_open: false,
             contact: None,
             mqtt_code: None,
+            stream: None,
             managed: false,
             told: Told::default(),
         };

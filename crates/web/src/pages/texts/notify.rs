@@ -29,7 +29,10 @@ impl Texts {
     pub(crate) fn notify_text(&self, kind: NotifyKind, event: &Event, names: Names<'_>, at: &str) -> String {
         let door = names.door;
         match kind {
-            NotifyKind::Ring => format!("Somebody rang at {door} at {at}."),
+            NotifyKind::Ring => match event.data["from"].as_str() {
+                Some(from) => format!("Somebody rang at {door} at {at}: {from}."),
+                None => format!("Somebody rang at {door} at {at}."),
+            },
             NotifyKind::Jam => format!("The bolt of {door} is stuck since {at}. Look whether it is closed."),
             NotifyKind::Contradiction => {
                 format!("{door} was seen at {at} to do the opposite of what it was asked. Look whether it is closed.")

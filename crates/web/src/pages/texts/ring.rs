@@ -25,6 +25,16 @@ impl Texts {
         }
     }
 
+    /// The title of a ring's page.
+    pub(crate) fn ring_at(&self, door: &str) -> String {
+        format!("Ring at {door}")
+    }
+
+    /// That it rings at the door beside these words.
+    pub(crate) fn rings_now(&self, from: Option<&str>) -> String {
+        from.map_or_else(|| "Somebody rings here".into(), |from| format!("Somebody rings here: {from}"))
+    }
+
     /// How a ring ended, or how many were too many.
     pub(super) fn ring_ended(&self, event: &Event, names: Names<'_>) -> String {
         let state = event.data["state"].as_str().and_then(|state| state.parse().ok());

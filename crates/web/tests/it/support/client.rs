@@ -83,7 +83,7 @@ impl Ask {
 
     /// Opens an event stream.
     pub(crate) async fn follow(self) -> Stream {
-        let mut stream = Stream { stream: self.connect().await, buffer: String::new() };
+        let mut stream = Stream { stream: self.connect().await, buffer: Vec::new() };
         let head = stream.block("\r\n\r\n").await.expect("an answer");
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         stream
@@ -151,7 +151,7 @@ fn dechunk(mut rest: &[u8]) -> Vec<u8> {
 /// An open event stream.
 pub(crate) struct Stream {
     stream: TcpStream,
-    buffer: String,
+    buffer: Vec<u8>,
 }
 
 impl Stream {
@@ -168,6 +168,14 @@ impl Stream {
         }
     }
 
+    /// Waits until all of these words were told.
+    pub(crate) async fn tells(&mut self, words: &[&str]) {
+        let mut told = String::new();
+        while !words.iter().all(|words| told.contains(words)) {
+            told += &self.block("\n\n").await.unwrap_or_else(|| panic!("it ended before it told {words:?}: {told}"));
+        }
+    }
+
     /// Waits for a comment.
     pub(crate) async fn comment(&mut self) {
         while !self.block("\n\n").await.expect("a comment").lines().any(|line| line.starts_with(':')) {}
@@ -181,16 +189,15 @@ impl Stream {
     /// Text up to an end mark. The frames of chunked bodies lie between messages, and no message looks like them.
     async fn block(&mut self, end: &str) -> Option<String> {
         loop {
-            if let Some(at) = self.buffer.find(end) {
-                let block = self.buffer[..at].to_owned();
-                self.buffer.drain(..at + end.len());
-                return Some(block);
+            if let Some(at) = self.buffer.windows(end.len()).position(|bytes| bytes == end.as_bytes()) {
+                let block: Vec<u8> = self.buffer.drain(..at + end.len()).collect();
+                return Some(String::from_utf8_lossy(&block[..at]).into_owned());
             }
             let mut bytes = [0; 4096];
             let read = tokio::time::timeout(Duration::from_secs(20), self.stream.read(&mut bytes)).await;
             match read.expect("the stream says something within 20 seconds") {
                 Ok(0) | Err(_) => return None,
-                Ok(count) => self.buffer.push_str(std::str::from_utf8(&bytes[..count]).unwrap()),
+                Ok(count) => self.buffer.extend_from_slice(&bytes[..count]),
             }
         }
     }

@@ -24,6 +24,7 @@ use doorward_wire::{
     account::AccountId,
     attempt::{Actor, ActorKind},
     event::EventKind,
+    ring::Ring,
 };
 use serde_json::Value;
 use std::{
@@ -186,6 +187,17 @@ impl House {
     pub(crate) async fn ring(&self, door: &str) -> i64 {
         let event = NewEvent::new(self.clock.now().utc, EventKind::DoorRing).door(&door.parse().unwrap());
         self.web.house().record(vec![event]).await.unwrap()[0].id
+    }
+
+    /// Somebody rings by the vendor.
+    pub(crate) async fn rings(&self, door: &str, call: &str) -> Ring {
+        self.web.house().call(&self.account, Action::Call(format!("ring {door} {call}"))).await.unwrap();
+        self.web.house().board().ringing_at(&door.parse().unwrap()).expect("it rings")
+    }
+
+    /// A ring is over at the vendor.
+    pub(crate) async fn rings_over(&self, call: &str, end: &str) {
+        self.web.house().call(&self.account, Action::Call(format!("rings over {call} {end}"))).await.unwrap();
     }
 
     /// Does something, and waits until so many tries that it caused are written down.

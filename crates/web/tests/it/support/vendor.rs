@@ -150,13 +150,34 @@ impl Vendor {
                 let devices = LOCKS.map(|(id, name)| json!({ "id": id, "name": name, "category": "smartlock" }));
                 Ok(Done { raw: Some(json!({ "payload": { "devices": devices } })), ..Done::default() })
             }
+            Action::Call(name) if name.starts_with("ring") => ring(ctx, &name),
+            Action::EndRing { call, end } => {
+                self.moves.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{call} {end}"));
+                Ok(Done::default())
+            }
             Action::Call(name) if name == "moves" => Ok(output(json!(*self.moves.lock().unwrap_or_else(PoisonError::into_inner)))),
             Action::Deliver(delivery) if delivery.authorization.as_ref().is_some_and(|given| given.reveal() == "Bearer right") => {
                 Ok(Done::default())
             }
-            Action::Call(_) | Action::Deliver(_) | Action::Discover | Action::EndRing { .. } => Err(Fault::refused("No.", "scripted")),
+            Action::Call(_) | Action::Deliver(_) | Action::Discover => Err(Fault::refused("No.", "scripted")),
         }
     }
+}
+
+/// `ring front call-1`: somebody rings; `rings over call-1 cancelled`: they gave up.
+fn ring(ctx: &dyn Ctx, what: &str) -> Result<Done, Fault> {
+    match what.split(' ').collect::<Vec<_>>()[..] {
+        ["ring", door, call] => {
+            let external = LOCKS.iter().find(|(_, name)| *name == door).map_or("", |(id, _)| id).to_owned();
+            ctx.report(Report::Ring { external, call: call.into(), from: Some("Main <entrance>".into()) });
+        }
+        ["rings", "over", call, end] => {
+            let end = end.parse().map_err(|_| Fault::refused("No.", "scripted"))?;
+            ctx.report(Report::RingEnded { call: call.into(), end });
+        }
+        _ => return Err(Fault::refused("No.", "scripted")),
+    }
+    Ok(Done::default())
 }
 
 fn output(output: Value) -> Done {
