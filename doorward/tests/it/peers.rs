@@ -10,4 +10,5 @@ mod home_assistant;
 mod mosquitto;
 mod postgresql;
 mod remote;
+mod rings;
 mod tunnel;

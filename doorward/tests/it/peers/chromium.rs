@@ -75,7 +75,7 @@ impl Browser {
         }
     }
 
-    async fn fill(&self, name: &str, value: &str) {
+    pub(super) async fn fill(&self, name: &str, value: &str) {
         let input = self.find(&format!("input[name='{name}']")).await;
         input.clear().await.unwrap();
         input.send_keys(value).await.unwrap();

@@ -2,7 +2,7 @@
 
 use super::mosquitto::{FRONT, Scene};
 use crate::{
-    binary::{Binary, run},
+    binary::{Binary, json as printed, run},
     boot::killed::until,
 };
 use serde_json::{Value, json};
@@ -57,10 +57,17 @@ impl Lab {
     }
 
     fn state(&self, entity: &str) -> String {
+        self.told(entity)["state"].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn attributes(&self, entity: &str) -> Value {
+        self.told(entity)["attributes"].clone()
+    }
+
+    fn told(&self, entity: &str) -> Value {
         let states = lab().arg("states").arg(self.folder.path()).arg(entity).output().unwrap();
         let first = String::from_utf8_lossy(&states.stdout).lines().next().map(ToOwned::to_owned);
-        let state: Value = first.map(|line| serde_json::from_str(&line).unwrap()).unwrap_or_default();
-        state["state"].as_str().unwrap_or_default().to_owned()
+        first.map(|line| serde_json::from_str(&line).unwrap()).unwrap_or_default()
     }
 
     fn has(&self, prefix: &str) -> usize {
@@ -124,6 +131,13 @@ async fn home_assistant_finds_every_door_opens_one_and_shows_the_liar() {
     // The bell of the gate is heard.
     home.wait("event.gate_doorbell", "unknown");
     until("it rings", async || bell.publish("bell", "ding", &[]) && home.state("event.gate_doorbell") != "unknown").await;
+    assert_eq!(home.attributes("event.gate_doorbell")["event_type"], "ring");
+    let ringing = printed(data.path(), &["ring", "list", "--state", "ringing"]);
+    let ring = ringing[0]["id"].as_str().expect("it rings still");
+    assert_eq!(home.attributes("event.gate_doorbell")["ring"], ring);
+    let ignored = printed(data.path(), &["ring", "ignore", ring]);
+    assert_eq!((&ignored["state"], &ignored["by"]["kind"]), (&json!("rejected"), &json!("admin")));
+    until("its end is heard", async || home.attributes("event.gate_doorbell")["event_type"] == "rejected").await;
     // Home Assistant gives the code that the door wants.
     home.call_with("lock.unlock", "lock.front_door", "1111").await;
     assert!(home.call_with("lock.unlock", "lock.front_door", "2468").await);
