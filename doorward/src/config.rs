@@ -224,6 +224,9 @@ mod tests {
             kind = "utek"
             [[doors]]
             name = "no id"
+            [[doors]]
+            id = "gate"
+            stream = "http://ada:secret@cam/"
         "#;
         let mistakes = read(wrong, &[("DOORWARD_HTTP__PORT", "1")]).unwrap_err();
         let paths: Vec<&str> = mistakes.iter().map(|mistake| mistake.key.as_str()).collect();
@@ -235,6 +238,7 @@ mod tests {
             "store.keep_events",
             "accounts[0].kind",
             "doors[0].id",
+            "doors[1].stream",
             "DOORWARD_HTTP__PORT",
         ] {
             assert!(paths.contains(&path), "{path} is missing in {paths:?}");

@@ -28,7 +28,8 @@ impl Store {
         let mut dropped = 0;
         for record in records {
             if low && !record.is_vital() {
-                dropped += 1;
+                // Where nothing is to be written nothing is left out.
+                dropped += u64::from(!matches!(record, Record::Events { events, told: None } if events.is_empty()));
                 written.push(Written { events: Vec::new(), what: WrittenAs::Plain });
                 continue;
             }
