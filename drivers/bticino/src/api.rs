@@ -10,6 +10,7 @@ use doorward_oauth::Keeper;
 use doorward_wire::attempt::Reason;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 
 /// How much of a vendor's message is passed on.
 const MESSAGE: usize = 200;
@@ -100,10 +101,11 @@ impl Call {
 /// An identifier of the vendor as one segment of a path (RFC 3986, section 3.3).
 fn segment(id: &str) -> String {
     id.bytes().fold(String::with_capacity(id.len()), |mut path, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) || (byte == b'.' && id.trim_matches('.') != "") {
+        if byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) || (byte == b'.' && !id.trim_matches('.').is_empty()) {
             path.push(char::from(byte));
         } else {
-            path.push_str(&format!("%{byte:02X}"));
+            // Writing to a text never fails.
+            let _ = write!(path, "%{byte:02X}");
         }
         path
     })

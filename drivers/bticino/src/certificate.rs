@@ -79,7 +79,7 @@ fn time(der: &[u8]) -> Option<(Time, &[u8])> {
 
 /// The DER of every certificate in a PEM text (RFC 7468).
 pub fn from_pem(text: &str) -> Vec<Vec<u8>> {
-    sections(text, "CERTIFICATE").filter_map(|der| der.ok()).take(MOST).collect()
+    sections(text, "CERTIFICATE").filter_map(Result::ok).take(MOST).collect()
 }
 
 /// The private key (PKCS #8) in a PEM text.

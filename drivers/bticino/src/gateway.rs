@@ -135,8 +135,9 @@ impl Gateway {
             let connected = matches!(standing, Standing::Connected { .. });
             *away = if connected { None } else { away.or(Some(ctx.now().mono)) };
         }
-        let before = std::mem::replace(&mut *lock(&self.standing), standing.clone());
-        if before != standing {
+        let changed = *lock(&self.standing) != standing;
+        *lock(&self.standing) = standing;
+        if changed {
             hears(self, Told::Standing);
         }
     }

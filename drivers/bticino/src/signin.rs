@@ -175,7 +175,9 @@ impl Bticino {
         book.gateways.insert(gateway.clone(), entry);
         book.keep(ctx).await?;
         drop(book);
-        lease.into_iter().for_each(|lease| ctx.report(Report::Lease(lease)));
+        if let Some(lease) = lease {
+            ctx.report(Report::Lease(lease));
+        }
         self.reload(ctx, &gateway).await?;
         Ok(gateway)
     }

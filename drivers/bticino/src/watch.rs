@@ -150,11 +150,7 @@ impl Bticino {
         let signed_in = match self.cloud.tokens.standing(ctx).await {
             Ok(SignIn::SignedIn) => true,
             Ok(SignIn::New) => false,
-            Ok(SignIn::Ended(fault)) => {
-                round.trouble = Some(fault);
-                false
-            }
-            Err(fault) => {
+            Ok(SignIn::Ended(fault)) | Err(fault) => {
                 round.trouble = Some(fault);
                 false
             }

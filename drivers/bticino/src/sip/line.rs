@@ -278,7 +278,7 @@ struct Clock {
     unflushed: bool,
 }
 
-impl<'a> Line<'a> {
+impl Line<'_> {
     /// Serves a connection until it is lost or retired. `tell` hears what follows for the house.
     pub async fn run(&self, stream: TlsStream<TcpStream>, orders: &mut Orders, tell: &mut (dyn FnMut(Happening) + Send)) -> Lost {
         let local = match stream.get_ref().0.local_addr() {
@@ -467,7 +467,7 @@ impl Work<'_, '_> {
     }
 
     fn tell(&mut self, tell: &mut (dyn FnMut(Happening) + Send)) {
-        while let Some(happening) = self.session.next() {
+        while let Some(happening) = self.session.news() {
             match happening {
                 Happening::Opened { ticket, end } => {
                     if let Some(sender) = self.tickets.remove(&ticket) {
@@ -489,14 +489,16 @@ impl Work<'_, '_> {
                     self.clock.register = again.map(|wait| self.line.ctx.now().mono.plus(wait));
                     tell(Happening::NotRegistered(refusal));
                 }
-                other => tell(other),
+                other @ (Happening::Replied { .. } | Happening::Rings { .. } | Happening::RingOver { .. } | Happening::Said(_)) => {
+                    tell(other);
+                }
             }
         }
     }
 
     /// Ends it, and says of everything under way what became of it.
     fn close(mut self, lost: &Lost, tell: &mut (dyn FnMut(Happening) + Send)) {
-        let unsure = self.session.waiting() > 0 || self.session.outgoing().len() > 0 || self.clock.unflushed;
+        let unsure = self.session.waiting() > 0 || !self.session.outgoing().is_empty() || self.clock.unflushed;
         self.session.close();
         self.tell(tell);
         if unsure && *lost != Lost::Retired {

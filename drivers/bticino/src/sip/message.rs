@@ -115,7 +115,7 @@ impl Inbox {
     }
 
     /// The next piece, if it is there whole.
-    pub fn next(&mut self) -> Result<Option<Piece>, Broken> {
+    pub fn take(&mut self) -> Result<Option<Piece>, Broken> {
         if let Some(piece) = self.empty_lines() {
             return Ok(Some(piece));
         }
@@ -412,7 +412,7 @@ mod tests {
         let mut inbox = Inbox::default();
         inbox.push(bytes);
         let mut pieces = Vec::new();
-        while let Some(piece) = inbox.next()? {
+        while let Some(piece) = inbox.take()? {
             pieces.push(piece);
         }
         Ok(pieces)
@@ -440,7 +440,7 @@ mod tests {
             let mut read = 0;
             for bytes in three.as_bytes().chunks(size) {
                 inbox.push(bytes);
-                while let Some(piece) = inbox.next().unwrap() {
+                while let Some(piece) = inbox.take().unwrap() {
                     assert_eq!(piece, Piece::Message(whole.clone()));
                     read += 1;
                 }

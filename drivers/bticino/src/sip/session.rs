@@ -1,7 +1,7 @@
 //! One connection to the server, without the connection: what is said on it, and what is heard.
 //!
 //! Bytes come in by [`Session::received`], go out by [`Session::outgoing`], and what follows for the house by
-//! [`Session::next`]. Every request is signed ahead of the challenge, so that opening a gate is one round trip. An
+//! [`Session::news`]. Every request is signed ahead of the challenge, so that opening a gate is one round trip. An
 //! opening is sent once; it is sent again after a challenge alone, which is a definite no, and only while it is fresh.
 
 use super::{
@@ -291,7 +291,7 @@ impl Session {
 
     /// Reads what is there whole. An error ends the connection.
     pub fn read(&mut self, ctx: &dyn Ctx) -> Result<(), Broken> {
-        while let Some(piece) = self.inbox.next()? {
+        while let Some(piece) = self.inbox.take()? {
             match piece {
                 Piece::Ping => self.put_out(b"\r\n"),
                 Piece::Pong => {}
@@ -309,7 +309,7 @@ impl Session {
     }
 
     /// The next thing that follows.
-    pub fn next(&mut self) -> Option<Happening> {
+    pub fn news(&mut self) -> Option<Happening> {
         self.news.pop_front()
     }
 
@@ -562,7 +562,9 @@ impl Session {
         let answers = match method.as_str() {
             "INVITE" => {
                 let (answer, news) = self.calls.invited(request, tag, self.patience, now);
-                news.into_iter().for_each(|news| self.tell_call(news));
+                if let Some(news) = news {
+                    self.tell_call(news);
+                }
                 vec![answer]
             }
             "CANCEL" => {
@@ -583,7 +585,9 @@ impl Session {
             "OPTIONS" => vec![answer(200).with("Allow", ALLOW)],
             _ => vec![answer(405).with("Allow", ALLOW)],
         };
-        answers.iter().for_each(|answer| self.send(answer));
+        for answer in &answers {
+            self.send(answer);
+        }
         Ok(())
     }
 

@@ -10,10 +10,7 @@ use doorward_core::{
 use doorward_sim::legrand::{Config, Sim, start};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::oneshot,
-    task::JoinHandle,
-};
+use tokio::{sync::oneshot, task::JoinHandle};
 
 /// The gate that has a contact, as the house knows it.
 pub(crate) const GATE: &str = "gw-1234/20#2";
@@ -41,10 +38,10 @@ pub(crate) struct Account {
 
 impl Account {
     pub(crate) async fn new() -> Self {
-        Self::at(start(Config::default()).await.unwrap(), bench()).await
+        Self::at(start(Config::default()).await.unwrap(), bench())
     }
 
-    pub(crate) async fn at(sim: Sim, bench: Arc<Bench>) -> Self {
+    pub(crate) fn at(sim: Sim, bench: Arc<Bench>) -> Self {
         let driver = (ENTRY.build)(&settings(&sim)).unwrap();
         Self { sim, bench, driver }
     }

@@ -24,10 +24,8 @@ async fn an_account_is_signed_in_registered_certified_and_connected() {
     let registered = account.step("register", &json!({})).await.unwrap();
     assert_eq!(registered["gateways"], json!(["gw-1234", "gw-5678"]));
     let reports = account.bench.reports();
-    let milestones: Vec<Milestone> = reports
-        .iter()
-        .filter_map(|report| if let Report::Milestone { what, .. } = report { Some(*what) } else { None })
-        .collect();
+    let milestones: Vec<Milestone> =
+        reports.iter().filter_map(|report| if let Report::Milestone { what, .. } = report { Some(*what) } else { None }).collect();
     assert_eq!(milestones, [Milestone::Registered, Milestone::CertificateCreated, Milestone::Registered, Milestone::CertificateCreated]);
     let found = reports.iter().find_map(|report| if let Report::Found(found) = report { Some(found) } else { None }).unwrap();
     assert_eq!(found.len(), 3);
@@ -83,7 +81,12 @@ async fn the_answer_of_a_gate_is_told_with_its_key() {
     account.sim.set_faults(Faults { json_rpc: JsonRpc::Ok, ..Faults::default() });
     let done = account.open(GATE).await.unwrap();
     let key = done.key.unwrap();
-    account.reports_until("the gate answered", |report| matches!(report, Report::Answer { external, key: told, outcome: Ok(()) } if external == GATE && *told == key)).await;
+    account
+        .reports_until(
+            "the gate answered",
+            |report| matches!(report, Report::Answer { external, key: told, outcome: Ok(()) } if external == GATE && *told == key),
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -109,7 +112,10 @@ async fn a_bell_rings_at_its_door_and_says_how_it_ended() {
         .await;
     account.sim.answer_elsewhere(&ring);
     account
-        .reports_until("it is over", |report| matches!(report, Report::RingEnded { call, end: RingState::AnsweredElsewhere } if *call == ring))
+        .reports_until(
+            "it is over",
+            |report| matches!(report, Report::RingEnded { call, end: RingState::AnsweredElsewhere } if *call == ring),
+        )
         .await;
     let ring = account.sim.ring("30").remove(0);
     account.reports_until("it rings", |report| matches!(report, Report::Ring { external, .. } if external == "gw-5678/30#1")).await;
@@ -214,7 +220,7 @@ async fn a_401_is_answered_by_one_renewal_and_one_repeat() {
 async fn the_three_files_of_the_older_client_are_taken_over_and_given_back() {
     let account = Account::registered().await;
     let files = account.step("export", &json!({ "gateway": "gw-1234" })).await.unwrap();
-    let moved = Account::at(account.sim, crate::support::bench()).await;
+    let moved = Account::at(account.sim, crate::support::bench());
     let before = moved.sim.counters();
     let taken = moved.step("import", &files).await.unwrap();
     assert_eq!(taken["gateway"], "gw-1234");
@@ -263,7 +269,8 @@ async fn a_server_that_is_not_the_pinned_one_needs_a_person_with_its_fingerprint
     account.sim.set_faults(Faults { foreign_certificate: true, ..Faults::default() });
     let _watch = account.watch();
     let reports = account.reports_until("a person is asked", |report| matches!(report, Report::NeedsPerson(Some(_)))).await;
-    let asked = reports.iter().find_map(|report| if let Report::NeedsPerson(Some(fault)) = report { Some(fault.person.clone()) } else { None });
+    let asked =
+        reports.iter().find_map(|report| if let Report::NeedsPerson(Some(fault)) = report { Some(fault.person.clone()) } else { None });
     assert!(asked.unwrap().contains("SHA-256"));
     assert_eq!(account.stage("connection:gw-1234").await["state"], "failed");
     assert_eq!(account.open(GATE).await.unwrap_err().family, Family::Refused);

@@ -7,6 +7,7 @@ use doorward_bticino::sip::{
     session::{End, Happening},
     tls::{Trust, fingerprint},
 };
+use doorward_core::driver::Ctx as _;
 use doorward_sim::legrand::{CaShape, Challenge, Dead, Fault, Faults, HeaderForm, JsonRpc, On, Qop, Refusal, RingState, Writing};
 use std::time::Duration;
 
@@ -222,7 +223,6 @@ async fn after_a_night_asleep_an_opening_waits_for_a_new_connection() {
     let connected = client.connect().await.unwrap();
     connected.registered().await;
     // The monotonic clock stands still while a machine sleeps; the other one does not.
-    use doorward_core::driver::Ctx as _;
     client.bench.set_utc(client.bench.now().utc.plus(Duration::from_hours(8)));
     let end = connected.order(GATE);
     let (lost, mut orders) = connected.task.await.unwrap();
@@ -338,6 +338,6 @@ async fn bytes_that_are_no_sip_end_the_connection() {
     let sim = cloud().await;
     let connected = Client::new(&sim).connect().await.unwrap();
     connected.registered().await;
-    sim.send_raw(&[b'x'; 20_000]);
+    sim.send_raw("x".repeat(20_000).as_bytes());
     assert!(matches!(connected.lost().await, Lost::Broken(_)));
 }

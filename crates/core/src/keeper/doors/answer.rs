@@ -62,7 +62,7 @@ impl Doors {
                 }
             }
             Err(fault) => {
-                self.end(id, AttemptState::Failed, Some((fault.reason.unwrap_or(Reason::VendorRefused), fault.person)), now, outbox)
+                self.end(id, AttemptState::Failed, Some((fault.reason.unwrap_or(Reason::VendorRefused), fault.person)), now, outbox);
             }
         }
     }
