@@ -19,7 +19,7 @@ async fn the_sign_in_page_is_asked_with_a_new_state_each_time() {
     let first = house.setup("start", &json!({})).await.unwrap();
     let second = house.setup("start", &json!({})).await.unwrap();
     assert_ne!(first["state"], second["state"]);
-    assert_eq!(first["state"].as_str().unwrap().len(), 32, "128 bits");
+    assert_eq!(first["state"].as_str().unwrap().len(), 43, "256 bits");
     let url = reqwest::Url::parse(first["authorize_url"].as_str().unwrap()).unwrap();
     assert_eq!(url.path(), "/authorize");
     let query: Vec<(String, String)> = url.query_pairs().into_owned().collect();
