@@ -2,10 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
 
 mod account;
+mod authority;
 mod browser;
+mod captures;
 mod conformance;
 mod driver;
+mod kamailio;
 mod line;
+mod openssl;
 mod proxy;
+mod sipp;
 mod support;
+mod tap;
 mod upstream;
