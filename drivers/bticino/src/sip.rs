@@ -1,7 +1,7 @@
 //! SIP over TLS (RFC 3261), as far as a door needs it.
 //!
 //! Reading on: [`session`] (what is said on one connection, without the connection), `message` (the wire), `proof` (digests
-//! ahead of the challenge), `calls` (who rings), [`rpc`] (what a gate is told), [`tls`] (whom to believe), [`line`]
+//! ahead of the challenge), `calls` (who rings), [`rpc`] (what a gate is told), [`tls`] (whom to believe), [`mod@line`]
 //! (the connection itself).
 
 mod calls;
