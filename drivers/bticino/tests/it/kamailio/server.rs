@@ -182,11 +182,15 @@ fn configure(folder: &Path, settings: Settings, tls: u16, udp: u16) {
     }
 }
 
-/// In the foreground, in a group of its own: its workers are in it too, and end with it.
+/// In the foreground, in a group of its own: its workers are in it too, and end with it. A test that is ended from outside
+/// drops nothing: then the system ends Kamailio, which ends its workers.
 fn spawn(folder: &Path) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    let mut kamailio = Command::new("/usr/sbin/kamailio");
-    kamailio.args(["-DD", "-E", "-m", "16", "-M", "2"]).arg("-f").arg(folder.join("kamailio.cfg"));
+    let mut kamailio = Command::new("setpriv");
+    kamailio
+        .args(["--pdeathsig", "TERM", "/usr/sbin/kamailio", "-DD", "-E", "-m", "16", "-M", "2"])
+        .arg("-f")
+        .arg(folder.join("kamailio.cfg"));
     kamailio.arg("-Y").arg(folder).arg("-w").arg(folder).arg("-P").arg(folder.join("pid"));
     let kamailio = kamailio.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0).spawn();
     kamailio.expect("Kamailio is installed: `make test` does it")
