@@ -350,8 +350,18 @@ pub(crate) enum Account {
     Call {
         /// Its id
         account: String,
-        /// Such as whoami, devices, status
+        /// Such as whoami, devices, status; plants, modules, consents for BTicino
         name: String,
+    },
+    /// One step of an account's set-up, such as register for BTicino
+    Step {
+        /// Its id
+        account: String,
+        /// Its name; GET /api/v1/kinds lists them
+        step: String,
+        /// What it needs, as JSON
+        #[arg(default_value = "{}")]
+        input: String,
     },
     /// Everything about an account for support, without secrets
     Dump {

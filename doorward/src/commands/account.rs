@@ -85,12 +85,18 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
             let answer: Value = client.get(&format!("/accounts/{}/call/{}", segment(&account), segment(&name))).await?;
             output::json(&answer);
         }
+        Verb::Step { account, step, input } => {
+            let input: Value = serde_json::from_str(&input).map_err(|error| Failure::usage(format!("the input is no JSON: {error}")))?;
+            let said: Value =
+                client.post(&format!("/accounts/{}/steps", segment(&account)), json!({ "step": step, "input": input })).await?;
+            output::json(&said["output"]);
+        }
         Verb::Dump { account } => {
             let account = fetch(client, &account).await?;
             let mut calls = json!({});
-            for name in ["whoami", "devices", "status"] {
+            for name in kind_of(client, &account.kind).await?.map(|kind| kind.calls).unwrap_or_default() {
                 let answer: Result<Value, Failure> = client.get(&format!("/accounts/{}/call/{name}", account.id)).await;
-                calls[name] = answer.unwrap_or_else(|failure| json!({ "error": failure.lines }));
+                calls[name.as_str()] = answer.unwrap_or_else(|failure| json!({ "error": failure.lines }));
             }
             output::json(&json!({ "version": env!("CARGO_PKG_VERSION"), "account": account, "calls": calls }));
         }
@@ -132,10 +138,12 @@ fn show(account: &Account, json: bool) {
 }
 
 /// The part of a driver that says what its settings are.
+#[expect(clippy::struct_field_names, reason = "`kind` is the word of the API")]
 #[derive(Deserialize)]
 struct Kind {
     kind: String,
     fields: Vec<Field>,
+    calls: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -144,10 +152,14 @@ struct Field {
     kind: String,
 }
 
+/// What an account of this kind has; nothing when the server does not offer it.
+async fn kind_of(client: &Client, kind: &str) -> Result<Option<Kind>, Failure> {
+    Ok(client.get::<Items<Kind>>("/kinds").await?.items.into_iter().find(|known| known.kind == kind))
+}
+
 /// Settings from `--set` and `--secret-file` as JSON, each as its driver wants it: a key of digits is no number.
 async fn read(client: &Client, kind: &str, settings: &AccountSettings) -> Result<Value, Failure> {
-    let kinds = client.get::<Items<Kind>>("/kinds").await?.items;
-    let known = kinds.iter().find(|known| known.kind == kind).map_or(&[][..], |known| &known.fields);
+    let known = kind_of(client, kind).await?.map(|known| known.fields).unwrap_or_default();
     let mut all = serde_json::Map::new();
     for pair in &settings.set {
         let (key, value) = pair.split_once('=').ok_or_else(|| Failure::usage(format!("“{pair}” is not KEY=VALUE")))?;

@@ -19,6 +19,9 @@ use doorward_wire::attempt::Reason;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+/// Where it is kept what the vendor listed last.
+const CATALOGUE: &str = "catalogue";
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wish {
@@ -87,8 +90,28 @@ impl Bticino {
         let plants = plants::plants(&self.cloud.call(ctx, &Call::plants()).await?);
         let modules = self.cloud.call(ctx, &Call::modules()).await?;
         let inventory = plants::inventory(&modules, &plants);
-        self.inventory().clone_from(&inventory);
+        let known = std::mem::replace(&mut *self.inventory(), inventory.clone());
+        if known != inventory {
+            // Who rings is known after a start too, when the vendor's API is away.
+            let plants: Vec<&str> = plants.iter().map(|plant| plant.id.as_str()).collect();
+            let kept = json!({ "plants": plants, "modules": modules });
+            ctx.keep(CATALOGUE, Secret::new(kept.to_string().into_bytes())).await?;
+        }
         Ok((plants, inventory))
+    }
+
+    /// What the vendor listed last, as an earlier run kept it.
+    pub(crate) async fn remember_catalogue(&self, ctx: &dyn Ctx) -> Result<(), Fault> {
+        let Some(kept) = ctx.kept(CATALOGUE).await? else { return Ok(()) };
+        let kept: Value = serde_json::from_slice(kept.reveal()).unwrap_or_default();
+        let plants = kept.get("plants").and_then(Value::as_array).into_iter().flatten();
+        let plants: Vec<Plant> = plants.filter_map(|id| plants::plant(&json!({ "id": id }))).collect();
+        let inventory = plants::inventory(kept.get("modules").unwrap_or(&Value::Null), &plants);
+        let mut known = self.inventory();
+        if *known == Inventory::default() {
+            *known = inventory;
+        }
+        Ok(())
     }
 
     /// One gateway, from its SIP account to its certificate.

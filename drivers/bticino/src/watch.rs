@@ -181,6 +181,7 @@ impl Bticino {
         if std::mem::replace(&mut round.leased, true) {
             return Ok(());
         }
+        self.remember_catalogue(ctx).await?;
         if let Ok(SignIn::SignedIn) = self.cloud.tokens.standing(ctx).await {
             self.cloud.tokens.lease().into_iter().for_each(|lease| ctx.report(Report::Lease(lease)));
         }

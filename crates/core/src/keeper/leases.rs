@@ -173,9 +173,13 @@ impl Leases {
         cell.asked.clone_from(&asked);
         match asked {
             Some(asked) => {
-                (cell.state, cell.detail) = (AccountState::NeedsSignIn, Some(asked.clone()));
-                let event = NewEvent::new(now.utc, EventKind::AccountNeedsSignIn).account(account).reason(Some(Reason::NeedsSignIn));
-                outbox.record_events(vec![event.data(json!({ "detail": asked }))]);
+                let before = std::mem::replace(&mut cell.state, AccountState::NeedsSignIn);
+                cell.detail = Some(asked.clone());
+                // A person who was asked already is not asked again.
+                if before != AccountState::NeedsSignIn {
+                    let event = NewEvent::new(now.utc, EventKind::AccountNeedsSignIn).account(account).reason(Some(Reason::NeedsSignIn));
+                    outbox.record_events(vec![event.data(json!({ "detail": asked }))]);
+                }
             }
             None => cell.be_ready(),
         }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one output among many")]
 
+mod answers;
 mod contacts;
 mod house;
 mod leases;

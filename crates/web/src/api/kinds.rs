@@ -29,6 +29,8 @@ struct Kind {
     fields: Vec<FieldView>,
     /// Steps of sign-in and set-up, in their order.
     steps: Vec<StepView>,
+    /// The vendor's own calls that support may make.
+    calls: &'static [&'static str],
 }
 
 /// One setting of an account.
@@ -93,5 +95,6 @@ fn view(about: &About) -> Kind {
         summary: about.summary,
         fields: about.fields.iter().map(field).collect(),
         steps: about.steps.iter().map(step).collect(),
+        calls: about.calls,
     }
 }

@@ -296,8 +296,8 @@ impl Session {
                 Piece::Ping => self.put_out(b"\r\n"),
                 Piece::Pong => {}
                 Piece::Malformed(why) => self.misunderstood(why)?,
-                Piece::Message(message) => match message.start {
-                    Start::Response { status, .. } => self.answered(status, &message, ctx),
+                Piece::Message(message) => match &message.start {
+                    Start::Response { status, reason } => self.answered(*status, reason, &message, ctx),
                     Start::Request { .. } => self.asked(message, ctx)?,
                 },
             }
@@ -467,7 +467,7 @@ impl Session {
     }
 
     /// The server answers.
-    fn answered(&mut self, status: u16, response: &Message, ctx: &dyn Ctx) {
+    fn answered(&mut self, status: u16, reason: &str, response: &Message, ctx: &dyn Ctx) {
         tracing::debug!(target: "doorward::trace", received = %response.masked(), "SIP");
         if status < 200 {
             return;
@@ -476,7 +476,7 @@ impl Session {
             tracing::debug!(status, "an answer to nothing that was asked");
             return;
         };
-        let refusal = match self.weigh(status, response, pending.answered) {
+        let refusal = match self.weigh(status, reason, response, pending.answered) {
             Weighed::Taken => None,
             Weighed::Again => return self.ask(pending.ask, pending.answered + 1, ctx),
             Weighed::Refused(refusal) => Some(refusal),
@@ -504,13 +504,12 @@ impl Session {
         }
     }
 
-    fn weigh(&mut self, status: u16, response: &Message, answered: u32) -> Weighed {
+    fn weigh(&mut self, status: u16, reason: &str, response: &Message, answered: u32) -> Weighed {
         // Exactly 200: 202 says that somebody else will look at it.
         if status == 200 {
             return Weighed::Taken;
         }
         let refusal = |wrong_password| {
-            let Start::Response { reason, .. } = &response.start else { unreachable!("a response has a status") };
             let retry_after = response.field("Retry-After").and_then(|wait| wait.split([';', ' ', '(']).next()?.parse().ok());
             Refusal {
                 status,

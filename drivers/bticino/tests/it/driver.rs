@@ -124,6 +124,31 @@ async fn a_bell_rings_at_its_door_and_says_how_it_ended() {
 }
 
 #[tokio::test]
+async fn a_bell_rings_after_a_start_although_the_api_is_away() {
+    let account = Account::registered().await.restarted();
+    account.sim.set_faults(Faults { status: Some(Fault::with(503).on(On::Http)), ..Faults::default() });
+    let _watch = account.connected().await;
+    account.sim.ring("20");
+    account.reports_until("it rings", |report| matches!(report, Report::Ring { external, .. } if external == GATE)).await;
+    account.open(GATE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_gate_opens_while_the_account_is_being_registered() {
+    let account = Account::registered().await;
+    let _watch = account.connected().await;
+    account.sim.set_faults(Faults { dead: Some(Fault::with(Dead::Silent).on(On::SipAccounts)), ..Faults::default() });
+    let asked = account.sim.counters().sip_accounts;
+    let register = json!({});
+    let mut registering = std::pin::pin!(account.step("register", &register));
+    tokio::select! {
+        outcome = &mut registering => panic!("{outcome:?}"),
+        () = until("the vendor is asked", || account.sim.counters().sip_accounts > asked) => {}
+    }
+    account.open(GATE).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_wrong_sip_password_is_asked_once_and_mended_by_registering() {
     let account = Account::registered().await;
     account.sim.set_faults(Faults { wrong_password: Some(Fault::with(Refusal::ChallengeAgain).on(On::Register)), ..Faults::default() });
