@@ -56,8 +56,6 @@ pub(crate) struct Certificate {
     pub(crate) chain: Vec<Vec<u8>>,
     /// Its private key, as PKCS #8.
     pub(crate) key: Secret<Vec<u8>>,
-    /// From when it is good.
-    pub(crate) from: Time,
     /// Until when.
     pub(crate) until: Time,
 }
@@ -65,8 +63,8 @@ pub(crate) struct Certificate {
 impl Certificate {
     /// A certificate, if it says until when it is good.
     pub(crate) fn new(chain: Vec<Vec<u8>>, key: Secret<Vec<u8>>) -> Option<Self> {
-        let (from, until) = certificate::validity(chain.first()?)?;
-        Some(Self { chain, key, from, until })
+        let (_, until) = certificate::validity(chain.first()?)?;
+        Some(Self { chain, key, until })
     }
 
     /// As TLS wants it.
@@ -79,15 +77,15 @@ impl Certificate {
         now.plus(AHEAD) >= self.until
     }
 
-    /// Its lease.
-    pub(crate) fn lease(&self, gateway: &str, fresh: bool) -> Lease {
+    /// Its lease; `made` when it was made just now. Its first day is dated back, for clocks that are behind.
+    pub(crate) fn lease(&self, gateway: &str, made: Option<Time>) -> Lease {
         Lease {
             id: format!("{LEASE}{gateway}"),
             kind: "client_certificate",
             not_after: Some(self.until),
             margin: Some(AHEAD),
-            made: Some(self.from),
-            fresh,
+            made,
+            fresh: made.is_some(),
         }
     }
 }

@@ -193,7 +193,7 @@ impl Bticino {
         let certificate = Certificate::new(chain, key).ok_or_else(|| not_understood("clientCerts", "no certificate in it"))?;
         let first = entry.certificate.is_none();
         let (until, mark) = (certificate.until, certificate.chain.first().map(|der| fingerprint(der)));
-        let lease = certificate.lease(gateway, true);
+        let lease = certificate.lease(gateway, Some(ctx.now().utc));
         entry.certificate = Some(certificate);
         // On disk before it is used.
         book.keep(ctx).await?;

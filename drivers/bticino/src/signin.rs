@@ -169,7 +169,7 @@ impl Bticino {
             // The vendor knows this installation by its number: it stays the same.
             book.client_id.clone_from(&account.client_id);
         }
-        let lease = certificate.as_ref().map(|certificate| certificate.lease(&gateway, false));
+        let lease = certificate.as_ref().map(|certificate| certificate.lease(&gateway, None));
         // The plant is looked up by the watch.
         let entry = Entry { plant: String::new(), name: gateway.clone(), account, certificate };
         book.gateways.insert(gateway.clone(), entry);

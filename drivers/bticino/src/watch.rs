@@ -187,7 +187,7 @@ impl Bticino {
         }
         let book = self.book(ctx).await?;
         for (id, entry) in &book.gateways {
-            entry.certificate.iter().for_each(|certificate| ctx.report(Report::Lease(certificate.lease(id, false))));
+            entry.certificate.iter().for_each(|certificate| ctx.report(Report::Lease(certificate.lease(id, None))));
         }
         Ok(())
     }
