@@ -11,6 +11,7 @@ use doorward_core::{
     driver::{BoxFuture, Ctx, Fault, Once},
 };
 use doorward_wire::{Time, attempt::Reason};
+use futures_util::FutureExt as _;
 use std::{
     collections::VecDeque,
     future::Future,
@@ -84,6 +85,8 @@ pub(crate) struct Gateway {
     setup: Mutex<Option<Setup>>,
     standing: Mutex<Standing>,
     sender: Mutex<mpsc::Sender<Order>>,
+    /// To the connection before this one, on which somebody may still ring.
+    before: Mutex<Option<mpsc::Sender<Order>>>,
     /// Held by whoever serves the connection.
     orders: tokio::sync::Mutex<Orders>,
     /// Rings when the setup is another one.
@@ -112,6 +115,7 @@ impl Gateway {
             setup: Mutex::default(),
             standing: Mutex::new(Standing::Idle),
             sender: Mutex::new(sender),
+            before: Mutex::default(),
             orders: tokio::sync::Mutex::new(orders),
             changed: Notify::new(),
             calls: Mutex::default(),
@@ -233,7 +237,12 @@ impl Gateway {
 
     /// Ends a call. `false` when there is no connection.
     pub(crate) fn end_call(&self, call: &str, status: u16) -> bool {
-        lock(&self.sender).try_send(Order::EndCall { call: call.to_owned(), status }).is_ok()
+        let end = || Order::EndCall { call: call.to_owned(), status };
+        if let Some(before) = &*lock(&self.before) {
+            // It is gone when nobody rings there.
+            let _ = before.try_send(end());
+        }
+        lock(&self.sender).try_send(end()).is_ok()
     }
 
     /// Keeps the connection warm until `stop` ends.
@@ -281,6 +290,8 @@ impl Gateway {
 
     /// Makes a connection as it is set up now; waits while it is not.
     async fn connect(&self, ctx: &dyn Ctx, hears: Hears<'_>) -> Option<Result<(Setup, TlsStream<TcpStream>), Lost>> {
+        // What is read now is the newest: that it changed before is no reason to hand over.
+        let _ = self.changed.notified().now_or_never();
         let Some(setup) = lock(&self.setup).clone() else {
             self.stands(ctx, Standing::Idle, hears);
             self.changed.notified().await;
@@ -320,8 +331,9 @@ impl Gateway {
             };
             successor.set(self.successor(ctx, hears));
             if let Some(next) = next {
-                *lock(&self.sender) = next.sender.clone();
-                let _ = running.sender.try_send(Order::Retire);
+                let before = std::mem::replace(&mut *lock(&self.sender), next.sender.clone());
+                let _ = before.try_send(Order::Succeeded);
+                *lock(&self.before) = Some(before);
                 retiring.push(std::mem::replace(&mut running, next));
             }
         }

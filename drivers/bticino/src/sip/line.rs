@@ -41,6 +41,8 @@ const STALL: Duration = Duration::from_secs(5);
 const SLEPT: Duration = Duration::from_secs(5);
 /// How long a connection that is not needed any more has for its last words.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// And one that somebody rings on, when another has taken over.
+const SUCCEEDED: Duration = Duration::from_mins(2);
 /// Bytes read at once.
 const CHUNK: usize = 2048;
 /// Orders that may wait.
@@ -105,6 +107,8 @@ pub enum Order {
     },
     /// Finish what is under way and go.
     Retire,
+    /// Another connection has taken over: finish what is under way, stay while somebody rings, and go.
+    Succeeded,
 }
 
 /// Makes a pair of ends for orders.
@@ -133,7 +137,7 @@ impl Orders {
             tokio::select! {
                 order = self.receiver.recv() => match order {
                     // Who holds no connection has none to retire, and no calls.
-                    Some(Order::Retire | Order::EndCall { .. }) => {}
+                    Some(Order::Retire | Order::Succeeded | Order::EndCall { .. }) => {}
                     Some(order) => self.held.push_back((order, ctx.now().mono.plus(HELD))),
                     None => std::future::pending().await,
                 },
@@ -255,6 +259,8 @@ struct Work<'a, 'b> {
     next_ticket: u64,
     clock: Clock,
     retiring: Option<Mono>,
+    /// What rings here is not cut off.
+    patient: bool,
     refused: Option<String>,
 }
 
@@ -305,6 +311,7 @@ impl Line<'_> {
                 unflushed: false,
             },
             retiring: None,
+            patient: false,
             refused: None,
         };
         if self.registers {
@@ -355,7 +362,7 @@ impl Work<'_, '_> {
                 biased;
                 pushed = push(&mut self.writer, self.session.outgoing()), if writes || self.clock.unflushed => First::Pushed(pushed),
                 read = self.reader.read(&mut chunk) => First::Read(read),
-                order = orders.next(), if self.retiring.is_none() => First::Ordered(order),
+                order = orders.next(), if self.retiring.is_none() || self.patient => First::Ordered(order),
                 () = sleep(ctx, wait) => First::Due,
             };
             let now = ctx.now();
@@ -385,7 +392,8 @@ impl Work<'_, '_> {
                         self.obey(order);
                     }
                 }
-                First::Ordered(None) => self.retire(),
+                First::Ordered(None) if self.retiring.is_some() => return Lost::Retired,
+                First::Ordered(None) => self.retire(FAREWELL),
                 First::Due => {}
             }
         }
@@ -401,16 +409,21 @@ impl Work<'_, '_> {
                 self.session.open(ticket, gate, once, ctx);
             }
             Order::EndCall { call, status } => self.session.end_call(&call, status, ctx),
-            Order::Retire => self.retire(),
+            Order::Retire => self.retire(FAREWELL),
+            Order::Succeeded => {
+                self.patient = true;
+                self.retire(SUCCEEDED);
+            }
         }
     }
 
-    fn retire(&mut self) {
+    fn retire(&mut self, within: Duration) {
         let ctx = self.line.ctx;
-        if self.clock.registered {
+        if std::mem::take(&mut self.clock.registered) {
             self.session.leave(ctx);
         }
-        self.retiring = Some(ctx.now().mono.plus(FAREWELL));
+        self.clock.register = None;
+        self.retiring = Some(ctx.now().mono.plus(within));
     }
 
     /// Does what is due; says when that is the end.
@@ -429,7 +442,8 @@ impl Work<'_, '_> {
             return Some(Lost::PasswordRefused(why));
         }
         // Nobody waits for the answer to a good-bye.
-        let done = self.session.openings() == 0 && self.session.outgoing().is_empty() && !self.clock.unflushed;
+        let rings = self.patient && self.session.rings();
+        let done = self.session.openings() == 0 && self.session.outgoing().is_empty() && !self.clock.unflushed && !rings;
         if self.retiring.is_some_and(|until| done || until <= now.mono) {
             return Some(Lost::Retired);
         }
@@ -475,6 +489,8 @@ impl Work<'_, '_> {
                         let _ = sender.send(end);
                     }
                 }
+                // It was under way when this connection was told to go.
+                Happening::Registered(_) | Happening::NotRegistered(_) if self.retiring.is_some() => {}
                 Happening::Registered(granted) => {
                     self.clock.registered = true;
                     let most = if self.clock.pongs { granted } else { granted.min(REGISTER_AT_LEAST) };

@@ -354,7 +354,8 @@ impl Session {
         self.pending.values().filter(|pending| matches!(pending.ask, Ask::Open { .. })).count()
     }
 
-    /// The connection is gone: says of everything under way whether it was sent, and ends what rings.
+    /// The connection is gone: says of everything under way whether it was sent. How a call that rings ends nobody can tell
+    /// any more.
     pub fn close(&mut self) {
         let mut pending: Vec<Pending> = self.pending.drain().map(|(_, pending)| pending).collect();
         pending.sort_by_key(|pending| pending.begins);
@@ -368,9 +369,9 @@ impl Session {
         }
     }
 
-    /// Ids of the calls that ring.
-    pub fn ringing(&self) -> Vec<String> {
-        self.calls.ringing().map(str::to_owned).collect()
+    /// Whether somebody rings.
+    pub fn rings(&self) -> bool {
+        self.calls.ringing().next().is_some()
     }
 
     /// Sends a request, signed by the newest challenge.

@@ -213,6 +213,43 @@ async fn a_renewed_certificate_is_handed_over_without_a_gap() {
 }
 
 #[tokio::test]
+async fn a_bell_that_rings_during_a_hand_over_is_not_cut_off() {
+    let account = Account::registered().await;
+    let _watch = account.connected().await;
+    account.reports_until("the doors are known", |report| matches!(report, Report::Found(_))).await;
+    for end in [RingState::AnsweredElsewhere, RingState::Rejected] {
+        let ring = account.sim.ring("20").remove(0);
+        account.reports_until("it rings", |report| matches!(report, Report::Ring { call, .. } if *call == ring)).await;
+        let before = account.sim.counters();
+        account.act(&Target::Account, Action::Renew("certificate:gw-1234".into())).await.unwrap();
+        until("the new one is registered", || account.sim.counters().registered > before.registered).await;
+        until("the old one is not", || account.sim.registered().len() == 2).await;
+        assert_eq!(account.sim.connections(), 3, "the old one is there for the bell");
+        if end == RingState::Rejected {
+            account.act(&Target::Account, Action::EndRing { call: ring.clone(), end }).await.unwrap();
+            until("it was told", || account.sim.ring_view(&ring).legs[0].statuses == [180, 486]).await;
+        } else {
+            account.sim.answer_elsewhere(&ring);
+            account
+                .reports_until(
+                    "it is over",
+                    |report| matches!(report, Report::RingEnded { call, end: told } if *call == ring && *told == end),
+                )
+                .await;
+        }
+        until("the old one is gone", || account.sim.connections() == 2).await;
+    }
+}
+
+#[tokio::test]
+async fn one_connection_is_made_at_a_start() {
+    let account = Account::registered().await.restarted();
+    let _watch = account.connected().await;
+    account.pass(Duration::from_mins(11)).await;
+    assert_eq!((account.sim.counters().connect, account.sim.connections()), (2, 2));
+}
+
+#[tokio::test]
 async fn a_door_that_is_deleted_at_the_vendor_is_missing_and_refused() {
     let account = Account::registered().await;
     let _watch = account.connected().await;
