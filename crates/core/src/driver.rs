@@ -123,6 +123,9 @@ pub struct About {
     pub fields: &'static [Field],
     /// Steps of sign-in and set-up, in their order.
     pub steps: &'static [Step],
+    /// The vendor's sign-in page can be served on this machine, to a browser that runs here too: `start` takes
+    /// `{"here":true}`.
+    pub signs_in_here: bool,
     /// The vendor's own calls that support may make ([`Action::Call`]).
     pub calls: &'static [&'static str],
     /// Offsets after a command's answer at which the door is asked again.

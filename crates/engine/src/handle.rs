@@ -10,7 +10,7 @@ use crate::{
     scribe::Job,
 };
 use doorward_core::{
-    Now,
+    Now, Secret,
     driver::{About, Action, Credential, Done, Entry, Family, Fault, Report, Settings, Target},
     keeper::{At, Change, Command, CommandError, Input, Notice, RingCommand},
     record::NewEvent,
@@ -159,6 +159,15 @@ impl Handle {
         self.ask(account, Target::Account, action).await
     }
 
+    /// Takes a step of an account's sign-in or set-up for somebody. A step that gives secrets out is written down before.
+    pub async fn step(&self, account: &AccountId, actor: &Actor, step: &str, input: Secret<String>) -> Result<Done, Fault> {
+        if step == "export" {
+            let event = NewEvent::new(self.now().utc, EventKind::AccountExported).account(account).actor(actor);
+            self.write_down(event).await?;
+        }
+        self.call(account, Action::Setup { step: step.to_owned(), input }).await
+    }
+
     /// Asks a door for its state now. What comes back goes to the caller alone.
     pub async fn look(&self, door: &DoorId) -> Result<Done, Fault> {
         // What was found just now is shown before it is written.
@@ -184,12 +193,16 @@ impl Handle {
         };
         if let Some(data) = data {
             let event = NewEvent::new(self.now().utc, EventKind::DoorCodes).door(door).actor(actor).data(data);
-            self.record(vec![event])
-                .await
-                .map_err(|error| Fault::offline(error.person(), error.to_string()).because(Reason::AuditUnavailable))?;
+            self.write_down(event).await?;
         }
         let target = Target::Door { id: setup.id, external: setup.external, time_zone: setup.time_zone };
         self.ask(&setup.account, target, Action::Credential(what)).await
+    }
+
+    /// What must not happen unrecorded is recorded before.
+    async fn write_down(&self, event: NewEvent) -> Result<(), Fault> {
+        let recorded = self.record(vec![event]).await.map(drop);
+        recorded.map_err(|error| Fault::offline(error.person(), error.to_string()).because(Reason::AuditUnavailable))
     }
 
     /// Adds an account and starts its driver. The identifier is made from its name.

@@ -1,7 +1,7 @@
 //! Pages: rendered here, useful without JavaScript, live with it.
 //!
 //! * [`scene`] is what every page knows: the visitor, names, time zones. [`shell`] is what every page looks like.
-//! * One file for each subject: [`doors`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`events`], [`rings`], [`settings`], [`notifications`], [`webhooks`], [`webhook`],
+//! * One file for each subject: [`doors`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`account`], [`account_sign_in`], [`account_set_up`], [`events`], [`rings`], [`settings`], [`notifications`], [`webhooks`], [`webhook`],
 //!   [`logs`], [`entry`].
 //! * [`live`] sends the same fragments again when something changes; `assets/live.js` puts them in their place.
 //! * [`texts`] holds every word.
@@ -14,8 +14,11 @@
 //! 2. Write its handlers in a file of its subject; take a [`Visitor`](visitor::Visitor), and check the form's CSRF token.
 //! 3. Add its router below.
 
+mod account;
 mod account_card;
 mod account_form;
+mod account_set_up;
+mod account_sign_in;
 mod accounts;
 pub(crate) mod assets;
 mod code_form;
@@ -58,6 +61,9 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(codes::router())
         .merge(door_form::router())
         .merge(accounts::router())
+        .merge(account::router())
+        .merge(account_sign_in::router())
+        .merge(account_set_up::router())
         .merge(events::router())
         .merge(rings::router())
         .merge(settings::router())

@@ -70,6 +70,8 @@ words! {
         AccountRegistered = "account.registered",
         /// A client certificate was made.
         AccountCertificateCreated = "account.certificate_created",
+        /// An account's secrets were given out, for another program.
+        AccountExported = "account.exported",
         /// A client certificate was renewed.
         AccountCertificateRenewed = "account.certificate_renewed",
         /// A token or other lease was renewed ahead of time.

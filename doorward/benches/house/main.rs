@@ -337,6 +337,7 @@ fn about() -> About {
         steps: &[],
         verify: Vec::new(),
         stale_after: Duration::from_hours(24),
+        signs_in_here: false,
         calls: &[],
         only_in_file: false,
     }

@@ -140,7 +140,11 @@ const STEPS: &[Step] = &[
         label: "Sign in",
         help: "Gives the vendor's sign-in page. With {\"here\":true} it is served on this machine, so that its end is noticed.",
     },
-    Step { name: "exchange", label: "Finish", help: "Takes the whole address at which the browser ended, and signs the account in." },
+    Step {
+        name: "exchange",
+        label: "Finish",
+        help: "Takes the whole address at which the browser ended, com.legrandgroup.diy://…, and signs the account in.",
+    },
     Step { name: "refresh", label: "Renew now", help: "Renews the sign-in at once." },
     Step { name: "plants", label: "Choose plants", help: "Lists the plants of the account with their gateways, and which are registered." },
     Step {
@@ -152,7 +156,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "import",
         label: "Import",
-        help: "Takes files of the older client: {\"token_cache\":…,\"sip_account\":…,\"client_certs\":…}, each as it stands there.",
+        help: "Takes token_cache.json, sip_account.json and client-certs.json of the older client, under any names: {\"sip_account.json\":{…}}.",
     },
     Step { name: "export", label: "Export", help: "Gives the same three files for {\"gateway\":\"…\"}. They hold secrets." },
     Step {
@@ -174,6 +178,7 @@ pub fn about() -> About {
         summary: "Gates and doors behind a connected BTicino or Legrand intercom, and its bell.",
         fields: FIELDS,
         steps: STEPS,
+        signs_in_here: true,
         calls: CALLS,
         verify: Vec::new(),
         stale_after: STALE_AFTER,

@@ -15,6 +15,7 @@ use crate::{
         session::{End, Happening, Identity, Refusal},
         tls::{Tls, Trust},
     },
+    stages::Doing,
 };
 use doorward_core::{
     Secret,
@@ -44,6 +45,8 @@ pub struct Bticino {
     pub(crate) sign_in: Mutex<Option<Proxy>>,
     /// Why the last sign-in on this machine failed.
     pub(crate) last_sign_in: Mutex<Option<String>>,
+    /// The part of the set-up that is under way, or at which it broke off.
+    doing: Mutex<Option<Doing>>,
     /// The doors are to be listed now.
     pub(crate) wanted: Mutex<bool>,
     /// The SIP server was not the pinned one.
@@ -84,6 +87,7 @@ impl Bticino {
             gateways: Mutex::default(),
             sign_in: Mutex::default(),
             last_sign_in: Mutex::default(),
+            doing: Mutex::default(),
             wanted: Mutex::default(),
             doubted: Mutex::default(),
             bell: Notify::new(),
@@ -235,6 +239,10 @@ impl Bticino {
         }
         tokio::sync::MutexGuard::try_map(book, Option::as_mut)
             .map_err(|_| Fault::offline("The registration is not read yet.", "the book is empty right after it was read"))
+    }
+
+    pub(crate) fn doing(&self) -> MutexGuard<'_, Option<Doing>> {
+        self.doing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn inventory(&self) -> MutexGuard<'_, Inventory> {

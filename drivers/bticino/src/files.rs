@@ -9,6 +9,13 @@ use doorward_wire::Time;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
+/// The original's name of the file with the tokens.
+pub const TOKENS: &str = "token_cache.json";
+/// The original's name of the file with the SIP account.
+pub const ACCOUNT: &str = "sip_account.json";
+/// The original's name of the file with certificate and key.
+pub const CERTIFICATE: &str = "client-certs.json";
+
 /// Bytes of a file, at most.
 const LONGEST: usize = 256 << 10;
 
@@ -21,6 +28,41 @@ pub enum FileError {
     /// Something is missing or of another kind.
     #[error("there is no {0} in it")]
     Missing(&'static str),
+    /// It is another file.
+    #[error("it is none of {TOKENS}, {ACCOUNT} and {CERTIFICATE}")]
+    Unknown,
+    /// One of its kind was read already.
+    #[error("there is another file of this kind")]
+    Twice,
+}
+
+/// What the original's files hold together, whatever they are called.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    /// `token_cache.json`.
+    pub tokens: Option<SavedTokens>,
+    /// `sip_account.json`.
+    pub account: Option<SipAccount>,
+    /// `client-certs.json`.
+    pub certificate: Option<SavedCertificate>,
+}
+
+impl Files {
+    /// Reads one more file. Which one it is stands in it.
+    pub fn add(&mut self, text: &str) -> Result<(), FileError> {
+        let fields = object(text)?;
+        let has = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
+        let twice = if has(&["b2cAccessToken", "b2cRefreshToken", "access_token", "refresh_token"]) {
+            self.tokens.replace(SavedTokens::read(text)?).is_some()
+        } else if has(&["sipUri", "sipPassword", "payload", "result"]) {
+            self.account.replace(SipAccount::read(text)?).is_some()
+        } else if has(&["cert", "certPEM", "key", "privateKeyPem"]) {
+            self.certificate.replace(SavedCertificate::read(text)?).is_some()
+        } else {
+            return Err(FileError::Unknown);
+        };
+        if twice { Err(FileError::Twice) } else { Ok(()) }
+    }
 }
 
 /// `token_cache.json`.
@@ -245,10 +287,25 @@ mod tests {
         assert_eq!(SavedCertificate::read(r#"{"cert":"x","key":"y"}"#), Err(FileError::Missing("cert")));
     }
 
+    #[test]
+    fn which_file_it_is_stands_in_it() {
+        let certificate = r#"{"cert":"-----BEGIN CERTIFICATE-----","key":"-----BEGIN PRIVATE KEY-----"}"#;
+        let account = r#"{"payload":{"sipUri":"oid_1@gw.bs.iotleg.com","clientId":"1","userOid":"oid","sipPassword":"pw"}}"#;
+        let mut files = Files::default();
+        for text in [certificate, account, r#"{"access_token":"a"}"#] {
+            files.add(text).unwrap();
+            assert_eq!(files.add(text), Err(FileError::Twice));
+        }
+        assert!(files.tokens.is_some() && files.account.is_some() && files.certificate.is_some());
+        for (text, error) in [("{}", FileError::Unknown), ("[]", FileError::NotAnObject), (r#"{"cert":"x"}"#, FileError::Missing("cert"))] {
+            assert_eq!(files.add(text), Err(error), "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_without_panic(text in "\\PC{0,60}|\\{\"(b2cAccessToken|sipUri|cert|receivedAt|payload)\":[-0-9a-z\"{}:,]{0,30}\\}") {
-            let _ = (SavedTokens::read(&text), SipAccount::read(&text), SavedCertificate::read(&text));
+            let _ = (SavedTokens::read(&text), SipAccount::read(&text), SavedCertificate::read(&text), Files::default().add(&text));
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     files::SipAccount,
     plants::{self, Gateway, Inventory, Plant},
     sip::tls::fingerprint,
+    stages::{Doing, Part},
 };
 use doorward_core::{
     Secret,
@@ -44,6 +45,7 @@ impl Bticino {
     pub(crate) async fn list_plants(&self, ctx: &dyn Ctx) -> Result<Done, Fault> {
         let (plants, inventory) = self.look(ctx).await?;
         let book = self.book(ctx).await?.clone();
+        let offered: Vec<String> = book.offered.iter().map(|der| fingerprint(der)).collect();
         let gateway = |gateway: &Gateway| {
             let entry = book.gateways.get(&gateway.id);
             let doors = inventory.openers.iter().filter(|opener| opener.gateway == gateway.id).map(|opener| opener.name.as_str());
@@ -56,7 +58,7 @@ impl Bticino {
             let gateways = inventory.gateways.iter().filter(|known| known.plant == plant.id).map(gateway);
             json!({ "id": plant.id, "name": plant.name, "gateways": gateways.collect::<Vec<_>>() })
         });
-        Ok(Done::said(json!({ "plants": shown.collect::<Vec<_>>(), "authorities": book.pinned() })))
+        Ok(Done::said(json!({ "plants": shown.collect::<Vec<_>>(), "authorities": book.pinned(), "offered": offered })))
     }
 
     /// Registers at the gateways of some plants. Doing it twice changes nothing.
@@ -71,7 +73,9 @@ impl Bticino {
         let mut done = Vec::new();
         for plant in plants.iter().filter(wanted) {
             for gateway in inventory.gateways.iter().filter(|gateway| gateway.plant == plant.id) {
-                self.enrol(ctx, plant, gateway, wish.certificate).await?;
+                let enrolled = self.enrol(ctx, plant, gateway, wish.certificate).await;
+                self.went(&enrolled);
+                enrolled?;
                 done.push(gateway.id.clone());
             }
         }
@@ -114,16 +118,29 @@ impl Bticino {
         Ok(())
     }
 
+    /// Notes that a part of the set-up is over, and how it ended. The watch tells it.
+    fn went(&self, outcome: &Result<(), Fault>) {
+        let mut doing = self.doing();
+        match outcome {
+            Ok(()) => *doing = None,
+            Err(fault) => doing.iter_mut().for_each(|doing| doing.failed = Some(fault.person.clone())),
+        }
+        self.bell.notify_one();
+    }
+
     /// One gateway, from its SIP account to its certificate.
     async fn enrol(&self, ctx: &dyn Ctx, plant: &Plant, gateway: &Gateway, forced: bool) -> Result<(), Fault> {
         let mut book = self.book(ctx).await?;
+        let name = if plant.name == gateway.name { plant.name.clone() } else { format!("{}, {}", plant.name, gateway.name) };
+        let doing = |part| Doing { gateway: (gateway.id.clone(), name.clone()), part, failed: None };
+        self.goes_on(ctx, &book, doing(Part::Registration)).await;
         let known = book.gateways.get(&gateway.id).map(|entry| entry.account.clone());
         let (account, anew) = self.account(ctx, &book, gateway, known.as_ref()).await?;
-        let name = if plant.name == gateway.name { plant.name.clone() } else { format!("{}, {}", plant.name, gateway.name) };
         let certificate = book.gateways.get(&gateway.id).and_then(|entry| entry.certificate.clone()).filter(|_| !anew);
-        let entry = Entry { plant: plant.id.clone(), name, account, certificate };
+        let entry = Entry { plant: plant.id.clone(), name: name.clone(), account, certificate };
         book.gateways.insert(gateway.id.clone(), entry);
         book.keep(ctx).await?;
+        self.goes_on(ctx, &book, doing(Part::Certificate)).await;
         if anew {
             let data = json!({ "gateway": gateway.id, "plant": plant.name });
             ctx.report(Report::Milestone { what: Milestone::Registered, data });

@@ -4,7 +4,7 @@ use crate::{
     book::{Certificate, Entry},
     certificate,
     driver::Bticino,
-    files::{FileError, SavedCertificate, SavedTokens, SipAccount},
+    files::{self, Files, SavedCertificate, SavedTokens, SipAccount},
     proxy::{self, Proxy},
 };
 use doorward_core::{
@@ -19,7 +19,7 @@ use doorward_wire::attempt::Reason;
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,17 +39,6 @@ struct Exchange {
     code: Option<Secret<String>>,
     #[serde(default)]
     callback_url: Option<Secret<String>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Files {
-    #[serde(default)]
-    token_cache: Option<Value>,
-    #[serde(default)]
-    sip_account: Option<Value>,
-    #[serde(default)]
-    client_certs: Option<Value>,
 }
 
 impl Bticino {
@@ -110,29 +99,19 @@ impl Bticino {
 
     /// Takes over the files of the older client.
     pub(crate) async fn import(&self, ctx: &dyn Ctx, input: &Secret<String>) -> Result<Done, Fault> {
-        let files: Files = step_input(input)?;
+        let given: BTreeMap<String, Value> = step_input(input)?;
         // Everything is read before anything is taken.
-        let tokens = files
-            .token_cache
-            .as_ref()
-            .map(|file| SavedTokens::read(&file_text(file)).map_err(|error| wrong("token_cache", &error)))
-            .transpose()?;
-        let account = files
-            .sip_account
-            .as_ref()
-            .map(|file| SipAccount::read(&file_text(file)).map_err(|error| wrong("sip_account", &error)))
-            .transpose()?;
-        let saved = files
-            .client_certs
-            .as_ref()
-            .map(|file| SavedCertificate::read(&file_text(file)).map_err(|error| wrong("client_certs", &error)))
-            .transpose()?;
+        let mut files = Files::default();
+        for (name, file) in given.iter().filter(|(_, file)| !file.is_null()) {
+            files.add(&file_text(file)).map_err(|error| bad(&format!("{name} cannot be used: {error}.")))?;
+        }
+        let Files { tokens, account, certificate: saved } = files;
         let certificate = saved.as_ref().map(read_certificate).transpose()?;
         if tokens.is_none() && account.is_none() {
-            return Err(bad("Give token_cache or sip_account, as the older client wrote them."));
+            return Err(bad("Give token_cache.json or sip_account.json, as the older client wrote them."));
         }
         if certificate.is_some() && account.is_none() {
-            return Err(bad("A certificate belongs to a SIP account: give sip_account with it."));
+            return Err(bad("A certificate belongs to a SIP account: give sip_account.json with it."));
         }
         if let Some(tokens) = tokens {
             self.import_tokens(ctx, &tokens).await?;
@@ -155,7 +134,7 @@ impl Bticino {
             "expires_in": lives,
         });
         let doorward_oauth::Meaning::Granted(grant) = doorward_oauth::meaning(body.to_string().as_bytes()) else {
-            return Err(bad("There are no usable tokens in token_cache."));
+            return Err(bad("There are no usable tokens in token_cache.json."));
         };
         self.cloud.tokens.import(ctx, Tokens::foreign(grant, now)).await.map(|_| ())
     }
@@ -163,7 +142,7 @@ impl Bticino {
     async fn import_account(&self, ctx: &dyn Ctx, account: SipAccount, certificate: Option<Certificate>) -> Result<String, Fault> {
         let suffix = format!(".{}", self.cloud.config.sip_domain);
         let gateway = account.domain().strip_suffix(&suffix).filter(|id| !id.is_empty()).map(str::to_owned);
-        let gateway = gateway.ok_or_else(|| bad("The sipUri of sip_account is not one of this account's SIP domain."))?;
+        let gateway = gateway.ok_or_else(|| bad("The sipUri of sip_account.json is not one of this account's SIP domain."))?;
         let mut book = self.book(ctx).await?;
         if book.gateways.is_empty() {
             // The vendor knows this installation by its number: it stays the same.
@@ -208,9 +187,9 @@ impl Bticino {
         });
         let read = |text: Secret<String>| serde_json::from_str::<Value>(text.reveal()).unwrap_or_default();
         Ok(Done::said(json!({
-            "token_cache": read(saved.write()),
-            "sip_account": read(entry.account.write()),
-            "client_certs": certificate.map(|certificate| read(certificate.write())),
+            files::TOKENS: read(saved.write()),
+            files::ACCOUNT: read(entry.account.write()),
+            files::CERTIFICATE: certificate.map(|certificate| read(certificate.write())),
         })))
     }
 }
@@ -223,12 +202,8 @@ fn file_text(file: &Value) -> String {
 fn read_certificate(saved: &SavedCertificate) -> Result<Certificate, Fault> {
     let chain = certificate::from_pem(&saved.certificate);
     let key = certificate::key_from_pem(saved.key.reveal());
-    let key = key.ok_or_else(|| bad("The key of client_certs is not one of PKCS #8 (BEGIN PRIVATE KEY)."))?;
-    Certificate::new(chain, key).ok_or_else(|| bad("There is no certificate in client_certs."))
-}
-
-fn wrong(file: &str, error: &FileError) -> Fault {
-    bad(&format!("{file} cannot be used: {error}."))
+    let key = key.ok_or_else(|| bad("The key of client-certs.json is not one of PKCS #8 (BEGIN PRIVATE KEY)."))?;
+    Certificate::new(chain, key).ok_or_else(|| bad("There is no certificate in client-certs.json."))
 }
 
 fn denied(word: &str, status: u16) -> Fault {

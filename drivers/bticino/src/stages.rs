@@ -1,27 +1,68 @@
 //! How far the account is set up, and how well each part of it is, for people.
 
 use crate::{
-    book::Entry,
+    book::{Book, Entry},
     driver::Bticino,
     gateway::Standing,
     plants::{Inventory, Plant},
     sip::tls::fingerprint,
 };
-use doorward_core::driver::{Ctx, Fault};
+use doorward_core::driver::{Ctx, Fault, Report};
 use doorward_oauth::Standing as SignIn;
 use doorward_wire::account::{Stage, StageState};
 use std::sync::PoisonError;
 
+/// The part of the set-up that is under way, or at which it broke off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Doing {
+    /// The gateway, and its name.
+    pub(crate) gateway: (String, String),
+    /// Which part.
+    pub(crate) part: Part,
+    /// Why it broke off, for a person.
+    pub(crate) failed: Option<String>,
+}
+
+/// A part of the set-up at a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Registration,
+    Certificate,
+}
+
 impl Bticino {
     /// Sign-in, then for each gateway its registration, certificate and connection.
     pub(crate) async fn stages(&self, ctx: &dyn Ctx) -> Vec<Stage> {
+        match self.book(ctx).await.map(|book| book.clone()) {
+            Ok(book) => self.stages_by(ctx, &book).await,
+            Err(_) => vec![self.sign_in_stage(ctx).await],
+        }
+    }
+
+    /// The set-up goes on with this part: tells it to whoever looks.
+    pub(crate) async fn goes_on(&self, ctx: &dyn Ctx, book: &Book, doing: Doing) {
+        *self.doing() = Some(doing);
+        ctx.report(Report::Stages(self.stages_by(ctx, book).await));
+    }
+
+    async fn stages_by(&self, ctx: &dyn Ctx, book: &Book) -> Vec<Stage> {
         let mut stages = vec![self.sign_in_stage(ctx).await];
-        let Ok(book) = self.book(ctx).await.map(|book| book.clone()) else { return stages };
+        stages.extend(self.gateway_stages(ctx, book));
+        if let Some(doing) = &*self.doing() {
+            // With one gateway or none, nothing is said of which.
+            let alone = book.gateways.keys().all(|known| *known == doing.gateway.0);
+            doing.mark(&mut stages, alone);
+        }
+        stages.extend(self.authority_stage(book));
+        stages
+    }
+
+    fn gateway_stages(&self, ctx: &dyn Ctx, book: &Book) -> Vec<Stage> {
         if book.gateways.is_empty() {
             let todo = |name: &str, label: &str| stage(name, label.into(), StageState::Todo, None);
-            stages.extend([todo("registration", "Registration"), todo("certificate", "Certificate"), todo("connection", "Connection")]);
-            return stages;
+            return vec![todo("registration", "Registration"), todo("certificate", "Certificate"), todo("connection", "Connection")];
         }
+        let mut stages = Vec::new();
         let several = book.gateways.len() > 1;
         for (id, entry) in &book.gateways {
             let name = |what: &str| if several { format!("{what}:{id}") } else { what.to_owned() };
@@ -29,19 +70,33 @@ impl Bticino {
             let registered = Some(format!("{} as client {}", entry.name, entry.account.client_id));
             stages.push(stage(&name("registration"), format!("Registration{of}"), StageState::Done, registered));
             stages.push(certificate(&name("certificate"), format!("Certificate{of}"), entry, ctx));
-            stages.push(self.connection(&name("connection"), format!("Connection{of}"), id, entry));
-        }
-        if !book.authorities.is_empty() && self.cloud.config.pin_sha256.is_none() {
-            let (state, detail) = match book.offered.first() {
-                Some(offered) => {
-                    let text = format!("The vendor names another one now: {}. Compare it before you take it.", fingerprint(offered));
-                    (StageState::Failed, text)
-                }
-                None => (StageState::Done, book.pinned().join(", ")),
-            };
-            stages.push(stage("authority", "Pinned authority (SHA-256)".into(), state, Some(detail)));
+            stages.push(self.connection(&name("connection"), format!("Connection{of}"), id, entry, self.believes(book)));
         }
         stages
+    }
+
+    /// Whether it is known whom to believe.
+    fn believes(&self, book: &Book) -> bool {
+        !book.authorities.is_empty() || self.cloud.config.pin_sha256.is_some()
+    }
+
+    /// Whom the account believes. An account that was imported may not know yet.
+    fn authority_stage(&self, book: &Book) -> Option<Stage> {
+        if book.gateways.is_empty() || self.cloud.config.pin_sha256.is_some() {
+            return None;
+        }
+        let (state, detail) = match book.offered.first() {
+            Some(offered) => {
+                let text = format!("The vendor names another one now: {}. Compare it before you take it.", fingerprint(offered));
+                (StageState::Failed, text)
+            }
+            None if book.authorities.is_empty() => {
+                let text = "The server's authority is not known yet: sign in so that the vendor can name it, or set the pinned SIP server.";
+                (StageState::Todo, text.to_owned())
+            }
+            None => (StageState::Done, book.pinned().join(", ")),
+        };
+        Some(stage("authority", "Pinned authority (SHA-256)".into(), state, Some(detail)))
     }
 
     async fn sign_in_stage(&self, ctx: &dyn Ctx) -> Stage {
@@ -56,10 +111,10 @@ impl Bticino {
         stage("sign_in", "Sign-in".into(), state, detail)
     }
 
-    fn connection(&self, name: &str, label: String, gateway: &str, entry: &Entry) -> Stage {
+    fn connection(&self, name: &str, label: String, gateway: &str, entry: &Entry, believes: bool) -> Stage {
         let standing = self.live().get(gateway).map_or(Standing::Idle, |gateway| gateway.standing());
         let (state, detail) = match standing {
-            Standing::Idle if entry.certificate.is_none() => (StageState::Todo, None),
+            Standing::Idle if entry.certificate.is_none() || !believes => (StageState::Todo, None),
             Standing::Idle | Standing::Connecting => (StageState::Doing, None),
             Standing::Connected { registered: true, .. } => (StageState::Done, None),
             Standing::Connected { registered: false, .. } => {
@@ -89,8 +144,7 @@ impl Bticino {
                 changed = true;
             }
         }
-        let believes = !book.authorities.is_empty() || self.cloud.config.pin_sha256.is_some();
-        if !book.gateways.is_empty() && !believes {
+        if !book.gateways.is_empty() && !self.believes(&book) {
             book.authorities = self.cloud.authorities(ctx).await?;
             changed = true;
         }
@@ -104,6 +158,24 @@ impl Bticino {
             self.reload(ctx, &id).await?;
         }
         Ok(())
+    }
+}
+
+impl Doing {
+    /// Marks its part among the stages.
+    fn mark(&self, stages: &mut Vec<Stage>, alone: bool) {
+        let (id, gateway) = &self.gateway;
+        let (name, label) = match self.part {
+            Part::Registration => ("registration", "Registration"),
+            Part::Certificate => ("certificate", "Certificate"),
+        };
+        let state = if self.failed.is_some() { StageState::Failed } else { StageState::Doing };
+        let detail = self.failed.clone().or_else(|| Some(gateway.clone()));
+        let own = format!("{name}:{id}");
+        match stages.iter_mut().find(|stage| stage.name == own || alone && stage.name == name) {
+            Some(known) => (known.state, known.detail) = (state, detail),
+            None => stages.push(stage(&own, format!("{label} of {gateway}"), state, detail)),
+        }
     }
 }
 

@@ -57,6 +57,7 @@ pub fn about() -> About {
         verify: [1, 3, 10, 30].map(Duration::from_secs).to_vec(),
         // A topic speaks when something changes.
         stale_after: Duration::from_hours(25),
+        signs_in_here: false,
         calls: &[],
         only_in_file: true,
     }

@@ -153,6 +153,7 @@ pub(crate) fn about_polled_every(status_poll: Duration) -> About {
         verify: VERIFY.map(Duration::from_secs).to_vec(),
         // The slack covers a slow answer to the last of them.
         stale_after: status_poll * POLLS_UNTIL_STALE + Duration::from_secs(30),
+        signs_in_here: false,
         calls: &["whoami", "devices", "status"],
         only_in_file: false,
     }

@@ -19,7 +19,10 @@ use doorward_core::{
     scope::Scope,
 };
 use doorward_store::StoredAccount;
-use doorward_wire::account::{Account, AccountId, AccountState};
+use doorward_wire::{
+    account::{Account, AccountId, AccountState},
+    attempt::Actor,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -147,19 +150,21 @@ async fn step(caller: Caller, State(web): State<Web>, At(id): At<AccountId>, Jso
     if !known {
         return Err(ApiError::Unprocessable("step: this account has no such step; GET /api/v1/kinds lists them".into()));
     }
-    let output = take_step(&web, &id, &body.step, body.input).await?;
+    if body.step == "export" {
+        caller.need(&Scope::Admin)?;
+    }
+    let output = take_step(&web, &id, &caller.actor, &body.step, body.input).await?;
     Ok(Json(Output { output }))
 }
 
 /// Takes one step of sign-in or set-up; a text goes in as it is, everything else as JSON.
-pub(crate) async fn take_step(web: &Web, id: &AccountId, step: &str, input: Value) -> ApiResult<Value> {
+pub(crate) async fn take_step(web: &Web, id: &AccountId, actor: &Actor, step: &str, input: Value) -> ApiResult<Value> {
     let input = match input {
         Value::Null => String::new(),
         Value::String(text) => text,
         other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => other.to_string(),
     };
-    let action = Action::Setup { step: step.into(), input: Secret::new(input) };
-    Ok(web.house().call(id, action).await?.output)
+    Ok(web.house().step(id, actor, step, Secret::new(input)).await?.output)
 }
 
 /// Renews everything of an account that ends at a time, now.

@@ -70,7 +70,7 @@ pub(super) async fn start(Known(caller): Known, State(web): State<Web>, request:
     caller.need(&Scope::Accounts)?;
     let sent = read(&caller, &web, request).await?;
     let account = configure(&caller, &web, sent.fields).await?;
-    let output = api::take_step(&web, &account, "start", json!({})).await?;
+    let output = api::take_step(&web, &account, &caller.actor, "start", json!({})).await?;
     Ok(Json(json!({ "authorize_url": output["authorize_url"] })))
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn exchange(Known(caller): Known, State(web): State<Web>, reque
     }
     input.insert("reveal".into(), Value::Bool(true));
     let account = configure(&caller, &web, fields).await?;
-    let output = api::take_step(&web, &account, "exchange", Value::Object(input)).await?;
+    let output = api::take_step(&web, &account, &caller.actor, "exchange", Value::Object(input)).await?;
     let shown = ["access_token", "refresh_token", "token_type", "expires_in"];
     Ok(Json(Value::Object(shown.into_iter().map(|key| (key.to_owned(), output[key].clone())).collect())))
 }

@@ -5,7 +5,7 @@ use super::{
     texts::{Texts, state::Tone},
 };
 use askama::Template;
-use doorward_wire::account::{Account, AccountState, LeaseView};
+use doorward_wire::account::{Account, AccountState, LeaseView, Stage, StageState};
 
 /// An account in the list, or large on its own page.
 #[derive(Template)]
@@ -26,12 +26,25 @@ pub(crate) struct AccountView {
     icon: &'static str,
     tone: Tone,
     detail: Option<String>,
+    stages: Vec<StageLine>,
     leases: Vec<LeaseLine>,
     managed: bool,
-    wants_sign_in: bool,
+    /// Where a person goes on with its set-up.
+    next: Option<(String, &'static str)>,
     push_registered: bool,
     push: Option<TimeView>,
     say: String,
+}
+
+/// A part of the set-up.
+struct StageLine {
+    label: String,
+    word: &'static str,
+    icon: &'static str,
+    tone: Tone,
+    detail: Option<String>,
+    /// Where a person goes on.
+    action: Option<(String, &'static str)>,
 }
 
 struct LeaseLine {
@@ -60,9 +73,10 @@ impl AccountCard {
             icon: face.icon,
             tone: face.tone,
             detail: account.detail.clone(),
+            stages: account.stages.iter().map(|stage| stage_line(t, account, stage)).collect(),
             leases: account.leases.iter().map(|lease| lease_line(scene, account, lease)).collect(),
             managed: account.managed.is_some(),
-            wants_sign_in: matches!(account.state, AccountState::New | AccountState::NeedsSignIn),
+            next: next(t, account),
             push_registered: account.push_registered,
             push: account.last_push.map(|time| scene.time(time, None)),
             say: format!("{}: {}", account.name, face.word),
@@ -77,12 +91,41 @@ impl AccountView {
     }
 }
 
+fn next(t: &'static Texts, account: &Account) -> Option<(String, &'static str)> {
+    if matches!(account.state, AccountState::New | AccountState::NeedsSignIn) {
+        return Some((format!("/accounts/{}#sign-in", account.id), t.sign_in));
+    }
+    let nowhere = account.stages.iter().any(|stage| stage.name == "registration" && stage.state != StageState::Done);
+    nowhere.then(|| (format!("/accounts/{}/set-up", account.id), t.set_up_go_on))
+}
+
+fn stage_line(t: &'static Texts, account: &Account, stage: &Stage) -> StageLine {
+    let face = t.stage_state(stage.state);
+    let signed_in = !matches!(account.state, AccountState::New | AccountState::NeedsSignIn);
+    let set_up = |anchor: &str, label| Some((format!("/accounts/{}/set-up{anchor}", account.id), label));
+    // What follows a colon is what it is about.
+    let action = match (stage.name.split(':').next().unwrap_or_default(), stage.state) {
+        ("sign_in", StageState::Todo | StageState::Failed) => Some((format!("/accounts/{}#sign-in", account.id), t.sign_in)),
+        ("registration", StageState::Todo) if signed_in => set_up("", t.plants_choose),
+        ("registration" | "certificate", StageState::Failed) if signed_in => set_up("", t.try_again),
+        ("connection", StageState::Failed) if signed_in => set_up("", t.register_again),
+        ("authority", StageState::Failed) if signed_in => set_up("#authority", t.compare),
+        _ => None,
+    };
+    StageLine { label: stage.label.clone(), word: face.word, icon: face.icon, tone: face.tone, detail: stage.detail.clone(), action }
+}
+
 fn lease_line(scene: &Scene, account: &Account, lease: &LeaseView) -> LeaseLine {
     let time = |time| scene.time(time, None);
     LeaseLine {
         id: lease.id.clone(),
         icon: "key",
-        name: scene.t.lease_kind(&lease.kind),
+        // Several of a kind are told apart as among the stages.
+        name: account
+            .stages
+            .iter()
+            .find(|stage| stage.name == lease.id)
+            .map_or_else(|| scene.t.lease_kind(&lease.kind), |stage| stage.label.clone()),
         ends: scene.t.lease_ends(lease.not_after, scene.now),
         end: lease.not_after.map(time),
         renewal: scene.t.lease_renewal(lease.renew_at, scene.now, account.state),

@@ -27,6 +27,8 @@ pub(crate) fn icon(name: &str) -> &'static str {
         }
         "info" => svg!(r#"<circle cx="12" cy="12" r="8.5"/><path d="M12 11v5M12 8v.01"/>"#),
         "check" => svg!(r#"<circle cx="12" cy="12" r="8.5"/><path d="m8.3 12.2 2.6 2.6 4.9-5.3"/>"#),
+        "circle" => svg!(r#"<circle cx="12" cy="12" r="8.5"/>"#),
+        "download" => svg!(r#"<path d="M12 4.5v10M7.5 10.5 12 15l4.5-4.5M5 19.5h14"/>"#),
         "x" => svg!(r#"<circle cx="12" cy="12" r="8.5"/><path d="m9 9 6 6M15 9l-6 6"/>"#),
         "clock" => svg!(r#"<circle cx="12" cy="12" r="8.5"/><path d="M12 7.5V12l3 2"/>"#),
         "spin" => concat!(

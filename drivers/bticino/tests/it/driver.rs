@@ -4,9 +4,11 @@ use crate::{
     account::{Account, GATE, door},
     support::until,
 };
+use doorward_bticino::files;
 use doorward_core::driver::{Action, Family, Milestone, Report, Target};
 use doorward_sim::legrand::{Dead, Fault, Faults, JsonRpc, On, Refusal};
 use doorward_wire::{
+    account::StageState,
     attempt::Reason,
     door::{Capability, DoorKind},
     ring::RingState,
@@ -71,6 +73,31 @@ async fn a_registration_that_broke_off_goes_on_where_it_was() {
             assert_eq!(account.sim.counters().accounts_made, 1, "{at:?} {after_effect}");
             account.open(GATE).await.unwrap();
         }
+    }
+}
+
+#[tokio::test]
+async fn a_registration_is_seen_while_it_goes_on_and_where_it_broke_off() {
+    let account = Account::new().await;
+    account.sign_in().await.unwrap();
+    let stages = |reports: Vec<Report>| {
+        let told = reports.into_iter().filter_map(|report| if let Report::Stages(stages) = report { Some(stages) } else { None });
+        told.map(|stages| stages.into_iter().map(|stage| (stage.name, stage.state)).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    account.sim.set_faults(Faults { status: Some(Fault::with(503).on(On::ClientCerts)), ..Faults::default() });
+    let fault = account.step("register", &json!({ "plants": ["plant-1"] })).await.unwrap_err();
+    let seen = stages(account.bench.reports());
+    let doing = |name: &str| (name.to_owned(), StageState::Doing);
+    assert!(seen[0].contains(&doing("registration")), "{seen:?}");
+    assert!(seen[1].contains(&("registration".into(), StageState::Done)) && seen[1].contains(&doing("certificate")), "{seen:?}");
+    let stage = account.stage("certificate").await;
+    assert_eq!((&stage["state"], &stage["detail"]), (&json!("failed"), &json!(fault.person)));
+    account.sim.set_faults(Faults::default());
+    account.step("register", &json!({})).await.unwrap();
+    let seen = stages(account.bench.reports());
+    assert!(seen[1].contains(&doing("registration:gw-5678")), "the second gateway has no place before: {seen:?}");
+    for name in ["registration:gw-1234", "certificate:gw-1234", "registration:gw-5678", "certificate:gw-5678"] {
+        assert_eq!(account.stage(name).await["state"], "done", "{name}");
     }
 }
 
@@ -291,9 +318,11 @@ async fn the_three_files_of_the_older_client_are_taken_over_and_given_back() {
     moved.open(GATE).await.unwrap();
     assert_eq!(moved.sim.counters().accounts_made, before.accounts_made, "nothing was registered anew");
     let given = moved.step("export", &json!({})).await.unwrap();
-    assert_eq!((&given["sip_account"], &given["client_certs"]), (&files["sip_account"], &files["client_certs"]));
+    for name in [files::ACCOUNT, files::CERTIFICATE] {
+        assert_eq!(given[name], files[name], "{name}");
+    }
     watch.stop().await;
-    for wrong in [json!({}), json!({ "sip_account": {} }), json!({ "client_certs": files["client_certs"] }), json!({ "other": 1 })] {
+    for wrong in [json!({}), json!({ "sip_account": {} }), json!({ "client_certs": files[files::CERTIFICATE] }), json!({ "other": 1 })] {
         assert_eq!(moved.step("import", &wrong).await.unwrap_err().reason, Some(Reason::BadRequest), "{wrong}");
     }
 }

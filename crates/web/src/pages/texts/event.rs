@@ -73,6 +73,9 @@ impl Texts {
             EventKind::AccountSignedIn => format!("{account} was signed in"),
             EventKind::AccountRegistered => format!("{account} was registered as a device"),
             EventKind::AccountCertificateCreated => format!("{account} got a client certificate"),
+            EventKind::AccountExported => {
+                by(&format!("exported the secrets of {account}"), &format!("The secrets of {account} were exported"))
+            }
             EventKind::AccountCertificateRenewed => format!("The certificate of {account} was renewed"),
             EventKind::AccountRenewed => format!("{account} was renewed ahead of time"),
             EventKind::AccountNeedsSignIn => format!("{account} must be signed in again"),
@@ -92,10 +95,7 @@ impl Texts {
                     Some("rotated") => {
                         by(&format!("made a new secret for webhook {webhook}"), &format!("Webhook {webhook} got a new secret"))
                     }
-                    change => {
-                        let change = change.unwrap_or("changed");
-                        by(&format!("{change} webhook {webhook}"), &format!("Webhook {webhook} was {change}"))
-                    }
+                    _ => changed("webhook", "webhook"),
                 }
             }
             EventKind::WebhookDisabled => {
@@ -185,6 +185,7 @@ impl Texts {
             EventKind::DoorCodes | EventKind::TokenChanged => ("key", "calm"),
             EventKind::WebhookChanged => ("send", "calm"),
             EventKind::WebhookDisabled => ("alert", "warn"),
+            EventKind::AccountExported => ("key", "warn"),
             EventKind::AccountAdded | EventKind::AccountRemoved => ("cloud", "calm"),
             EventKind::AccountSignedIn
             | EventKind::AccountRegistered

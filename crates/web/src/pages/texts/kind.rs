@@ -36,6 +36,7 @@ impl Texts {
             EventKind::AccountSignedIn => ("Account signed in", "Accounts"),
             EventKind::AccountRegistered => ("Account registered", "Accounts"),
             EventKind::AccountCertificateCreated => ("Certificate made", "Accounts"),
+            EventKind::AccountExported => ("Secrets exported", "Accounts"),
             EventKind::AccountCertificateRenewed => ("Certificate renewed", "Accounts"),
             EventKind::AccountRenewed => ("Token renewed", "Accounts"),
             EventKind::AccountNeedsSignIn => ("Needs sign-in", "Accounts"),

@@ -3,7 +3,7 @@
 use super::Texts;
 use doorward_wire::{
     Time,
-    account::AccountState,
+    account::{AccountState, StageState},
     code::{CodeKind, CodeSchedule, CodeState},
     door::{DoorKind, DoorState, EvidenceKind},
 };
@@ -114,6 +114,16 @@ impl Texts {
             AccountState::Offline => face("Offline", "offline", "warn"),
             AccountState::NeedsSignIn => face("Needs sign-in", "alert", "bad"),
             AccountState::Faulty => face("Faulty", "alert", "bad"),
+        }
+    }
+
+    /// How a part of an account's set-up stands.
+    pub(crate) const fn stage_state(&self, state: StageState) -> Face {
+        match state {
+            StageState::Todo => face("To do", "circle", "calm"),
+            StageState::Doing => face("Under way", "spin", "busy"),
+            StageState::Done => face("Done", "check", "ok"),
+            StageState::Failed => face("Needs you", "alert", "bad"),
         }
     }
 

@@ -1,0 +1,274 @@
+//! Setting an account up after its sign-in: which plants it registers at, whom it trusts, and the files of an older client.
+
+use super::{
+    account::{Extra, page, unknown},
+    account_card::AccountCard,
+    accounts::{Csrf, Said},
+    scene::Scene,
+    shell::{Oops, Section, Shell, html},
+    texts::Texts,
+    visitor::{Errand, Visitor},
+};
+use crate::{
+    ApiError, ApiResult, Web,
+    api::{self, params::At},
+};
+use askama::Template;
+use axum::{
+    Form, Router,
+    extract::{Multipart, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use doorward_core::scope::Scope;
+use doorward_wire::account::AccountId;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// A page does not wait longer than this for the vendor to list the plants.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Files that are taken at once.
+const MOST_FILES: usize = 8;
+
+pub(super) fn router() -> Router<Web> {
+    Router::new()
+        .route("/accounts/{id}/set-up", get(show).post(register))
+        .route("/accounts/{id}/trust", post(trust))
+        .route("/accounts/{id}/import", post(import))
+        .route("/accounts/{id}/export", post(export))
+}
+
+#[derive(Template)]
+#[template(path = "account_set_up.html")]
+struct SetUpPage {
+    shell: Shell,
+    t: &'static Texts,
+    csrf: String,
+    id: AccountId,
+    name: String,
+    card: AccountCard,
+    listed: Listed,
+    /// Why nothing could be listed.
+    trouble: Option<String>,
+    /// Why it was not registered.
+    error: Option<String>,
+    /// The plants that are ticked.
+    chosen: Vec<String>,
+}
+
+/// What the driver lists.
+#[derive(Default, Deserialize)]
+struct Listed {
+    #[serde(default)]
+    plants: Vec<Plant>,
+    /// Fingerprints of the authorities that are pinned.
+    #[serde(default)]
+    authorities: Vec<String>,
+    /// Fingerprints of others that the vendor names now.
+    #[serde(default)]
+    offered: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Plant {
+    id: String,
+    name: String,
+    #[serde(default)]
+    gateways: Vec<Gateway>,
+}
+
+#[derive(Deserialize)]
+struct Gateway {
+    name: String,
+    #[serde(default)]
+    doors: Vec<String>,
+    #[serde(default)]
+    registered: bool,
+}
+
+impl Plant {
+    fn registered(&self) -> bool {
+        self.gateways.iter().any(|gateway| gateway.registered)
+    }
+}
+
+impl SetUpPage {
+    fn registered(&self) -> bool {
+        self.listed.plants.iter().any(Plant::registered)
+    }
+
+    fn ticked(&self, plant: &Plant) -> bool {
+        self.chosen.contains(&plant.id)
+    }
+
+    fn can_register(&self) -> bool {
+        self.listed.plants.iter().any(|plant| !plant.gateways.is_empty())
+    }
+}
+
+/// A form that was not accepted.
+#[derive(Default)]
+struct Tried {
+    error: Option<String>,
+    chosen: Option<Vec<String>>,
+}
+
+async fn show(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId>, Query(said): Query<Said>) -> Result<Response, Oops> {
+    set_up(&web, &visitor, &id, said.done.as_deref(), Tried::default()).await
+}
+
+async fn set_up(web: &Web, visitor: &Visitor, id: &AccountId, done: Option<&str>, tried: Tried) -> Result<Response, Oops> {
+    let row = api::stored(web, id).await?;
+    let about = web.house().about(&row.kind).unwrap_or_else(|| unknown(&row));
+    if about.steps.iter().all(|step| step.name != "register") {
+        return Err(ApiError::NotFound("account with a registration and this id").into());
+    }
+    let (listed, trouble) = match listed(web, visitor, id).await {
+        Ok(listed) => (listed, None),
+        Err(trouble) => (Listed::default(), Some(trouble)),
+    };
+    // Whoever comes for the first time most likely wants all of them.
+    let registered = listed.plants.iter().any(Plant::registered);
+    let fresh = listed.plants.iter().filter(|plant| !plant.gateways.is_empty() && (!registered || plant.registered()));
+    let chosen = tried.chosen.unwrap_or_else(|| fresh.map(|plant| plant.id.clone()).collect());
+    let failed = tried.error.is_some();
+    let scene = Scene::load(web, visitor).await;
+    let mut page = html(&SetUpPage {
+        shell: Shell::new(&scene, format!("{} · {}", scene.t.set_up, row.name), Section::Accounts).live(format!("account:{id}")).done(done),
+        t: scene.t,
+        csrf: scene.csrf.clone(),
+        id: id.clone(),
+        card: AccountCard::new(&scene, &api::view(web, &row), true),
+        name: row.name,
+        listed,
+        trouble,
+        error: tried.error,
+        chosen,
+    });
+    if failed {
+        *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
+    }
+    Ok(page)
+}
+
+/// Asks the vendor, which may take its time.
+async fn listed(web: &Web, visitor: &Visitor, id: &AccountId) -> Result<Listed, String> {
+    let t = &super::texts::EN;
+    let clock = web.house().clock();
+    let output = tokio::select! {
+        listed = api::take_step(web, id, &visitor.caller.actor, "plants", Value::Null) => listed.map_err(|error| error.to_string())?,
+        () = clock.sleep_until(clock.now().mono.plus(PATIENCE)) => return Err(t.plants_late.to_owned()),
+    };
+    serde_json::from_value(output).map_err(|_| t.plants_nonsense.to_owned())
+}
+
+/// Registers at the ticked plants. The page shows each step while it is taken.
+async fn register(
+    State(web): State<Web>,
+    visitor: Visitor,
+    At(id): At<AccountId>,
+    Form(form): Form<Vec<(String, String)>>,
+) -> Result<Response, Oops> {
+    let all = |key: &str| form.iter().filter(|(name, _)| name == key).map(|(_, value)| value.clone()).collect::<Vec<_>>();
+    visitor.caller.check_csrf(all("csrf").first().map_or("", String::as_str))?;
+    let chosen = all("plant");
+    let outcome = if chosen.is_empty() {
+        Err(super::texts::EN.plants_none_chosen.to_owned())
+    } else {
+        let input = json!({ "plants": &chosen, "certificate": !all("certificate").is_empty() });
+        api::take_step(&web, &id, &visitor.caller.actor, "register", input).await.map_err(|error| error.to_string())
+    };
+    match outcome {
+        Ok(_) => Ok(Redirect::to(&format!("/accounts/{id}?done=account_registered")).into_response()),
+        Err(error) => set_up(&web, &visitor, &id, None, Tried { error: Some(error), chosen: Some(chosen) }).await,
+    }
+}
+
+#[derive(Deserialize)]
+struct Trusted {
+    csrf: String,
+    sha256: String,
+}
+
+/// A person compared a fingerprint.
+async fn trust(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId>, Form(form): Form<Trusted>) -> Result<Response, Oops> {
+    visitor.caller.check_csrf(&form.csrf)?;
+    let input = json!({ "sha256": form.sha256 });
+    match api::take_step(&web, &id, &visitor.caller.actor, "trust", input).await {
+        Ok(_) => Ok(Redirect::to(&format!("/accounts/{id}?done=account_trusts")).into_response()),
+        Err(error) => set_up(&web, &visitor, &id, None, Tried { error: Some(error.to_string()), chosen: None }).await,
+    }
+}
+
+/// Takes the files of an older client, whichever they are.
+async fn import(
+    State(web): State<Web>,
+    visitor: Visitor,
+    errand: Errand,
+    At(id): At<AccountId>,
+    parts: Multipart,
+) -> Result<Response, Oops> {
+    let (csrf, files) = uploaded(parts).await?;
+    visitor.caller.check_csrf(&csrf)?;
+    match api::take_step(&web, &id, &visitor.caller.actor, "import", Value::Object(files)).await {
+        Ok(_) => Ok(Redirect::to(&format!("/accounts/{id}?done=account_imported")).into_response()),
+        Err(error) => page(&web, &visitor, &errand, &id, Extra { import_error: Some(error.to_string()), ..Extra::default() }).await,
+    }
+}
+
+/// The form's token, and the files by their names.
+async fn uploaded(mut parts: Multipart) -> ApiResult<(String, Map<String, Value>)> {
+    let broken = |error: axum::extract::multipart::MultipartError| ApiError::BadRequest(error.body_text());
+    let (mut csrf, mut files) = (String::new(), Map::new());
+    while let Some(part) = parts.next_field().await.map_err(broken)? {
+        let name = part.file_name().map(ToOwned::to_owned);
+        let field = part.name().unwrap_or_default().to_owned();
+        let text = String::from_utf8_lossy(&part.bytes().await.map_err(broken)?).into_owned();
+        match name {
+            Some(name) if !name.is_empty() => _ = files.insert(name, Value::String(text)),
+            None if field == "csrf" => csrf = text,
+            Some(_) | None => {}
+        }
+        if files.len() > MOST_FILES {
+            return Err(ApiError::BadRequest(format!("there are more than {MOST_FILES} files")));
+        }
+    }
+    Ok((csrf, files))
+}
+
+#[derive(Template)]
+#[template(path = "account_export.html")]
+struct ExportPage {
+    shell: Shell,
+    t: &'static Texts,
+    files: Vec<FileView>,
+    back: String,
+}
+
+/// A file that is in its own link, so that it is kept nowhere.
+struct FileView {
+    name: String,
+    link: String,
+}
+
+/// Gives out the account's secrets for another program. Who asked is written down before.
+async fn export(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId>, Form(form): Form<Csrf>) -> Result<Response, Oops> {
+    visitor.caller.check_csrf(&form.csrf)?;
+    visitor.caller.need(&Scope::Admin)?;
+    let output = api::take_step(&web, &id, &visitor.caller.actor, "export", Value::Null).await?;
+    let files = output.as_object().into_iter().flatten().filter(|(_, content)| !content.is_null());
+    let files = files.map(|(name, content)| FileView {
+        name: name.clone(),
+        link: format!("data:application/json;base64,{}", STANDARD.encode(format!("{content:#}\n"))),
+    });
+    let scene = Scene::load(&web, &visitor).await;
+    Ok(html(&ExportPage {
+        shell: Shell::new(&scene, scene.t.export, Section::Accounts),
+        t: scene.t,
+        files: files.collect(),
+        back: format!("/accounts/{id}"),
+    }))
+}
