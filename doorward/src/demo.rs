@@ -1,4 +1,4 @@
-//! `doorward demo`: simulators, a house, one linked account with three locks; nothing to ask, nothing to install.
+//! `doorward demo`: simulators, a house, two linked accounts with locks and gates; nothing to ask, nothing to install.
 
 use crate::{
     cli::Global,
@@ -12,14 +12,15 @@ use doorward_core::{
 };
 use doorward_sim::{
     jeedom::{self, Jeedom},
-    utec,
+    legrand, utec,
 };
 use doorward_wire::{
     account::AccountId,
     attempt::{Actor, ActorKind},
 };
 use serde_json::json;
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use tokio::sync::watch;
 
 /// The demo's page, unless it is set otherwise.
 const LISTEN: &str = "127.0.0.1:8000";
@@ -36,6 +37,12 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
     let sim = utec::Config { dir: Some(folder.join("sim")), seed, ..utec::Config::default() };
     let (access_key, secret_key) = (sim.client_id.clone(), sim.client_secret.clone());
     let sim = utec::start(sim).await.map_err(|error| Failure::failed(format!("the simulated U-tec cloud cannot start: {error}")))?;
+
+    let gates = legrand::Config { dir: Some(folder.join("sim")), seed, ..legrand::Config::default() };
+    let subscription_key = gates.subscription_key.clone();
+    let gates =
+        legrand::start(gates).await.map_err(|error| Failure::failed(format!("the simulated Legrand cloud cannot start: {error}")))?;
+    configure(&folder, &gates, &subscription_key)?;
 
     let mut sources = config::sources(None, &folder.join("doorward.toml")).map_err(|error| Failure::usage(format!("{error:#}")))?;
     let jeedom = Jeedom::start(jeedom::Config::default()).await;
@@ -57,15 +64,78 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
         sources.environment.entry("DOORWARD_TUNNEL__PUBLIC_URL".into()).or_insert_with(|| format!("http://{tunnel}"));
     }
     let house = serve::start(folder.clone(), sources, global.debug).await?;
-    if house.handle.store().accounts().await.map_err(|error| Failure::failed(error.to_string()))?.is_empty() {
+    let accounts = house.handle.store().accounts().await.map_err(|error| Failure::failed(error.to_string()))?;
+    if accounts.iter().all(|account| account.kind != "utec") {
         link(&house.handle, &sim, access_key, secret_key).await?;
     }
-    greet(&house, &sim, &folder).await?;
+    enrol(&house.handle, &gates).await?;
+    let wire = tokio::spawn(wire(house.handle.clone(), gates.contacts()));
+    greet(&house, &sim, &gates, &folder).await?;
     stop.await;
     output::line("\nStopping. A second start keeps its data.");
+    wire.abort();
     house.stop().await;
     sim.stop().await;
+    gates.stop().await;
     Ok(Exit::Done)
+}
+
+/// The account of the gates.
+const GATES: &str = "bticino_simulated";
+/// The gateway of the gate that has a contact, and that gate behind it.
+const WIRED: (&str, &str) = ("gw-1234", "20#2");
+/// Where its contact tells what it sees, as a sensor would over MQTT.
+const CONTACT: &str = "demo/driveway_gate";
+
+/// The second account and the contact of its gate, as a configuration file says them. A file that is there stays.
+fn configure(folder: &std::path::Path, gates: &legrand::Sim, subscription_key: &str) -> Result<(), Failure> {
+    let file = folder.join("doorward.toml");
+    if file.exists() {
+        return Ok(());
+    }
+    let (cloud, sip) = (gates.base_url(), gates.sip_addr());
+    let (gateway, gate) = WIRED;
+    std::fs::write(
+        file,
+        format!(
+            "# Made by `doorward demo`, and yours from now on.\n\n\
+             [[accounts]]\nkind = \"bticino\"\nname = \"BTicino (simulated)\"\n\
+             login_url = \"{cloud}\"\napi_url = \"{cloud}\"\nsip_server = \"{sip}\"\nsubscription_key = \"{subscription_key}\"\n\n\
+             # The contact of this gate tells over MQTT what the gate really did.\n\
+             [[doors]]\nid = \"driveway_gate\"\nname = \"Driveway gate\"\naccount = \"{GATES}\"\nexternal = \"{gateway}/{gate}\"\n\
+             contact = {{ mqtt = \"{CONTACT}\", open = \"true\" }}\n"
+        ),
+    )?;
+    Ok(())
+}
+
+/// Signs the second account in and registers it, once.
+async fn enrol(house: &doorward_engine::Handle, gates: &legrand::Sim) -> Result<(), Failure> {
+    let account: AccountId = GATES.parse().map_err(|_| Failure::failed("the demo's own account has no good name"))?;
+    // Who changed the configuration file may have removed it, or signed it in before.
+    let Ok(status) = house.call(&account, Action::Call("status".into())).await else { return Ok(()) };
+    let waits = |stage: &serde_json::Value| stage["name"] == "registration" && stage["state"] == "todo";
+    if !status.output.as_array().is_some_and(|stages| stages.iter().any(waits)) {
+        return Ok(());
+    }
+    let started = step(house, &account, "start", json!({})).await?;
+    let url = started["authorize_url"].as_str().unwrap_or_default();
+    let redirected = gates.allow(url).map_err(|error| Failure::failed(format!("the simulated cloud refused the sign-in: {error}")))?;
+    step(house, &account, "exchange", json!({ "callback_url": redirected })).await?;
+    step(house, &account, "register", json!({})).await.map(drop)
+}
+
+/// Carries what the gate's contact sees to the house, as a broker would.
+async fn wire(house: doorward_engine::Handle, mut contacts: watch::Receiver<BTreeMap<String, bool>>) {
+    loop {
+        let open = contacts.borrow_and_update().get(WIRED.1).copied();
+        if let Some(open) = open {
+            house.exchange().arrived(CONTACT, open.to_string().as_bytes(), false);
+        }
+        if contacts.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Adds the simulated account and signs it in as a person would, without the browser.
@@ -98,14 +168,15 @@ async fn step(
     house.call(account, action).await.map(|done| done.output).map_err(|fault| Failure::failed(fault.person))
 }
 
-async fn greet(house: &serve::Running, sim: &utec::Sim, folder: &std::path::Path) -> Result<(), Failure> {
+async fn greet(house: &serve::Running, sim: &utec::Sim, gates: &legrand::Sim, folder: &std::path::Path) -> Result<(), Failure> {
     let page = house.http.map_or_else(|| "off".into(), |address| format!("http://{address}/"));
-    output::line("doorward demo: three simulated U-tec locks. Nothing here is real.");
+    output::line("doorward demo: simulated U-tec locks and BTicino gates. Nothing here is real.");
     output::line(&format!("\n  Page       {page}"));
     output::line(&format!("  Sign in    {}", house.sign_in_link().await?));
     output::line("             (works once, for 15 minutes; another one: doorward person link)");
     output::line(&format!("  Data       {}", folder.display()));
-    output::line(&format!("  Cloud      {}/   turn locks by hand, switch faults on", sim.base_url()));
+    output::line(&format!("  Locks      {}/   turn them by hand, switch faults on", sim.base_url()));
+    output::line(&format!("  Gates      {}/   ring the bell, move gates by hand, switch faults on", gates.base_url()));
     if let Some(tunnel) = house.tunnel.address() {
         let key = house.first_key.as_ref().map_or_else(|| "made before".to_owned(), |key| key.reveal().clone());
         output::line(&format!("  Tunnel     http://{tunnel}/   with a simulated Jeedom behind it"));
@@ -117,6 +188,8 @@ async fn greet(house: &serve::Running, sim: &utec::Sim, folder: &std::path::Path
     output::line("\n  Front door       does what it is told");
     output::line("  Garden gate lock says yes and does not move");
     output::line("  Workshop         jams at every fifth command");
+    output::line("  Driveway gate    has a contact: what it did is confirmed");
+    output::line("  Garden door      has none: nobody knows, and doorward says so");
     output::line(&format!("\n  Try        doorward --data {} door unlock front_door", folder.display()));
     output::line("  Stop       Ctrl-C");
     Ok(())

@@ -182,10 +182,9 @@ impl Doing {
 fn certificate(name: &str, label: String, entry: &Entry, ctx: &dyn Ctx) -> Stage {
     let Some(certificate) = &entry.certificate else { return stage(name, label, StageState::Todo, None) };
     let until = certificate.until.timestamp().strftime("%Y-%m-%d");
-    let mark = certificate.chain.first().map(|der| fingerprint(der)).unwrap_or_default();
     let (state, word) =
         if certificate.until <= ctx.now().utc { (StageState::Failed, "It ended on") } else { (StageState::Done, "Good until") };
-    stage(name, label, state, Some(format!("{word} {until}. SHA-256 {mark}")))
+    stage(name, label, state, Some(format!("{word} {until}")))
 }
 
 fn stage(name: &str, label: String, state: StageState, detail: Option<String>) -> Stage {

@@ -190,8 +190,9 @@ impl Doors {
 
     fn found_again(&mut self, id: &DoorId, door: Found, outbox: &mut Outbox) {
         let Some(cell) = self.cells.get_mut(id) else { return };
-        if !cell.setup.managed && cell.setup.capabilities != door.capabilities {
-            cell.setup.capabilities = door.capabilities;
+        // The configuration may name a door before its driver has seen what it is.
+        if cell.setup.capabilities != door.capabilities || cell.setup.kind != door.kind {
+            (cell.setup.kind, cell.setup.capabilities) = (door.kind, door.capabilities);
             outbox.record_plain(Record::Door { door: Box::new(cell.setup.clone()), events: Vec::new() });
             self.publish(id, outbox);
         }

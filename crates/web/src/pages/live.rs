@@ -26,7 +26,7 @@ use axum::{
 use doorward_core::keeper::Notice;
 use doorward_store::{EventQuery, RingQuery};
 use doorward_wire::{
-    account::AccountId,
+    account::{AccountId, AccountState},
     door::{Door, DoorId},
     event::{Event, EventKind},
     ring::{Ring, RingId},
@@ -97,7 +97,7 @@ async fn live(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
     let mut notices = web.house().subscribe();
     let mut scene = Scene::load(&web, &visitor).await;
     scene.ring = if let View::Ring(id) = view { Some(id) } else { None };
-    let mut reader = Reader { scene, view, last: wanted.after.unwrap_or(i64::MAX), echoes: Echoes::default() };
+    let mut reader = Reader { scene, view, last: wanted.after.unwrap_or(i64::MAX), echoes: Echoes::default(), signed_in: None };
     let stream = async_stream::stream! {
         let _permit = permit;
         let clock = web.house().clock().clone();
@@ -163,6 +163,8 @@ struct Reader {
     /// The last event that the page has.
     last: i64,
     echoes: Echoes,
+    /// Whether the page's account was signed in when it was last looked at.
+    signed_in: Option<bool>,
 }
 
 impl Reader {
@@ -170,6 +172,9 @@ impl Reader {
     async fn everything(&mut self) -> Vec<Part> {
         self.scene.reload().await;
         self.scene.now = self.scene.web.house().now().utc;
+        if self.signed_in_or_out() {
+            return vec![Part::Reload];
+        }
         let board = self.scene.web.house().board();
         let mut html = self.scene.banners();
         match &self.view {
@@ -221,6 +226,9 @@ impl Reader {
             },
             Notice::Account(_) | Notice::AccountGone(_) => {
                 self.scene.reload().await;
+                if self.signed_in_or_out() {
+                    return vec![Part::Reload];
+                }
                 let mut html = self.scene.banners();
                 match self.accounts().await {
                     Some(cards) => html += &cards,
@@ -276,6 +284,15 @@ impl Reader {
         let large = matches!(self.view, View::Door(_));
         let card = fragment(&DoorCard::new(&self.scene, door, large, None));
         if large { card + &fragment(&Facts::new(&self.scene, door)) } else { card }
+    }
+
+    /// Whether the page's account was signed in, or out, since the last look: there is more to see then than its card.
+    fn signed_in_or_out(&mut self) -> bool {
+        let View::Account(id) = &self.view else { return false };
+        let standing = self.scene.web.house().board().standing(id);
+        let now = standing.map(|standing| !matches!(standing.state, AccountState::New | AccountState::NeedsSignIn));
+        let before = std::mem::replace(&mut self.signed_in, now);
+        before.is_some() && before != now
     }
 
     /// The accounts that the page shows; `None` when the one that it is about is gone.

@@ -35,6 +35,29 @@ impl House {
 }
 
 #[test]
+fn a_gate_that_the_configuration_named_first_is_what_its_driver_says() {
+    let mut house = House::with(|door| {
+        door.managed = true;
+        door.contact = Some(contact());
+    });
+    let found = crate::driver::Found {
+        external: "AA".into(),
+        name: "Vendor's name".into(),
+        kind: DoorKind::Strike,
+        capabilities: vec![Capability::Open],
+        raw: serde_json::Value::Null,
+    };
+    house.put(Input::Report { account: "cloud".parse().unwrap(), report: crate::driver::Report::Found(vec![found]) });
+    house.write();
+    let door = house.door();
+    assert_eq!((door.name.as_str(), door.kind), ("Front", DoorKind::Strike));
+    assert_eq!(door.capabilities, [Capability::Open, Capability::Contact]);
+    let id = house.accepted(1, ActionWord::Open);
+    house.contact(Some(true), false);
+    assert_eq!(end(&house, id), (AttemptState::Confirmed, None));
+}
+
+#[test]
 fn a_gate_is_confirmed_by_its_contact() {
     let mut house = gate();
     house.contact(Some(false), true);
