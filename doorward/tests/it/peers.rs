@@ -3,6 +3,7 @@
 mod administration;
 mod broker;
 mod brokers;
+mod bticino;
 mod chromium;
 mod external;
 mod foreign;

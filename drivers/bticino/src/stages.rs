@@ -67,7 +67,7 @@ impl Bticino {
         for (id, entry) in &book.gateways {
             let name = |what: &str| if several { format!("{what}:{id}") } else { what.to_owned() };
             let of = if several { format!(" of {}", entry.name) } else { String::new() };
-            let registered = Some(format!("{} as client {}", entry.name, entry.account.client_id));
+            let registered = Some(format!("Client {}", entry.account.client_id));
             stages.push(stage(&name("registration"), format!("Registration{of}"), StageState::Done, registered));
             stages.push(certificate(&name("certificate"), format!("Certificate{of}"), entry, ctx));
             stages.push(self.connection(&name("connection"), format!("Connection{of}"), id, entry, self.believes(book)));

@@ -18,6 +18,7 @@ pub(crate) struct AccountCard {
 }
 
 pub(crate) struct AccountView {
+    t: &'static Texts,
     id: String,
     name: String,
     vendor: String,
@@ -38,6 +39,7 @@ pub(crate) struct AccountView {
 
 /// A part of the set-up.
 struct StageLine {
+    done: bool,
     label: String,
     word: &'static str,
     icon: &'static str,
@@ -65,6 +67,7 @@ impl AccountCard {
         let face = t.account_state(account.state);
         let title = scene.web.house().about(&account.kind).map_or_else(|| account.kind.clone(), |about| about.title.to_owned());
         let view = AccountView {
+            t,
             id: account.id.to_string(),
             name: account.name.clone(),
             vendor: title,
@@ -86,6 +89,14 @@ impl AccountCard {
 }
 
 impl AccountView {
+    fn all_done(&self) -> bool {
+        self.stages.iter().all(|stage| stage.done)
+    }
+
+    fn stages_done(&self) -> String {
+        self.t.stages_done(self.stages.iter().filter(|stage| stage.done).count(), self.stages.len())
+    }
+
     const fn has_facts(&self) -> bool {
         self.managed || self.push_registered || self.push.is_some()
     }
@@ -112,7 +123,8 @@ fn stage_line(t: &'static Texts, account: &Account, stage: &Stage) -> StageLine 
         ("authority", StageState::Failed) if signed_in => set_up("#authority", t.compare),
         _ => None,
     };
-    StageLine { label: stage.label.clone(), word: face.word, icon: face.icon, tone: face.tone, detail: stage.detail.clone(), action }
+    let done = stage.state == StageState::Done;
+    StageLine { done, label: stage.label.clone(), word: face.word, icon: face.icon, tone: face.tone, detail: stage.detail.clone(), action }
 }
 
 fn lease_line(scene: &Scene, account: &Account, lease: &LeaseView) -> LeaseLine {

@@ -127,6 +127,11 @@ impl Texts {
         }
     }
 
+    /// How many parts of an account's set-up are done.
+    pub(crate) fn stages_done(&self, done: usize, all: usize) -> String {
+        if done == all { "all done".into() } else { format!("{done} of {all} done") }
+    }
+
     /// An account that a person must see to.
     pub(crate) fn needs_sign_in(&self, account: &str) -> String {
         format!("{account} must be signed in again")
