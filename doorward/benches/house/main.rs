@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that cannot be taken is no figure")]
 #![allow(clippy::disallowed_methods, reason = "what is measured here is real time")]
 
+mod bticino;
 mod mqtt;
 mod tunnel;
 
@@ -83,6 +84,9 @@ async fn figures(wanted: &dyn Fn(&str) -> bool) -> Vec<Figure> {
     if wanted("tunnel") {
         figures.extend(tunnel::figures().await);
     }
+    if wanted("bticino") {
+        figures.extend(bticino::figures().await);
+    }
     if wanted("size") {
         figures.push(told(size()));
     }
@@ -130,6 +134,18 @@ fn page(table: &str) -> String {
            `RssAnon`. As many are remembered at 5,000 a second.\n\
          * **Tunnel, streams**: 10,000 connections of one key from another process, `RssAnon` of all of doorward with them open;\n  \
            from the publication of a message until the last of them has it, median of three.\n\
+         * **BTicino, opening**: the driver's own act, from the house's command to the answer of a real Kamailio (TLS, client\n  \
+           certificate, digest) on this machine; median of 500. Its limit is a bare round trip on an equal connection, a MESSAGE\n  \
+           written by hand and signed before the clock runs (median of 500, taken in turn with the openings), plus 5 ms.\n\
+         * **BTicino, openings**: 1,000 doors at once over the one connection to that Kamailio, until the last one is accepted;\n  \
+           median of nine. A nonce of it is good for 255 requests: the others are challenged and sent once more.\n\
+         * **BTicino, restart**: Kamailio is ended and started again; from when it serves until it has registered the account\n  \
+           anew, slowest of ten.\n\
+         * **BTicino, accounts**: `RssAnon` of a `doorward serve` with 1,000 imported accounts, each signed in, with its door and its\n  \
+           registered connection to the simulated cloud, which runs in another process; 30 s after the last one came.\n\
+         * **BTicino, accounts after a restart**: that cloud is ended and started again with what it kept; when each account is\n  \
+           registered again, and the most of them within any second. They are spread over a minute, so that they do not all come at\n  \
+           once; the limit leaves 5 s for connecting.\n\
          * **Binary**: the size of the file.\n"
     )
 }
@@ -299,9 +315,7 @@ impl Bench {
     async fn start(accounts: usize, leases: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let key = MasterKey::load_or_create(&folder.path().join("master.key")).unwrap();
-        let url = format!("sqlite:{}", folder.path().join("doorward.db").display());
-        let store = Store::open(&OpenOptions::new(url, key, clock.now().utc)).await.unwrap();
+        let store = open_store(folder.path(), &*clock).await;
         let (house, stopper) = House { store, clock, drivers: INSTANT }.start().await.unwrap();
         let actor = Actor { kind: ActorKind::System, id: "bench".into(), name: None };
         for number in 0..accounts {
@@ -318,6 +332,12 @@ impl Bench {
         }
         Self { house, _stopper: stopper, _folder: folder }
     }
+}
+
+async fn open_store(folder: &Path, clock: &dyn Clock) -> Store {
+    let key = MasterKey::load_or_create(&folder.join("master.key")).unwrap();
+    let url = format!("sqlite:{}", folder.join("doorward.db").display());
+    Store::open(&OpenOptions::new(url, key, clock.now().utc)).await.unwrap()
 }
 
 static INSTANT: &[Entry] = &[Entry { kind: "instant", about, build }];

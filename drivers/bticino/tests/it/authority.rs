@@ -1,8 +1,8 @@
-//! An authority for one test, and an account whose certificate it signs.
+//! An authority for one test, and the account whose certificate it signs.
+//!
+//! It knows nothing of the crate that it tests, so that a measurement can take it in with `#[path]`, as it does `until` and
+//! `kamailio/server`.
 
-use crate::support::{Client, bench};
-use doorward_bticino::sip::{Patience, line::Server, tls::Trust};
-use doorward_sim::legrand::Enrolment;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
@@ -42,24 +42,6 @@ impl Authority {
     /// A certificate for a client.
     pub(crate) fn client(&self, name: &str) -> Signed {
         self.sign(name, &[], ExtendedKeyUsagePurpose::ClientAuth)
-    }
-
-    /// The account, at a server whose certificate this authority signed too.
-    pub(crate) fn account(&self, signed: &Signed, port: u16) -> Client {
-        Client {
-            bench: bench(),
-            enrolment: Enrolment {
-                client_id: "130325245365814065359".into(),
-                user: USER.into(),
-                domain: DOMAIN.into(),
-                password: PASSWORD.into(),
-                certificate: signed.certificate.der().to_vec(),
-                key: signed.key.serialize_der(),
-            },
-            trust: Trust::Authorities(vec![self.certificate.der().to_vec()]),
-            server: Server { host: "127.0.0.1".into(), port },
-            patience: Patience::default(),
-        }
     }
 
     fn sign(&self, name: &str, names: &[&str], usage: ExtendedKeyUsagePurpose) -> Signed {

@@ -3,10 +3,10 @@
 pub(crate) mod server;
 
 use crate::{
-    authority::Authority,
+    authority::{self, Authority},
     captures,
     support::{Client, Connected, GATE, until},
-    tap::Who,
+    tap::{Tap, Who},
 };
 use doorward_bticino::sip::{
     line::{self, Line, Lost, Order},
@@ -18,6 +18,26 @@ use server::{Kamailio, Settings};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+impl Kamailio {
+    /// A client that it lets in.
+    pub(crate) fn client(&self) -> Client {
+        Client::of(&self.authority, &self.client, self.tls)
+    }
+
+    /// The same client, whose words are written down on their way to Kamailio and back.
+    pub(crate) async fn tapped(&self) -> (Tap, Client) {
+        let behind = Arc::new(self.client());
+        let tap = Tap::new(&self.authority, move || {
+            let behind = Arc::clone(&behind);
+            async move { line::connect(&*behind.bench, &behind.server, &behind.tls()).await.unwrap() }
+        })
+        .await;
+        let mut client = self.client();
+        client.server.port = tap.port;
+        (tap, client)
+    }
+}
 
 fn key(end: End) -> String {
     match end {
@@ -137,7 +157,7 @@ async fn nobody_gets_in_without_a_certificate() {
     let kamailio = Kamailio::start().await;
     let client = kamailio.client();
     let mut roots = RootCertStore::empty();
-    roots.add(kamailio.authority().certificate.der().clone()).unwrap();
+    roots.add(kamailio.authority.certificate.der().clone()).unwrap();
     let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     let tcp = TcpStream::connect((client.server.host.as_str(), client.server.port)).await.unwrap();
     let name = ServerName::try_from("127.0.0.1").unwrap();

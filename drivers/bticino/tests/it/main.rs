@@ -14,4 +14,5 @@ mod proxy;
 mod sipp;
 mod support;
 mod tap;
+mod until;
 mod upstream;

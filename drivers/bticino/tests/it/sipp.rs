@@ -186,7 +186,7 @@ async fn at(scenario: &str) -> (Sipp, Tap, Client) {
         async move { stream.expect("one connection") }
     })
     .await;
-    let client = authority.account(&authority.client("doorward"), tap.port);
+    let client = Client::of(&authority, &authority.client("doorward"), tap.port);
     (sipp, tap, client)
 }
 

@@ -1,5 +1,8 @@
 //! What every test needs: the cloud, one client of it, and a house whose clock is moved by hand.
 
+pub(crate) use crate::until::until;
+
+use crate::authority::{Authority, DOMAIN, PASSWORD, Signed, USER};
 use doorward_bticino::{
     digest::Credentials,
     sip::{
@@ -37,17 +40,6 @@ pub(crate) async fn cloud() -> Sim {
     legrand::start(Config::default()).await.unwrap()
 }
 
-/// Ends when something is so.
-pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..4000 {
-        if is_so() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("never so: {what}");
-}
-
 /// A client of the registrar, enrolled without a single request over HTTP.
 pub(crate) struct Client {
     pub(crate) bench: Arc<Bench>,
@@ -62,6 +54,24 @@ impl Client {
         let server = Server { host: "127.0.0.1".into(), port: sim.sip_addr().port() };
         let trust = Trust::Authorities(vec![sim.server_ca()]);
         Self { bench: bench(), enrolment: sim.enrol("gw-1234"), trust, server, patience: Patience::default() }
+    }
+
+    /// The account of an authority, at a server whose certificate this authority signed too.
+    pub(crate) fn of(authority: &Authority, signed: &Signed, port: u16) -> Self {
+        Self {
+            bench: bench(),
+            enrolment: Enrolment {
+                client_id: "130325245365814065359".into(),
+                user: USER.into(),
+                domain: DOMAIN.into(),
+                password: PASSWORD.into(),
+                certificate: signed.certificate.der().to_vec(),
+                key: signed.key.serialize_der(),
+            },
+            trust: Trust::Authorities(vec![authority.certificate.der().to_vec()]),
+            server: Server { host: "127.0.0.1".into(), port },
+            patience: Patience::default(),
+        }
     }
 
     pub(crate) fn tls(&self) -> Tls {

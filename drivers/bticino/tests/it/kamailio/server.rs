@@ -1,11 +1,9 @@
 //! Debian's Kamailio, started by a test on free ports of this machine. It ends with the test.
 
-use crate::{
+use super::{
     authority::{Authority, DOMAIN, PASSWORD, Signed},
-    support::{Client, until},
-    tap::Tap,
+    until,
 };
-use doorward_bticino::sip::line;
 use rustix::process::{Pid, Signal};
 use std::{
     fs::{self, File},
@@ -13,7 +11,6 @@ use std::{
     os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::Arc,
     time::Duration,
 };
 use tempfile::TempDir;
@@ -38,9 +35,11 @@ impl Default for Settings {
 pub(crate) struct Kamailio {
     child: Child,
     folder: TempDir,
-    authority: Authority,
-    client: Signed,
-    tls: u16,
+    /// Signed both certificates.
+    pub(crate) authority: Authority,
+    /// What it lets in.
+    pub(crate) client: Signed,
+    pub(crate) tls: u16,
     pub(crate) udp: u16,
 }
 
@@ -92,28 +91,6 @@ impl Kamailio {
 
     fn signal(&self, signal: Signal) {
         rustix::process::kill_process_group(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// A client that it lets in.
-    pub(crate) fn client(&self) -> Client {
-        self.authority.account(&self.client, self.tls)
-    }
-
-    /// The same client, whose words are written down on their way to Kamailio and back.
-    pub(crate) async fn tapped(&self) -> (Tap, Client) {
-        let behind = Arc::new(self.client());
-        let tap = Tap::new(&self.authority, move || {
-            let behind = Arc::clone(&behind);
-            async move { line::connect(&*behind.bench, &behind.server, &behind.tls()).await.unwrap() }
-        })
-        .await;
-        let mut client = self.client();
-        client.server.port = tap.port;
-        (tap, client)
-    }
-
-    pub(crate) fn authority(&self) -> &Authority {
-        &self.authority
     }
 
     /// Everything that it ever wrote.
