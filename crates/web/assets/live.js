@@ -127,11 +127,13 @@
     const label = button.querySelector("span");
     if (label && button.dataset.busy) label.textContent = button.dataset.busy;
   };
+  let leaving = false;
   doc.addEventListener("submit", async (event) => {
     const form = event.target;
     const button = event.submitter;
     if (button?.getAttribute("aria-busy") === "true" || button?.getAttribute("aria-disabled") === "true") return event.preventDefault();
     if (form.dataset.live === undefined) {
+      leaving = true;
       if (button) setTimeout(() => press(button));
       return;
     }
@@ -182,7 +184,8 @@
     source = new EventSource(`/live?view=${encodeURIComponent(doc.body.dataset.live)}${last ? `&after=${last}` : ""}`);
     source.onopen = () => { wait = 1000; show(true); };
     source.addEventListener("patch", (event) => patch(event.data));
-    source.addEventListener("bye", () => { source.close(); location.reload(); });
+    // What a form that is under way leads to is newer than what would be loaded here.
+    source.addEventListener("bye", () => { source.close(); if (!leaving) location.reload(); });
     source.onerror = () => {
       source.close();
       show(false);

@@ -126,7 +126,8 @@ async fn start(
     let here = form.here && is_here(&errand);
     let input = if here { json!({ "here": true }) } else { json!({}) };
     let begun = api::take_step(&web, &id, &visitor.caller.actor, "start", input).await;
-    let extra = match begun.as_ref().map(|output| output["authorize_url"].as_str()) {
+    let key = if here { "here" } else { "authorize_url" };
+    let extra = match begun.as_ref().map(|output| output[key].as_str()) {
         Ok(Some(url)) if url.starts_with("https://") || url.starts_with("http://") => {
             Extra { begun: Some(Begun { url: url.to_owned(), here }), ..Extra::default() }
         }
