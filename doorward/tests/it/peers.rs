@@ -7,6 +7,7 @@ mod bticino;
 mod chromium;
 mod external;
 mod foreign;
+mod gates;
 mod home_assistant;
 mod mosquitto;
 mod postgresql;
