@@ -363,6 +363,36 @@ pub(crate) enum Account {
         #[arg(default_value = "{}")]
         input: String,
     },
+    /// Register at the gateways of an account that is signed in, as a phone would: for BTicino
+    ///
+    /// What was done before is not done again.
+    Register {
+        /// Its id
+        account: String,
+        /// Only at the gateways of this plant, such as one that `account call ACCOUNT plants` names; may be given again
+        #[arg(long = "plant", value_name = "ID")]
+        plants: Vec<String>,
+        /// Make new certificates, even where the old ones are good
+        #[arg(long)]
+        new_certificates: bool,
+    },
+    /// Take over the files of an older client: for BTicino `token_cache.json`, `sip_account.json` and
+    /// `client-certs.json`
+    Import {
+        /// Its id
+        account: String,
+        /// The files; which is which stands in them
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Write an account's secrets for another program, readable by you alone
+    Export {
+        /// Its id
+        account: String,
+        /// Where to; it must not hold files of these names
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
     /// Everything about an account for support, without secrets
     Dump {
         /// Its id

@@ -1,6 +1,7 @@
 //! One file for each group of verbs.
 
 mod account;
+mod account_set_up;
 mod ask;
 mod backup;
 mod doctor;

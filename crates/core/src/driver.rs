@@ -63,6 +63,9 @@ pub trait Ctx: Send + Sync {
     /// Tells what was seen. Never waits; the house takes it in order.
     fn report(&self, report: Report);
 
+    /// Counts a request to the vendor for the figures: over `http` or `sip`, and its status; 0 when nobody answered.
+    fn answered(&self, _protocol: &'static str, _status: u16) {}
+
     /// Publishes over MQTT, and returns when the broker has it. Not connected means that nothing was sent.
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<(), Fault>> {
         let log = format!("no MQTT for {}", message.topic);

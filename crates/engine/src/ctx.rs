@@ -18,6 +18,8 @@ use tokio::sync::mpsc;
 /// The house as the driver of one account sees it.
 pub struct AccountCtx {
     pub(crate) account: AccountId,
+    /// The kind of its driver.
+    pub(crate) provider: &'static str,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Store,
     pub(crate) inputs: mpsc::UnboundedSender<Message>,
@@ -30,7 +32,7 @@ impl AccountCtx {
     pub fn alone(account: AccountId, clock: Arc<dyn Clock>, store: Store) -> Self {
         let inputs = mpsc::unbounded_channel().0;
         let exchange = Arc::new(Exchange::new(inputs.clone()));
-        Self { account, clock, store, inputs, exchange, ear: Arc::default() }
+        Self { account, provider: "none", clock, store, inputs, exchange, ear: Arc::default() }
     }
 }
 
@@ -62,6 +64,12 @@ impl Ctx for AccountCtx {
         // Nobody reads any more when the program stops.
         let _ = self.inputs.send(Message::Input(Input::Report { account: self.account.clone(), report }));
     }
+
+    fn answered(&self, protocol: &'static str, status: u16) {
+        let labels = [("provider", self.provider.to_owned()), ("protocol", protocol.to_owned()), ("code", status.to_string())];
+        metrics::counter!("doorward_provider_requests_total", &labels).increment(1);
+    }
+
     fn publish(&self, message: driver::Message) -> BoxFuture<'_, Result<(), Fault>> {
         Box::pin(self.exchange.publish(message))
     }

@@ -93,6 +93,7 @@ impl Drivers {
         let setup = AccountSetup::new(account.clone(), driver.about());
         let ctx = Arc::new(AccountCtx {
             account: account.clone(),
+            provider: driver.about().kind,
             clock: Arc::clone(&self.clock),
             store: self.store.clone(),
             inputs: self.inputs.clone(),

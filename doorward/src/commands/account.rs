@@ -1,13 +1,13 @@
 //! `doorward account …`
 
-use super::{ask, sign_in};
+use super::{account_set_up as set_up, ask, sign_in};
 use crate::{
     cli::{Account as Verb, AccountSettings, LoginWay},
     client::{Client, segment},
     failure::{Exit, Failure, Outcome},
     output,
 };
-use doorward_wire::account::{Account, AccountState};
+use doorward_wire::account::{Account, AccountState, StageState};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -85,12 +85,12 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
             let answer: Value = client.get(&format!("/accounts/{}/call/{}", segment(&account), segment(&name))).await?;
             output::json(&answer);
         }
-        Verb::Step { account, step, input } => {
-            let input: Value = serde_json::from_str(&input).map_err(|error| Failure::usage(format!("the input is no JSON: {error}")))?;
-            let said: Value =
-                client.post(&format!("/accounts/{}/steps", segment(&account)), json!({ "step": step, "input": input })).await?;
-            output::json(&said["output"]);
+        Verb::Step { account, step, input } => set_up::step(client, &account, &step, &input).await?,
+        Verb::Register { account, plants, new_certificates } => {
+            set_up::register(client, json, &account, plants, new_certificates).await?;
         }
+        Verb::Import { account, files } => set_up::import(client, &account, &files).await?,
+        Verb::Export { account, folder } => set_up::export(client, &account, &folder).await?,
         Verb::Dump { account } => {
             let account = fetch(client, &account).await?;
             let mut calls = json!({});
@@ -128,12 +128,18 @@ fn show(account: &Account, json: bool) {
             output::line(&format!("            last error: {error}"));
         }
     }
+    for stage in &account.stages {
+        let detail = stage.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
+        output::line(&format!("  {:<9} {}{detail}", stage.state, stage.label));
+    }
     output::line(&format!("  doors     {}", account.doors));
     for (key, value) in &account.settings {
         output::line(&format!("  {key} = {value}"));
     }
     if account.state == AccountState::NeedsSignIn || account.state == AccountState::New {
         output::line(&format!("  sign in with: doorward account login {}", account.id));
+    } else if account.stages.iter().any(|stage| stage.name == "registration" && stage.state != StageState::Done) {
+        output::line(&format!("  register with: doorward account register {}", account.id));
     }
 }
 

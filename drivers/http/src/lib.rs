@@ -112,11 +112,13 @@ fn host(url: &Url) -> Option<Result<IpAddr, &str>> {
 
 /// Sends a request and reads its answer, for at most `limit` of the house's time.
 pub async fn send(ctx: &dyn Ctx, client: &Client, request: Request, limit: Duration) -> Result<Received, Lost> {
-    tokio::select! {
+    let received = tokio::select! {
         biased;
         received = exchange(ctx, client, request) => received,
         () = ctx.sleep(limit) => Err(Lost::Sent(format!("no answer within {} s", limit.as_secs()))),
-    }
+    };
+    ctx.answered("http", received.as_ref().map_or(0, |received| received.status));
+    received
 }
 
 async fn exchange(ctx: &dyn Ctx, client: &Client, request: Request) -> Result<Received, Lost> {

@@ -8,10 +8,11 @@ use crate::{
     Web,
     notify::desk::{self, Standing},
 };
+use doorward_core::keeper::Standing as AccountStanding;
 use doorward_store::Webhook;
 use doorward_wire::{
     Time,
-    account::AccountState,
+    account::{AccountState, LeaseView, StageState},
     webhook::{DisabledWhy, WebhookState},
 };
 use serde::Serialize;
@@ -22,6 +23,8 @@ use utoipa::ToSchema;
 const FIRST_DAY: i64 = 1_767_225_600_000_000;
 /// How far an event may seem to lie in the future before the clock was surely set back.
 const SLACK: Duration = Duration::from_mins(1);
+/// A certificate is renewed 30 days ahead; one that still ends so soon is not.
+const ENDS_SOON: Duration = Duration::from_hours(14 * 24);
 /// The space that is kept for intents and outcomes is 64 MiB; it is time to act before.
 const LITTLE: u64 = 256 << 20;
 
@@ -205,25 +208,44 @@ fn trust(web: &Web) -> Check {
 }
 
 fn accounts(web: &Web) -> Vec<Check> {
-    let standings = web.house().board().standings().into_iter();
-    standings
-        .map(|standing| {
-            let name = format!("account {}", standing.id);
-            let detail = standing.detail.clone().unwrap_or_else(|| standing.state.to_string());
-            match standing.state {
-                AccountState::Ready => Check::good(&name, detail),
-                AccountState::New => Check::bad(&name, detail, "sign it in on the accounts page"),
-                AccountState::NeedsSignIn => Check::bad(&name, detail, "sign it in again on the accounts page"),
-                AccountState::Offline => Check::bad(&name, detail, "look at the network; doorward keeps trying"),
-                AccountState::Faulty => Check::bad(&name, detail, "look at the log; the vendor may have changed something"),
-            }
-        })
-        .collect()
+    let now = web.house().now().utc;
+    web.house().board().standings().iter().flat_map(|standing| account(standing, now)).collect()
+}
+
+/// An account, the parts of its set-up that are not as they should be, and certificates that nobody renews.
+fn account(standing: &AccountStanding, now: Time) -> Vec<Check> {
+    let name = format!("account {}", standing.id);
+    let detail = standing.detail.clone().unwrap_or_else(|| standing.state.to_string());
+    let signed_in = match standing.state {
+        AccountState::Ready => Check::good(&name, detail),
+        AccountState::New => Check::bad(&name, detail, "sign it in on the accounts page"),
+        AccountState::NeedsSignIn => Check::bad(&name, detail, "sign it in again on the accounts page"),
+        AccountState::Offline => Check::bad(&name, detail, "look at the network; doorward keeps trying"),
+        AccountState::Faulty => Check::bad(&name, detail, "look at the log; the vendor may have changed something"),
+    };
+    let stages = standing.stages.iter().filter(|stage| stage.name != "sign_in").filter_map(|stage| {
+        let detail = stage.detail.clone().unwrap_or_else(|| stage.state.to_string());
+        let name = format!("{name}: {}", stage.label);
+        match stage.state {
+            StageState::Done => None,
+            StageState::Doing => Some(Check::bad(&name, detail, "doorward keeps trying; look at the network if it lasts")),
+            StageState::Todo => Some(Check::bad(&name, detail, "finish the set-up on the account's page")),
+            StageState::Failed => Some(Check::bad(&name, detail, "the account's page says what to do")),
+        }
+    });
+    let ending = |lease: &&LeaseView| lease.not_after.is_some_and(|end| end <= now.plus(ENDS_SOON)) && lease.kind.contains("certificate");
+    let leases = standing.leases.iter().filter(ending).map(|lease| {
+        let detail = format!("{} ends at {}", lease.id, lease.not_after.map(|end| end.to_string()).unwrap_or_default());
+        let hint = lease.last_error.clone().unwrap_or_else(|| "renew it on the account's page".into());
+        Check::bad(&format!("{name}: certificate"), detail, hint)
+    });
+    std::iter::once(signed_in).chain(stages).chain(leases).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use doorward_wire::account::Stage;
 
     fn there(listen: Option<&str>, public_url: Option<&str>, remote: bool) -> TunnelView {
         let (listen, public_url) = (listen.map(str::to_owned), public_url.map(str::to_owned));
@@ -237,6 +259,36 @@ mod tests {
 
     fn bad(there: &TunnelView, keys: &[TunnelKeyView]) -> Vec<String> {
         tunnel_checks(there, keys).into_iter().filter(|check| !check.ok).map(|check| check.name).collect()
+    }
+
+    #[test]
+    fn an_account_says_which_part_of_it_needs_somebody() {
+        let stage = |name: &str, state| Stage { name: name.into(), label: name.into(), state, detail: None };
+        let now = Time::from_micros(FIRST_DAY);
+        let lease = |days: u64| LeaseView {
+            id: "certificate:gw".into(),
+            kind: "client_certificate".into(),
+            not_after: Some(now.plus(Duration::from_hours(24 * days))),
+            renew_at: None,
+            renewed: None,
+            last_error: None,
+        };
+        let mut standing = AccountStanding {
+            id: "gates".parse().unwrap(),
+            state: AccountState::Ready,
+            detail: None,
+            leases: vec![lease(15)],
+            push: doorward_core::driver::Push::default(),
+            stages: vec![stage("sign_in", StageState::Done), stage("certificate", StageState::Done)],
+        };
+        let bad = |standing: &AccountStanding| -> Vec<String> {
+            account(standing, now).into_iter().filter(|check| !check.ok).map(|check| check.name).collect()
+        };
+        assert_eq!(bad(&standing), Vec::<String>::new());
+        standing.leases = vec![lease(13)];
+        standing.stages[1].state = StageState::Failed;
+        standing.stages.push(stage("connection", StageState::Doing));
+        assert_eq!(bad(&standing), ["account gates: certificate", "account gates: connection", "account gates: certificate"]);
     }
 
     #[test]

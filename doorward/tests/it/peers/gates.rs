@@ -100,6 +100,10 @@ async fn a_gate_with_a_contact_ends_confirmed_and_one_without_unconfirmed() {
     assert_eq!(open(&binary, "garden_door").await, told("unconfirmed", Some("no_evidence"), "accepted"));
     let commands = ["20#2", "21#2"].map(|gate| scene.sim.opener(gate).commands_received);
     assert_eq!(commands, [1, 1], "once each");
+    let figures = binary.client().text("/metrics").await;
+    for figure in ["doorward_cert_expiry_timestamp_seconds{account=\"gates\"}", "provider=\"bticino\",protocol=\"sip\",code=\"200\""] {
+        assert!(figures.contains(figure), "{figure} is not in\n{figures}");
+    }
     // Accepted, and nothing moves: the contact tells the truth in the end.
     until("it closes again", async || client.get("/doors/driveway_gate").await["contact_open"] == false).await;
     scene.sim.set_faults(Faults { no_movement: Some(Fault::default()), ..Faults::default() });

@@ -477,6 +477,7 @@ impl Session {
             tracing::debug!(status, "an answer to nothing that was asked");
             return;
         };
+        ctx.answered("sip", status);
         let refusal = match self.weigh(status, reason, response, pending.answered) {
             Weighed::Taken => None,
             Weighed::Again => return self.ask(pending.ask, pending.answered + 1, ctx),
