@@ -4,6 +4,7 @@
 //! They are read as its examples wrote them too: the account alone or under `result`, `payload` or both; tokens with the
 //! names of `OAuth`; times in milliseconds since 1970 or as ISO 8601; a certificate under two names.
 
+use crate::plants::is_identifier;
 use doorward_core::Secret;
 use doorward_wire::Time;
 use serde_json::{Map, Value, json};
@@ -28,6 +29,9 @@ pub enum FileError {
     /// Something is missing or of another kind.
     #[error("there is no {0} in it")]
     Missing(&'static str),
+    /// An identifier with something in it that would end the SIP address which it becomes a part of.
+    #[error("the {0} in it is no identifier")]
+    NoIdentifier(&'static str),
     /// It is another file.
     #[error("it is none of {TOKENS}, {ACCOUNT} and {CERTIFICATE}")]
     Unknown,
@@ -116,7 +120,7 @@ impl SavedTokens {
         let access_token = first(["b2cAccessToken", "access_token"]).ok_or(FileError::Missing("b2cAccessToken"))?;
         let received = time(fields.get("receivedAt"));
         let lives = ["expiresIn", "expires_in"].iter().find_map(|name| seconds(fields.get(*name)?));
-        let expires = time(fields.get("expiresAt")).or_else(|| Some(received?.plus(lives?)));
+        let expires = time(fields.get("expiresAt")).or_else(|| Some(to_the_millisecond(received?.plus(lives?))));
         let refresh_token = first(["b2cRefreshToken", "refresh_token"]).map(Secret::new);
         Ok(Self { access_token: Secret::new(access_token), refresh_token, received, expires })
     }
@@ -150,14 +154,19 @@ impl SipAccount {
             }
         }
         let needed = |name: &'static str| word(fields, name).ok_or(FileError::Missing(name));
-        let (sip_uri, client_id) = (needed("sipUri")?, needed("clientId")?);
+        let identifier = |name, text: String| if is_identifier(&text) { Ok(text) } else { Err(FileError::NoIdentifier(name)) };
+        let sip_uri = needed("sipUri")?;
+        let sip_uri = sip_uri.strip_prefix("sip:").unwrap_or(&sip_uri);
+        if !sip_uri.split_once('@').is_some_and(|(user, domain)| is_identifier(user) && is_identifier(domain)) {
+            return Err(FileError::NoIdentifier("sipUri"));
+        }
         Ok(Self {
             sip_id: word(fields, "sipId"),
-            sip_uri: sip_uri.strip_prefix("sip:").unwrap_or(&sip_uri).to_owned(),
-            client_id,
+            sip_uri: sip_uri.to_owned(),
+            client_id: identifier("clientId", needed("clientId")?)?,
             client_name: word(fields, "clientName"),
             username: word(fields, "username"),
-            user_oid: needed("userOid")?,
+            user_oid: identifier("userOid", needed("userOid")?)?,
             password: Secret::new(needed("sipPassword")?),
             app_id: word(fields, "appId"),
         })
@@ -211,22 +220,29 @@ fn object(text: &str) -> Result<Map<String, Value>, FileError> {
     serde_json::from_str(text).map_err(|_| FileError::NotAnObject)
 }
 
-/// A text that is not empty; a number counts as one, since identifiers are sometimes written so.
+/// A text that is not empty; a whole number counts as one, since identifiers are sometimes written so.
 fn word(fields: &Map<String, Value>, name: &str) -> Option<String> {
     match fields.get(name)? {
         Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-        Value::Number(number) => Some(number.to_string()),
+        // One that is too long to be read exactly is none.
+        Value::Number(number) => Some(number.to_string()).filter(|_| !number.is_f64()),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
 
 /// Milliseconds since 1970, or ISO 8601.
 fn time(value: Option<&Value>) -> Option<Time> {
-    match value? {
+    let time = match value? {
         Value::Number(number) => number.as_i64()?.checked_mul(1000).map(Time::from_micros),
         Value::String(text) => text.parse().ok(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
+    };
+    time.map(to_the_millisecond)
+}
+
+/// As it is written again.
+fn to_the_millisecond(time: Time) -> Time {
+    Time::from_micros(time.as_micros() / 1000 * 1000)
 }
 
 fn seconds(value: &Value) -> Option<Duration> {
@@ -275,6 +291,30 @@ mod tests {
         for (missing, name) in [("sipUri", "sipUri"), ("userOid", "userOid"), ("sipPassword", "sipPassword"), ("clientId", "clientId")] {
             assert_eq!(SipAccount::read(&flat.replace(missing, "other")), Err(FileError::Missing(name)));
         }
+    }
+
+    #[test]
+    fn an_account_cannot_end_the_address_that_it_becomes_a_part_of() {
+        let account = |changes: Value| {
+            let mut fields = json!({ "sipUri": "oid_1@gw.bs.iotleg.com", "clientId": "1", "userOid": "oid", "sipPassword": "pw" });
+            for (name, value) in changes.as_object().unwrap() {
+                fields[name] = value.clone();
+            }
+            SipAccount::read(&fields.to_string()).map(|account| account.sip_user())
+        };
+        assert_eq!(account(json!({ "clientId": 17 })), Ok("oid_17".into()));
+        for (name, evil) in [
+            ("userOid", "oid>\r\nX: y"),
+            ("clientId", "1@elsewhere;x"),
+            ("sipUri", "oid_1@gw\r\nX: y"),
+            ("sipUri", "oid_1"),
+            ("sipUri", "sip:sip:oid_1@gw"),
+            ("sipUri", "oid_1@gw/../x"),
+        ] {
+            assert_eq!(account(json!({ name: evil })), Err(FileError::NoIdentifier(name)), "{evil:?}");
+        }
+        let long = r#"{"sipUri":"oid_1@gw","clientId":130325245365814065359,"userOid":"oid","sipPassword":"pw"}"#;
+        assert_eq!(SipAccount::read(long), Err(FileError::Missing("clientId")), "its last digits would be others");
     }
 
     #[test]

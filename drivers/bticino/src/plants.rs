@@ -120,7 +120,7 @@ pub fn inventory(answer: &Value, plants: &[Plant]) -> Inventory {
         .collect();
     let mut inventory = Inventory::default();
     for (module, plant) in modules.iter().filter(|(module, _)| word(module) == "gateway") {
-        let Some(id) = text(module, &["id", "entityId"]).filter(|id| is_label(id)) else { continue };
+        let Some(id) = text(module, &["id", "entityId"]).filter(|id| is_identifier(id)) else { continue };
         let name = text(module, &["name"]).unwrap_or_else(|| id.clone());
         inventory.gateways.push(Gateway { id, name, plant: plant.clone(), online: online(module) });
     }
@@ -140,9 +140,9 @@ pub fn inventory(answer: &Value, plants: &[Plant]) -> Inventory {
     inventory
 }
 
-/// It becomes a part of host names.
-fn is_label(id: &str) -> bool {
-    id.len() <= 100 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+/// Whether it can become a part of SIP addresses and host names: nothing in it ends one.
+pub(crate) fn is_identifier(id: &str) -> bool {
+    (1..=100).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 fn word(module: &Value) -> String {

@@ -1,6 +1,6 @@
 //! What fuzzing has found worth keeping, once more.
 
-#[path = "../../../../fuzz/targets.rs"]
+#[path = "../../../../fuzz/targets/tunnel.rs"]
 mod targets;
 
 use std::fs;

@@ -33,6 +33,8 @@ const QUIET: Duration = Duration::from_secs(45);
 const SOUND: Duration = Duration::from_secs(10);
 /// A server that answers no pings is registered with this often, to hear whether it is there.
 const REGISTER_AT_LEAST: Duration = Duration::from_secs(110);
+/// However short a registration the server grants, it is not asked more often than this.
+const REGISTER_AT_MOST: Duration = Duration::from_secs(10);
 /// After so long a registration is tried again that was refused for now.
 const REGISTER_AGAIN: Duration = Duration::from_mins(1);
 /// How long bytes may wait for the network.
@@ -494,7 +496,7 @@ impl Work<'_, '_> {
                 Happening::Registered(granted) => {
                     self.clock.registered = true;
                     let most = if self.clock.pongs { granted } else { granted.min(REGISTER_AT_LEAST) };
-                    self.clock.register = Some(self.line.ctx.now().mono.plus(most.min(granted * 3 / 4)));
+                    self.clock.register = Some(self.line.ctx.now().mono.plus(most.min(granted * 3 / 4).max(REGISTER_AT_MOST)));
                     tell(Happening::Registered(granted));
                 }
                 Happening::NotRegistered(refusal) => {

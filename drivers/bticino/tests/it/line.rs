@@ -8,7 +8,9 @@ use doorward_bticino::sip::{
     tls::{Trust, fingerprint},
 };
 use doorward_core::driver::Ctx as _;
-use doorward_sim::legrand::{CaShape, Challenge, Dead, Fault, Faults, HeaderForm, JsonRpc, On, Qop, Refusal, RingState, Writing};
+use doorward_sim::legrand::{
+    self, CaShape, Challenge, Config, Dead, Fault, Faults, HeaderForm, JsonRpc, On, Qop, Refusal, RingState, Writing,
+};
 use std::time::Duration;
 
 fn accepted(end: &End) -> bool {
@@ -99,6 +101,19 @@ async fn a_wrong_password_is_asked_for_once() {
             assert!(connected.heard(|news| matches!(news, Happening::NotRegistered(told) if told.wrong_password)));
         }
     }
+}
+
+#[tokio::test]
+async fn a_server_that_grants_next_to_no_time_is_not_asked_without_end() {
+    let sim = legrand::start(Config { registration_max: 1, ..Config::default() }).await.unwrap();
+    let connected = Client::new(&sim).connect().await.unwrap();
+    connected.registered().await;
+    let before = sim.counters().register;
+    connected.bench.advance(Duration::from_secs(5));
+    assert!(accepted(&connected.open(GATE).await));
+    assert_eq!(sim.counters().register, before, "its time is over, and it was asked a moment ago");
+    connected.bench.advance(Duration::from_secs(5));
+    until("it is asked again", || sim.counters().register > before).await;
 }
 
 #[tokio::test]

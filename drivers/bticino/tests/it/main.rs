@@ -6,6 +6,7 @@ mod authority;
 mod browser;
 mod captures;
 mod conformance;
+mod corpus;
 mod driver;
 mod kamailio;
 mod line;
