@@ -146,7 +146,7 @@ impl Bticino {
     }
 
     /// Opens a gate: once, over the gateway's one connection.
-    async fn open(&self, ctx: &dyn Ctx, external: &str, once: Once) -> Result<Done, Fault> {
+    pub(crate) async fn open(&self, ctx: &dyn Ctx, external: &str, once: Once) -> Result<Done, Fault> {
         once.check(ctx.now())?;
         let (gateway, gate) = plants::parts(external).ok_or_else(|| refuse("This door is none of BTicino's.", Reason::BadRequest))?;
         let gateway = self.gateway(ctx, gateway).await?;

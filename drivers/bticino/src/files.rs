@@ -4,11 +4,11 @@
 //! They are read as its examples wrote them too: the account alone or under `result`, `payload` or both; tokens with the
 //! names of `OAuth`; times in milliseconds since 1970 or as ISO 8601; a certificate under two names.
 
-use crate::plants::is_identifier;
+use crate::{plants::is_identifier, standalone::write};
 use doorward_core::Secret;
 use doorward_wire::Time;
 use serde_json::{Map, Value, json};
-use std::time::Duration;
+use std::{io, path::Path, time::Duration};
 
 /// The original's name of the file with the tokens.
 pub const TOKENS: &str = "token_cache.json";
@@ -16,6 +16,9 @@ pub const TOKENS: &str = "token_cache.json";
 pub const ACCOUNT: &str = "sip_account.json";
 /// The original's name of the file with certificate and key.
 pub const CERTIFICATE: &str = "client-certs.json";
+
+/// Where the original puts them in a folder.
+const PATHS: [&str; 3] = ["token/token_cache.json", "token/sip_account.json", "certs/client-certs.json"];
 
 /// Bytes of a file, at most.
 const LONGEST: usize = 256 << 10;
@@ -66,6 +69,38 @@ impl Files {
             return Err(FileError::Unknown);
         };
         if twice { Err(FileError::Twice) } else { Ok(()) }
+    }
+
+    /// Reads those that a folder has where the original puts them.
+    pub async fn read(folder: &Path) -> io::Result<Self> {
+        let mut files = Self::default();
+        for path in PATHS.map(|path| folder.join(path)) {
+            match tokio::fs::read_to_string(&path).await.map(Secret::new) {
+                Ok(text) => files.add(text.reveal()).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+            }
+        }
+        Ok(files)
+    }
+
+    /// Writes them there, so that only this user can read them.
+    pub async fn write(&self, folder: &Path) -> io::Result<()> {
+        for (path, text) in PATHS.into_iter().zip(self.texts()) {
+            if let Some(text) = text {
+                write(&folder.join(path), text.reveal().as_bytes()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tokens, account and certificate, as the original writes them.
+    pub(crate) fn texts(&self) -> [Option<Secret<String>>; 3] {
+        [
+            self.tokens.as_ref().map(SavedTokens::write),
+            self.account.as_ref().map(SipAccount::write),
+            self.certificate.as_ref().map(SavedCertificate::write),
+        ]
     }
 }
 

@@ -193,7 +193,7 @@ impl Bticino {
     }
 
     /// Lists the doors, and fills in what an import left open.
-    async fn look_around(&self, ctx: &dyn Ctx) -> Result<(), Fault> {
+    pub(crate) async fn look_around(&self, ctx: &dyn Ctx) -> Result<(), Fault> {
         let requested = ctx.now().mono;
         let (plants, inventory) = self.look(ctx).await?;
         self.complete(ctx, &plants, &inventory).await?;
@@ -216,7 +216,7 @@ impl Bticino {
         Ok(())
     }
 
-    async fn registered(&self, ctx: &dyn Ctx) -> Result<Vec<String>, Fault> {
+    pub(crate) async fn registered(&self, ctx: &dyn Ctx) -> Result<Vec<String>, Fault> {
         Ok(self.book(ctx).await?.gateways.keys().cloned().collect())
     }
 

@@ -8,6 +8,7 @@ mod captures;
 mod conformance;
 mod corpus;
 mod driver;
+mod examples;
 mod kamailio;
 mod line;
 mod openssl;
