@@ -56,6 +56,13 @@ impl Binary {
         Self::spawn(command, data.to_owned())
     }
 
+    /// Starts it with `--debug`.
+    pub(crate) fn start_debug(data: &Path) -> Self {
+        let mut command = command(data);
+        command.args(["serve", "--debug"]).env("DOORWARD_HTTP__LISTEN", "127.0.0.1:0");
+        Self::spawn(command, data.to_owned())
+    }
+
     /// Starts it with a data folder on a volume of its own, of this many MiB, which only it sees. The folder is then
     /// reached through its process.
     pub(crate) fn start_on_small_volume(data: &Path, mebibytes: u32) -> Self {

@@ -1,6 +1,7 @@
 //! The real binary: start, stop, exit codes, and `kill -9` at the worst moment.
 
 mod component;
+mod debug;
 mod full;
 pub(crate) mod killed;
 mod notify;

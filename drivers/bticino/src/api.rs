@@ -127,11 +127,10 @@ impl Cloud {
             tracing::debug!(target: "doorward::trace", method = %call.method, path = call.path, "API");
             let request = self.request(call, bearer.authorization.reveal())?;
             let received = http::send(ctx, &self.http, request, http::TOTAL).await;
+            let status = received.as_ref().ok().map(|received| received.status);
             let answer = read(&call.path, received);
-            match &answer {
-                Ok(_) => tracing::debug!(target: "doorward::trace", path = call.path, "API answered"),
-                Err(fault) => tracing::debug!(target: "doorward::trace", path = call.path, log = fault.log, "API refused"),
-            }
+            let log = answer.as_ref().err().map(|fault| fault.log.as_str());
+            tracing::debug!(target: "doorward::trace", path = call.path, status, log, "API answered");
             match answer {
                 Err(fault) if fault.status == Some(401) && !renewed => {
                     renewed = true;
@@ -270,6 +269,23 @@ pub(crate) fn object_id(access_token: &Secret<String>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_answer_becomes_one_line_for_a_person(status in 100..600u16, body in "\\PC{0,40}|\\{\"(message|error|title)\":(\"[ -~]{0,30}\\.\"|\\{\\}|null)\\}") {
+            match read("/x", Ok(Received { status, retry_after: None, body: Ok(body.into_bytes()) })) {
+                Ok(_) => prop_assert!((200..300).contains(&status)),
+                Err(fault) => prop_assert!(!fault.person.contains(char::is_control) && fault.log.len() < 1200),
+            }
+        }
+
+        #[test]
+        fn any_token_is_read_without_panic(token in "\\PC{0,40}|[A-Za-z0-9_=-]{0,8}\\.[A-Za-z0-9_=-]{0,30}(\\.x)?") {
+            let id = object_id(&Secret::new(token));
+            prop_assert!(id.is_none_or(|id| (1..=100).contains(&id.len())));
+        }
+    }
 
     #[test]
     fn an_identifier_is_one_segment() {

@@ -60,6 +60,7 @@ impl Bticino {
         if input.anew {
             url.query_pairs_mut().append_pair("prompt", "login");
         }
+        tracing::debug!(target: "doorward::trace", path = url.path(), "sign-in begins in a browser");
         let mut said = json!({ "authorize_url": url.as_str(), "state": begun.state });
         if input.here {
             let proxy = Proxy::start(&url, &config.trust, proxy::PORT, proxy::LIFE).await.map_err(|error| {

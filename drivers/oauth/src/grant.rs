@@ -107,8 +107,11 @@ pub async fn ask(ctx: &dyn Ctx, endpoint: &Endpoint, fields: &[(&str, &str)]) ->
     let request = endpoint.http.post(&endpoint.url).header("accept", "application/json").form(&endpoint.form(fields)).build();
     let request = request
         .map_err(|_| Trouble::Fault(Fault::protocol("Check the sign-in address of the account.", "no request could be made for /token")))?;
+    let grant_type = fields.iter().find(|(name, _)| *name == "grant_type").map(|(_, value)| *value);
+    tracing::debug!(target: "doorward::trace", method = "POST", path = request.url().path(), grant_type, "sign-in");
     let Received { status, retry_after, body } =
         http::send(ctx, &endpoint.http, request, http::TOTAL).await.map_err(|lost| Trouble::Fault(lost_fault(lost)))?;
+    tracing::debug!(target: "doorward::trace", status, "sign-in answered");
     let fault = match (status, body) {
         (429 | 500.., _) => {
             let mut fault =

@@ -192,10 +192,14 @@ pub async fn connect(ctx: &dyn Ctx, server: &Server, tls: &Tls) -> Result<TlsStr
     };
     prepare(&tcp);
     let connector = TlsConnector::from(Arc::clone(&tls.config));
-    tokio::select! {
-        stream = connector.connect(name, tcp) => stream.map_err(|error| lost(&error, Some(tls))),
-        () = ctx.sleep(CONNECT) => Err(Lost::Unreachable("no TLS in time".into())),
-    }
+    let stream = tokio::select! {
+        stream = connector.connect(name, tcp) => stream.map_err(|error| lost(&error, Some(tls)))?,
+        () = ctx.sleep(CONNECT) => return Err(Lost::Unreachable("no TLS in time".into())),
+    };
+    let (_, session) = stream.get_ref();
+    let (version, suite) = (session.protocol_version(), session.negotiated_cipher_suite().map(|suite| suite.suite()));
+    tracing::debug!(target: "doorward::trace", host = server.host, port = server.port, ?version, ?suite, "TLS to the SIP server");
+    Ok(stream)
 }
 
 /// Nothing waits for company, and a network that swallows everything is noticed. What the system does not know it leaves out.
