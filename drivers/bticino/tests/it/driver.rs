@@ -95,7 +95,7 @@ async fn a_registration_is_seen_while_it_goes_on_and_where_it_broke_off() {
     account.sim.set_faults(Faults::default());
     account.step("register", &json!({})).await.unwrap();
     let seen = stages(account.bench.reports());
-    assert!(seen[1].contains(&doing("registration:gw-5678")), "the second gateway has no place before: {seen:?}");
+    assert!(seen.iter().any(|stages| stages.contains(&doing("registration:gw-5678"))), "the second gateway has no place before: {seen:?}");
     for name in ["registration:gw-1234", "certificate:gw-1234", "registration:gw-5678", "certificate:gw-5678"] {
         assert_eq!(account.stage(name).await["state"], "done", "{name}");
     }
