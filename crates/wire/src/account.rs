@@ -54,6 +54,15 @@ pub struct Stage {
     pub detail: Option<String>,
 }
 
+/// Whether an account is signed in. One that needs a person may do so for another reason, such as a server that it does not
+/// know; its stages tell that apart.
+pub fn is_signed_in(state: AccountState, stages: &[Stage]) -> bool {
+    match stages.iter().find(|stage| stage.name == "sign_in") {
+        Some(sign_in) => sign_in.state == StageState::Done,
+        None => !matches!(state, AccountState::New | AccountState::NeedsSignIn),
+    }
+}
+
 /// A secret or registration that ends at a time and is renewed before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -7,7 +7,7 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     output,
 };
-use doorward_wire::account::{Account, AccountState, StageState};
+use doorward_wire::account::{Account, StageState, is_signed_in};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -136,7 +136,7 @@ fn show(account: &Account, json: bool) {
     for (key, value) in &account.settings {
         output::line(&format!("  {key} = {value}"));
     }
-    if account.state == AccountState::NeedsSignIn || account.state == AccountState::New {
+    if !is_signed_in(account.state, &account.stages) {
         output::line(&format!("  sign in with: doorward account login {}", account.id));
     } else if account.stages.iter().any(|stage| stage.name == "registration" && stage.state != StageState::Done) {
         output::line(&format!("  register with: doorward account register {}", account.id));

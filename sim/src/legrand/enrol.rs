@@ -125,10 +125,12 @@ fn subscription_written(one: &Subscription) -> Value {
 /// `GET …/CACerts`
 #[expect(clippy::unnecessary_wraps, reason = "as every call")]
 pub(crate) fn ca_certificates(asked: &Asked<'_>) -> Outcome {
-    let der = BASE64_STANDARD.encode(&asked.world.server_authority.certificate);
-    let body = match asked.world.faults().ca_shape {
+    let faults = asked.world.faults();
+    let authority = if faults.new_authority { &asked.world.next_authority } else { &asked.world.server_authority };
+    let der = BASE64_STANDARD.encode(&authority.certificate);
+    let body = match faults.ca_shape {
         CaShape::ChainOfDer => json!({ "chain": [der] }),
-        CaShape::ChainOfPem => json!({ "chain": pem("CERTIFICATE", &asked.world.server_authority.certificate) }),
+        CaShape::ChainOfPem => json!({ "chain": pem("CERTIFICATE", &authority.certificate) }),
         CaShape::OneDer => json!({ "cert": der }),
     };
     Ok((StatusCode::OK, body))

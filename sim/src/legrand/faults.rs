@@ -166,6 +166,8 @@ pub struct Faults {
 
     /// The registrar shows a certificate that its CA did not sign.
     pub foreign_certificate: bool,
+    /// The vendor has a new authority: it has signed the registrar's certificate, and the API names it.
+    pub new_authority: bool,
     /// After so many milliseconds without a byte from the client, nothing passes any more over a connection, and nobody
     /// is told: the memory of a NAT.
     pub idle_forgotten_ms: Option<u64>,

@@ -19,7 +19,7 @@ use super::world::World;
 use crate::html::{escaped, whole};
 
 /// Faults that a person switches with one click, and what they are called.
-const FAULTS: [(&str, &str); 10] = [
+const FAULTS: [(&str, &str); 11] = [
     ("Expired tokens", r#"{"unauthorized":true}"#),
     ("5xx", r#"{"status":{"on":"http","with":503}}"#),
     ("HTML, no JSON", r#"{"garbage":{"on":"http"}}"#),
@@ -29,6 +29,7 @@ const FAULTS: [(&str, &str); 10] = [
     ("200, nothing moves", r#"{"no_movement":true}"#),
     ("No answer to a command", r#"{"dead":{"on":"message","with":"silent","after_effect":true}}"#),
     ("Another server certificate", r#"{"foreign_certificate":true}"#),
+    ("A new authority", r#"{"new_authority":true}"#),
     ("Ring storm", r#"{"ring_storm":20}"#),
 ];
 

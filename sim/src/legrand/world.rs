@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) client_authority: Authority,
     /// Signs that of the registrar.
     pub(crate) server_authority: Authority,
+    /// The one that comes after it; made anew at each start.
+    pub(crate) next_authority: Authority,
     ports: (u16, u16),
     state: Mutex<State>,
     /// Something happened after which the next deadline may be another one.
@@ -95,6 +97,7 @@ impl World {
             clock: Arc::clone(&config.clock),
             client_authority,
             server_authority,
+            next_authority: Authority::new("Sim Server CA 2", None)?,
             ports,
             contacts: watch::Sender::new(state.contacts()),
             state: Mutex::new(state),

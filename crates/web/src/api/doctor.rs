@@ -12,7 +12,7 @@ use doorward_core::keeper::Standing as AccountStanding;
 use doorward_store::Webhook;
 use doorward_wire::{
     Time,
-    account::{AccountState, LeaseView, StageState},
+    account::{AccountState, LeaseView, StageState, is_signed_in},
     webhook::{DisabledWhy, WebhookState},
 };
 use serde::Serialize;
@@ -219,6 +219,9 @@ fn account(standing: &AccountStanding, now: Time) -> Vec<Check> {
     let signed_in = match standing.state {
         AccountState::Ready => Check::good(&name, detail),
         AccountState::New => Check::bad(&name, detail, "sign it in on the accounts page"),
+        AccountState::NeedsSignIn if is_signed_in(standing.state, &standing.stages) => {
+            Check::bad(&name, detail, "the account's page says what to do")
+        }
         AccountState::NeedsSignIn => Check::bad(&name, detail, "sign it in again on the accounts page"),
         AccountState::Offline => Check::bad(&name, detail, "look at the network; doorward keeps trying"),
         AccountState::Faulty => Check::bad(&name, detail, "look at the log; the vendor may have changed something"),

@@ -24,7 +24,7 @@ use axum::{
 };
 use doorward_core::driver::{About, Action};
 use doorward_store::StoredAccount;
-use doorward_wire::account::{Account, AccountId, AccountState, Stage, StageState};
+use doorward_wire::account::{Account, AccountId, AccountState, Stage, StageState, is_signed_in};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -75,7 +75,7 @@ impl SetUp {
         let done = |stage: &Stage| stage.name.starts_with("registration") && stage.state == StageState::Done;
         let registered = account.stages.iter().any(done);
         has("register").then(|| Self {
-            registered: (!matches!(account.state, AccountState::New | AccountState::NeedsSignIn)).then_some(registered),
+            registered: is_signed_in(account.state, &account.stages).then_some(registered),
             imports: has("import"),
             exports: has("export") && registered,
             import_error,
@@ -136,7 +136,7 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, errand: &Errand, id: &Acc
         error: extra.push_error,
     });
     let mut page = html(&AccountPage {
-        shell: Shell::new(&scene, &row.name, Section::Accounts).live(format!("account:{id}")).done(extra.done.as_deref()),
+        shell: Shell::new(&scene, &row.name, Section::Accounts).live(view(&account)).done(extra.done.as_deref()),
         t: scene.t,
         csrf: scene.csrf.clone(),
         id: id.clone(),
@@ -152,6 +152,12 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, errand: &Errand, id: &Acc
         *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     }
     Ok(page)
+}
+
+/// The live view of an account's page: it is loaded again when the account is not signed in, or out, any more as it was.
+pub(super) fn view(account: &Account) -> String {
+    let standing = if is_signed_in(account.state, &account.stages) { "in" } else { "out" };
+    format!("account:{}:{standing}", account.id)
 }
 
 /// A driver that this program does not have any more.

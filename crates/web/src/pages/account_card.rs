@@ -5,7 +5,7 @@ use super::{
     texts::{Texts, state::Tone},
 };
 use askama::Template;
-use doorward_wire::account::{Account, AccountState, LeaseView, Stage, StageState};
+use doorward_wire::account::{Account, LeaseView, Stage, StageState, is_signed_in};
 
 /// An account in the list, or large on its own page.
 #[derive(Template)]
@@ -64,7 +64,7 @@ struct LeaseLine {
 impl AccountCard {
     pub(crate) fn new(scene: &Scene, account: &Account, large: bool) -> Self {
         let t = scene.t;
-        let face = t.account_state(account.state);
+        let face = t.account_state(account.state, is_signed_in(account.state, &account.stages));
         let title = scene.web.house().about(&account.kind).map_or_else(|| account.kind.clone(), |about| about.title.to_owned());
         let view = AccountView {
             t,
@@ -103,7 +103,7 @@ impl AccountView {
 }
 
 fn next(t: &'static Texts, account: &Account) -> Option<(String, &'static str)> {
-    if matches!(account.state, AccountState::New | AccountState::NeedsSignIn) {
+    if !is_signed_in(account.state, &account.stages) {
         return Some((format!("/accounts/{}#sign-in", account.id), t.sign_in));
     }
     let nowhere = account.stages.iter().any(|stage| stage.name == "registration" && stage.state != StageState::Done);
@@ -112,7 +112,7 @@ fn next(t: &'static Texts, account: &Account) -> Option<(String, &'static str)> 
 
 fn stage_line(t: &'static Texts, account: &Account, stage: &Stage) -> StageLine {
     let face = t.stage_state(stage.state);
-    let signed_in = !matches!(account.state, AccountState::New | AccountState::NeedsSignIn);
+    let signed_in = is_signed_in(account.state, &account.stages);
     let set_up = |anchor: &str, label| Some((format!("/accounts/{}/set-up{anchor}", account.id), label));
     // What follows a colon is what it is about.
     let action = match (stage.name.split(':').next().unwrap_or_default(), stage.state) {

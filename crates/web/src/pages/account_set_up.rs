@@ -1,7 +1,7 @@
 //! Setting an account up after its sign-in: which plants it registers at, whom it trusts, and the files of an older client.
 
 use super::{
-    account::{Extra, page, unknown},
+    account::{Extra, page, unknown, view},
     account_card::AccountCard,
     accounts::{Csrf, Said},
     scene::Scene,
@@ -136,12 +136,13 @@ async fn set_up(web: &Web, visitor: &Visitor, id: &AccountId, done: Option<&str>
     let chosen = tried.chosen.unwrap_or_else(|| fresh.map(|plant| plant.id.clone()).collect());
     let failed = tried.error.is_some();
     let scene = Scene::load(web, visitor).await;
+    let account = api::view(web, &row);
     let mut page = html(&SetUpPage {
-        shell: Shell::new(&scene, format!("{} · {}", scene.t.set_up, row.name), Section::Accounts).live(format!("account:{id}")).done(done),
+        shell: Shell::new(&scene, format!("{} · {}", scene.t.set_up, row.name), Section::Accounts).live(view(&account)).done(done),
         t: scene.t,
         csrf: scene.csrf.clone(),
         id: id.clone(),
-        card: AccountCard::new(&scene, &api::view(web, &row), true),
+        card: AccountCard::new(&scene, &account, true),
         name: row.name,
         listed,
         trouble,

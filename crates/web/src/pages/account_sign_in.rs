@@ -20,7 +20,7 @@ use axum::{
     routing::post,
 };
 use doorward_core::driver::About;
-use doorward_wire::account::{Account, AccountId, AccountState};
+use doorward_wire::account::{Account, AccountId, is_signed_in};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -68,7 +68,7 @@ impl SignInView {
         let t = scene.t;
         let step = |name| about.steps.iter().find(|step| step.name == name);
         let (start, _) = (step("start")?, step("exchange")?);
-        let urgent = matches!(account.state, AccountState::New | AccountState::NeedsSignIn);
+        let urgent = !is_signed_in(account.state, &account.stages);
         let redirect = account.settings.get("redirect_url").and_then(Value::as_str).unwrap_or("https://…");
         Some(Self {
             title: if urgent { t.sign_in_title } else { t.sign_in_again_title },

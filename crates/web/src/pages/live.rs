@@ -26,7 +26,7 @@ use axum::{
 use doorward_core::keeper::Notice;
 use doorward_store::{EventQuery, RingQuery};
 use doorward_wire::{
-    account::{AccountId, AccountState},
+    account::{AccountId, is_signed_in},
     door::{Door, DoorId},
     event::{Event, EventKind},
     ring::{Ring, RingId},
@@ -62,7 +62,8 @@ enum View {
     Doors,
     Door(DoorId),
     Accounts,
-    Account(AccountId),
+    /// An account, and whether it was signed in when its page was rendered.
+    Account(AccountId, bool),
     Events(Option<DoorId>, Option<EventKind>),
     Rings(Option<DoorId>),
     Ring(RingId),
@@ -79,7 +80,7 @@ impl FromStr for View {
             "doors" => Self::Doors,
             "door" => Self::Door(rest.parse().map_err(|_| wrong())?),
             "accounts" => Self::Accounts,
-            "account" => Self::Account(rest.parse().map_err(|_| wrong())?),
+            "account" if matches!(second, "in" | "out") => Self::Account(first.parse().map_err(|_| wrong())?, second == "in"),
             "events" => Self::Events(
                 some(first).map(|door| door.parse()).transpose().map_err(|_| wrong())?,
                 some(second).map(|kind| kind.parse()).transpose().map_err(|_| wrong())?,
@@ -97,7 +98,7 @@ async fn live(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
     let mut notices = web.house().subscribe();
     let mut scene = Scene::load(&web, &visitor).await;
     scene.ring = if let View::Ring(id) = view { Some(id) } else { None };
-    let mut reader = Reader { scene, view, last: wanted.after.unwrap_or(i64::MAX), echoes: Echoes::default(), signed_in: None };
+    let mut reader = Reader { scene, view, last: wanted.after.unwrap_or(i64::MAX), echoes: Echoes::default() };
     let stream = async_stream::stream! {
         let _permit = permit;
         let clock = web.house().clock().clone();
@@ -163,8 +164,6 @@ struct Reader {
     /// The last event that the page has.
     last: i64,
     echoes: Echoes,
-    /// Whether the page's account was signed in when it was last looked at.
-    signed_in: Option<bool>,
 }
 
 impl Reader {
@@ -188,7 +187,7 @@ impl Reader {
                 Some(door) => html += &self.door(&door),
                 None => return vec![Part::Reload],
             },
-            View::Accounts | View::Account(_) => match self.accounts().await {
+            View::Accounts | View::Account(..) => match self.accounts().await {
                 Some(cards) => html += &cards,
                 None => return vec![Part::Reload],
             },
@@ -216,13 +215,13 @@ impl Reader {
                 }
                 View::Door(id) if *id == door.id => vec![Part::Patch(self.door(door))],
                 View::Ring(id) => self.ring_at(*id, &door.id).await,
-                View::Door(_) | View::Accounts | View::Account(_) | View::Events(..) | View::Rings(_) => Vec::new(),
+                View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) => Vec::new(),
             },
             Notice::DoorGone(gone) => match &self.view {
                 View::Doors => vec![Part::Reload],
                 View::Door(id) if id == gone => vec![Part::Reload],
                 View::Ring(id) if board.ring(*id).is_some_and(|ring| ring.door == *gone) => vec![Part::Reload],
-                View::Door(_) | View::Accounts | View::Account(_) | View::Events(..) | View::Rings(_) | View::Ring(_) => Vec::new(),
+                View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) | View::Ring(_) => Vec::new(),
             },
             Notice::Account(_) | Notice::AccountGone(_) => {
                 self.scene.reload().await;
@@ -252,7 +251,7 @@ impl Reader {
             View::Door(id) if *id == ring.door => board.door(id).map(|door| self.door(&door)),
             View::Rings(door) if door.as_ref().is_none_or(|door| *door == ring.door) => Some(ring_card::listed(&self.scene, ring)),
             View::Ring(id) if *id == ring.id => Some(ring_card::parts(&self.scene, ring)),
-            View::Door(_) | View::Accounts | View::Account(_) | View::Events(..) | View::Rings(_) | View::Ring(_) => None,
+            View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) | View::Ring(_) => None,
         };
         banners + &more.unwrap_or_default()
     }
@@ -286,13 +285,11 @@ impl Reader {
         if large { card + &fragment(&Facts::new(&self.scene, door)) } else { card }
     }
 
-    /// Whether the page's account was signed in, or out, since the last look: there is more to see then than its card.
-    fn signed_in_or_out(&mut self) -> bool {
-        let View::Account(id) = &self.view else { return false };
+    /// Whether the page's account was signed in, or out, since it was rendered: there is more to see then than its card.
+    fn signed_in_or_out(&self) -> bool {
+        let View::Account(id, before) = &self.view else { return false };
         let standing = self.scene.web.house().board().standing(id);
-        let now = standing.map(|standing| !matches!(standing.state, AccountState::New | AccountState::NeedsSignIn));
-        let before = std::mem::replace(&mut self.signed_in, now);
-        before.is_some() && before != now
+        standing.is_some_and(|standing| is_signed_in(standing.state, &standing.stages) != *before)
     }
 
     /// The accounts that the page shows; `None` when the one that it is about is gone.
@@ -301,7 +298,7 @@ impl Reader {
         let web = &self.scene.web;
         let (only, large) = match &self.view {
             View::Accounts => (None, false),
-            View::Account(id) => (Some(id), true),
+            View::Account(id, _) => (Some(id), true),
             View::Doors | View::Door(_) | View::Events(..) | View::Rings(_) | View::Ring(_) => return Some(String::new()),
         };
         // A store that cannot be read has a banner; the cards stay as they are.
@@ -318,7 +315,7 @@ impl Reader {
         match &self.view {
             View::Door(id) => Some((Some(id), None, true)),
             View::Events(door, kind) => Some((door.as_ref(), *kind, false)),
-            View::Doors | View::Accounts | View::Account(_) | View::Rings(_) | View::Ring(_) => None,
+            View::Doors | View::Accounts | View::Account(..) | View::Rings(_) | View::Ring(_) => None,
         }
     }
 
@@ -365,7 +362,20 @@ mod tests {
         assert_eq!("events:gate:door.locked".parse::<View>().unwrap(), both);
         assert_eq!("rings:".parse::<View>().unwrap(), View::Rings(None));
         assert_eq!("rings:gate".parse::<View>().unwrap(), View::Rings(Some("gate".parse().unwrap())));
-        for wrong in ["ring:", "ring:1", "rings:A b", "", "door", "door:", "door:A b", "events:gate:nothing", "settings"] {
+        assert_eq!("account:gates:in".parse::<View>().unwrap(), View::Account("gates".parse().unwrap(), true));
+        for wrong in [
+            "account:gates",
+            "account:gates:",
+            "ring:",
+            "ring:1",
+            "rings:A b",
+            "",
+            "door",
+            "door:",
+            "door:A b",
+            "events:gate:nothing",
+            "settings",
+        ] {
             wrong.parse::<View>().unwrap_err();
         }
     }

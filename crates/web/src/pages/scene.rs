@@ -9,7 +9,7 @@ use crate::{ApiResult, Web};
 use doorward_store::Site;
 use doorward_wire::{
     Time,
-    account::{AccountId, AccountState},
+    account::{AccountId, AccountState, is_signed_in},
     ring::RingId,
 };
 use jiff::{Zoned, tz::TimeZone};
@@ -179,8 +179,13 @@ impl Scene {
         }
         for standing in board.standings() {
             if standing.state == AccountState::NeedsSignIn {
-                let title = t.needs_sign_in(self.account_name(standing.id.as_str()));
-                let link = Some((format!("/accounts/{}#sign-in", standing.id), t.banner_sign_in));
+                let name = self.account_name(standing.id.as_str());
+                let (title, link) = if is_signed_in(standing.state, &standing.stages) {
+                    (t.needs_you(name), (format!("/accounts/{}", standing.id), t.ring_show))
+                } else {
+                    (t.needs_sign_in(name), (format!("/accounts/{}#sign-in", standing.id), t.banner_sign_in))
+                };
+                let link = Some(link);
                 add("bad", "alert", title, standing.detail.unwrap_or_default(), link);
             }
         }

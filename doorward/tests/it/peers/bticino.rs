@@ -154,6 +154,18 @@ async fn a_person_pastes_the_address_takes_files_along_and_is_refused_wrong_ones
         browser.says(place, words).await;
     }
     assert_eq!(scene.sim.counters().accounts_made, 2, "nothing was registered anew");
+
+    // The vendor changes its authority: a person compares, and takes it.
+    scene.sim.set_faults(Faults { new_authority: true, ..Faults::default() });
+    scene.sim.close_connections();
+    browser.says("#account-gates", "The vendor names another one now").await;
+    assert!(scene.sim.registered().is_empty(), "nobody speaks to it");
+    browser.says("#banners", "Gates needs you").await;
+    let link = browser.find(".stage a[href='/accounts/gates/set-up#authority']").await.attr("href").await.unwrap().unwrap();
+    scene.go(&link).await;
+    browser.click("#authority button").await;
+    browser.says("#flash", "trusted from now on").await;
+    until("it is connected", async || scene.sim.registered().len() == 2).await;
     assert!(!scene.binary.log().contains("sim-subscription-key"));
     scene.calm().await;
 }

@@ -355,6 +355,37 @@ async fn support_sees_every_call_without_secrets() {
 }
 
 #[tokio::test]
+async fn a_new_authority_is_trusted_when_a_person_has_compared_it() {
+    let account = Account::registered().await;
+    let _watch = account.connected().await;
+    account.sim.set_faults(Faults { new_authority: true, ..Faults::default() });
+    account.sim.close_connections();
+    until("they are gone", || account.sim.registered().is_empty()).await;
+    account.bench.advance(Duration::from_secs(2));
+    account.reports_until("a person is asked", |report| matches!(report, Report::NeedsPerson(Some(_)))).await;
+    let mut listed = json!(null);
+    for _ in 0..200 {
+        listed = account.step("plants", &json!({})).await.unwrap();
+        if listed["offered"][0].is_string() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let offered = listed["offered"][0].as_str().expect("the vendor names another one").to_owned();
+    assert_ne!(listed["authorities"][0], offered.as_str());
+    let stage = account.stage("authority").await;
+    assert!(stage["state"] == "failed" && stage["detail"].as_str().unwrap().contains(&offered), "{stage}");
+    for wrong in [listed["authorities"][0].as_str().unwrap(), "", "00"] {
+        assert_eq!(account.step("trust", &json!({ "sha256": wrong })).await.unwrap_err().reason, Some(Reason::BadRequest), "{wrong}");
+    }
+    assert_eq!(account.open(GATE).await.unwrap_err().family, Family::Refused, "nothing is sent meanwhile");
+    account.step("trust", &json!({ "sha256": offered })).await.unwrap();
+    until("both are back", || account.sim.registered().len() == 2).await;
+    account.open(GATE).await.unwrap();
+    assert_eq!(account.stage("authority").await["state"], "done");
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_the_pinned_one_needs_a_person_with_its_fingerprint() {
     let account = Account::registered().await;
     account.sim.set_faults(Faults { foreign_certificate: true, ..Faults::default() });

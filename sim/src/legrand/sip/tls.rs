@@ -32,6 +32,7 @@ pub(crate) struct Tls {
     time: Arc<Time>,
     clients: Arc<dyn ClientCertVerifier>,
     ours: Arc<SingleCertAndKey>,
+    next: Arc<SingleCertAndKey>,
     foreign: Arc<SingleCertAndKey>,
 }
 
@@ -48,8 +49,9 @@ impl Tls {
             Ok::<_, io::Error>(Arc::new(SingleCertAndKey::from(key)))
         };
         let ours = shown(&world.server_authority)?;
+        let next = shown(&world.next_authority)?;
         let foreign = shown(&Authority::new("Somebody Else's CA", None)?)?;
-        Ok(Self { provider, time: Arc::new(Time(Arc::clone(&world.clock))), clients, ours, foreign })
+        Ok(Self { provider, time: Arc::new(Time(Arc::clone(&world.clock))), clients, ours, next, foreign })
     }
 
     /// How the next connection shakes hands. Nothing is resumed, so that each certificate is looked at.
@@ -59,11 +61,15 @@ impl Tls {
             Some(Mishap::CertificateRefused) => Arc::new(Refuser(Arc::clone(&self.clients), CertificateError::Revoked)),
             _ => Arc::clone(&self.clients),
         };
-        let shown = Arc::clone(if faults.foreign_certificate { &self.foreign } else { &self.ours });
+        let shown = match (faults.foreign_certificate, faults.new_authority) {
+            (true, _) => &self.foreign,
+            (false, true) => &self.next,
+            (false, false) => &self.ours,
+        };
         let mut config = ServerConfig::builder_with_details(Arc::clone(&self.provider), Arc::<Time>::clone(&self.time))
             .with_protocol_versions(if faults.tls12_only { ONLY_TLS12 } else { ALL_VERSIONS })?
             .with_client_cert_verifier(verifier)
-            .with_cert_resolver(shown);
+            .with_cert_resolver(Arc::<SingleCertAndKey>::clone(shown));
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(TlsAcceptor::from(Arc::new(config)))

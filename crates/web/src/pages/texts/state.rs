@@ -107,8 +107,9 @@ impl Texts {
     }
 
     /// How an account stands.
-    pub(crate) const fn account_state(&self, state: AccountState) -> Face {
+    pub(crate) const fn account_state(&self, state: AccountState, signed_in: bool) -> Face {
         match state {
+            AccountState::NeedsSignIn if signed_in => face("Needs you", "alert", "bad"),
             AccountState::New => face("Not signed in", "key", "warn"),
             AccountState::Ready => face("Signed in", "check", "ok"),
             AccountState::Offline => face("Offline", "offline", "warn"),
@@ -135,6 +136,11 @@ impl Texts {
     /// An account that a person must see to.
     pub(crate) fn needs_sign_in(&self, account: &str) -> String {
         format!("{account} must be signed in again")
+    }
+
+    /// An account that a person must see to for another reason.
+    pub(crate) fn needs_you(&self, account: &str) -> String {
+        format!("{account} needs you")
     }
 
     /// What an account renews.
