@@ -303,7 +303,7 @@ pub(crate) struct CodeWish {
 pub(crate) enum Account {
     /// Add an account: `doorward account add utec --set access_key=… --secret-file secret_key=FILE`
     Add {
-        /// The driver: utec
+        /// The driver: utec, bticino
         kind: String,
         /// What it is called
         #[arg(long)]
@@ -359,7 +359,7 @@ pub(crate) enum Account {
         account: String,
         /// Its name; GET /api/v1/kinds lists them
         step: String,
-        /// What it needs, as JSON
+        /// What it needs, as JSON; @FILE reads a file and - the standard input, as is better for secrets
         #[arg(default_value = "{}")]
         input: String,
     },
@@ -392,6 +392,9 @@ pub(crate) enum Account {
         /// Where to; it must not hold files of these names
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
+        /// Of this gateway; of the first one when it is left out
+        #[arg(long, value_name = "ID")]
+        gateway: Option<String>,
     },
     /// Everything about an account for support, without secrets
     Dump {

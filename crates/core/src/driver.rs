@@ -156,6 +156,13 @@ pub struct Field {
     pub required: bool,
 }
 
+impl Field {
+    /// Whether it says to whom the account's secrets go: changing it gives them out.
+    pub fn names_a_server(&self) -> bool {
+        self.kind == FieldKind::Url || matches!(self.name, "sip_server" | "ca_file" | "pin_sha256")
+    }
+}
+
 /// What kind of value a setting has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldKind {

@@ -184,8 +184,13 @@
     source = new EventSource(`/live?view=${encodeURIComponent(doc.body.dataset.live)}${last ? `&after=${last}` : ""}`);
     source.onopen = () => { wait = 1000; show(true); };
     source.addEventListener("patch", (event) => patch(event.data));
-    // What a form that is under way leads to is newer than what would be loaded here.
-    source.addEventListener("bye", () => { source.close(); if (!leaving) location.reload(); });
+    // What a form that is under way leads to is newer than what would be loaded here, if it leads anywhere.
+    source.addEventListener("bye", (event) => {
+      const go = () => event.data === "reload" ? location.reload() : location.replace(event.data);
+      source.close();
+      if (leaving) setTimeout(go, 30000);
+      else go();
+    });
     source.onerror = () => {
       source.close();
       show(false);

@@ -50,6 +50,7 @@ mod webhook_form;
 mod webhooks;
 
 pub(crate) use icons::icon;
+pub(crate) use visitor::Errand;
 
 use crate::{ApiError, Web};
 use axum::{Router, middleware};

@@ -46,7 +46,7 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
             if json {
                 output::json(&accounts);
             } else if accounts.is_empty() {
-                output::line("There are no accounts yet. Add one: doorward account add utec --help");
+                output::line("There are no accounts yet. Add one: doorward account add --help");
             } else {
                 let rows: Vec<Vec<String>> = accounts
                     .iter()
@@ -90,7 +90,7 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
             set_up::register(client, json, &account, plants, new_certificates).await?;
         }
         Verb::Import { account, files } => set_up::import(client, &account, &files).await?,
-        Verb::Export { account, folder } => set_up::export(client, &account, &folder).await?,
+        Verb::Export { account, folder, gateway } => set_up::export(client, &account, &folder, gateway.as_deref()).await?,
         Verb::Dump { account } => {
             let account = fetch(client, &account).await?;
             let mut calls = json!({});

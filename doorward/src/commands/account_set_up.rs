@@ -15,7 +15,13 @@ use std::{
 
 /// Any step, for programs and for support.
 pub(super) async fn step(client: &Client, account: &str, step: &str, input: &str) -> Result<(), Failure> {
-    let input: Value = serde_json::from_str(input).map_err(|error| Failure::usage(format!("the input is no JSON: {error}")))?;
+    // Secrets do not belong into the arguments of a process.
+    let text = match input.strip_prefix('@') {
+        None if input != "-" => input.to_owned(),
+        None => io::read_to_string(io::stdin())?,
+        Some(file) => fs::read_to_string(file).map_err(|error| Failure::usage(format!("{file}: {error}")))?,
+    };
+    let input: Value = serde_json::from_str(&text).map_err(|error| Failure::usage(format!("the input is no JSON: {error}")))?;
     output::json(&take(client, account, step, input).await?);
     Ok(())
 }
@@ -42,9 +48,10 @@ pub(super) async fn import(client: &Client, account: &str, files: &[PathBuf]) ->
     Ok(())
 }
 
-pub(super) async fn export(client: &Client, account: &str, folder: &Path) -> Result<(), Failure> {
+pub(super) async fn export(client: &Client, account: &str, folder: &Path, gateway: Option<&str>) -> Result<(), Failure> {
     fs::create_dir_all(folder)?;
-    let given = take(client, account, "export", json!({})).await?;
+    let input = gateway.map_or_else(|| json!({}), |gateway| json!({ "gateway": gateway }));
+    let given = take(client, account, "export", input).await?;
     for (name, content) in given.as_object().into_iter().flatten().filter(|(_, content)| !content.is_null()) {
         output::line(&write(folder, name, content)?);
     }

@@ -152,7 +152,11 @@ const STEPS: &[Step] = &[
         label: "Register",
         help: "Registers this doorward at the gateways of {\"plants\":[…]}, or of all. Doing it twice changes nothing; {\"certificate\":true} renews the certificates.",
     },
-    Step { name: "trust", label: "Trust", help: "Takes the vendor's new authority for its SIP server, named by its {\"sha256\":\"…\"}." },
+    Step {
+        name: "trust",
+        label: "Trust",
+        help: "Takes the vendor's new authority for its SIP server, named by its {\"sha256\":\"…\"}; several as a list.",
+    },
     Step {
         name: "import",
         label: "Import",

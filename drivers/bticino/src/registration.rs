@@ -19,6 +19,7 @@ use doorward_core::{
 use doorward_wire::attempt::Reason;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Where it is kept what the vendor listed last.
 const CATALOGUE: &str = "catalogue";
@@ -34,10 +35,18 @@ struct Wish {
     certificate: bool,
 }
 
+/// Fingerprints that a person has compared: all that were offered, so that none is trusted unseen.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Accepted {
-    sha256: String,
+    sha256: Compared,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Compared {
+    One(String),
+    Several(Vec<String>),
 }
 
 impl Bticino {
@@ -231,6 +240,7 @@ impl Bticino {
         let plant = plant.ok_or_else(|| not_understood("plant", "no id in it"))?;
         let mut book = self.book(ctx).await?;
         self.certify(ctx, &mut book, &plant, gateway).await?;
+        self.doing().take_if(|doing| doing.gateway.0 == gateway);
         let until = book.gateways.get(gateway).and_then(|entry| Some(entry.certificate.as_ref()?.until));
         drop(book);
         self.reload(ctx, gateway).await?;
@@ -241,11 +251,15 @@ impl Bticino {
     pub(crate) async fn trust(&self, ctx: &dyn Ctx, input: &Secret<String>) -> Result<Done, Fault> {
         let accepted: Accepted = step_input(input)?;
         let mut book = self.book(ctx).await?;
-        let wanted = doorward_http::parse_pin(&accepted.sha256);
-        let offered = book.offered.iter().any(|der| wanted.is_some() && doorward_http::parse_pin(&fingerprint(der)) == wanted);
-        if !offered {
-            let person = "The vendor has not named an authority with this fingerprint.";
-            return Err(Fault::refused(person, "no offered authority has this fingerprint").because(Reason::BadRequest));
+        let compared = match accepted.sha256 {
+            Compared::One(mark) => vec![mark],
+            Compared::Several(marks) => marks,
+        };
+        let compared: BTreeSet<_> = compared.iter().map(|mark| doorward_http::parse_pin(mark)).collect();
+        let offered: BTreeSet<_> = book.offered.iter().map(|der| doorward_http::parse_pin(&fingerprint(der))).collect();
+        if offered.is_empty() || offered != compared {
+            let person = "The vendor names no authority with this fingerprint, or another one beside it. Look at them again.";
+            return Err(Fault::refused(person, "the offered authorities are not those that were compared").because(Reason::BadRequest));
         }
         book.authorities = std::mem::take(&mut book.offered);
         book.keep(ctx).await?;
@@ -258,17 +272,22 @@ impl Bticino {
     }
 
     /// The SIP server was not the pinned one: looks whether the vendor names another authority now, for a person to compare.
-    pub(crate) async fn look_for_authorities(&self, ctx: &dyn Ctx) -> Result<Option<String>, Fault> {
-        let now = self.cloud.authorities(ctx).await?;
-        let mut book = self.book(ctx).await?;
-        if now == book.authorities {
-            return Ok(None);
+    pub(crate) async fn look_for_authorities(&self, ctx: &dyn Ctx) -> Result<(), Fault> {
+        if self.cloud.config.pin_sha256.is_some() {
+            return Ok(());
         }
-        if book.offered != now {
-            book.offered = now;
+        let mut now = self.cloud.authorities(ctx).await?;
+        now.sort();
+        let mut book = self.book(ctx).await?;
+        let mut known = book.authorities.clone();
+        known.sort();
+        // What was offered before and is not any more is no longer to be had.
+        let offered = if now == known { Vec::new() } else { now };
+        if book.offered != offered {
+            book.offered = offered;
             book.keep(ctx).await?;
         }
-        Ok(book.offered.first().map(|der| fingerprint(der)))
+        Ok(())
     }
 
     /// Registers a phone for the vendor's pushes.
@@ -284,7 +303,12 @@ impl Bticino {
         }
         let phone: Phone = step_input(input)?;
         let gateway = self.gateway_named(ctx, phone.gateway.as_deref()).await?;
-        let device = self.book(ctx).await?.client_id.clone();
+        let device = {
+            // The number of this installation is the same the next time.
+            let book = self.book(ctx).await?;
+            book.keep(ctx).await?;
+            book.client_id.clone()
+        };
         let body = json!({
             "deviceUniqueId": device, "handle": phone.handle.reveal(), "platform": phone.platform, "language": phone.language,
         });

@@ -7,7 +7,7 @@ use super::{
     json::Json,
     params::{At, Sure},
 };
-use crate::{ApiError, ApiResult, Web, caller::Caller};
+use crate::{ApiError, ApiResult, Web, caller::Caller, pages::Errand};
 use axum::{
     extract::State,
     http::{HeaderValue, StatusCode, header},
@@ -107,6 +107,10 @@ async fn edit(caller: Caller, State(web): State<Web>, At(id): At<AccountId>, Jso
     let name = edit.name.as_deref().map(checked_name).transpose()?;
     let about = web.house().about(&row.kind);
     let about = about.ok_or_else(|| ApiError::Conflict(format!("this program has no driver “{}” any more", row.kind)))?;
+    // Whoever may say where the secrets of an account go may have them.
+    if about.fields.iter().any(|field| field.names_a_server() && edit.settings.contains_key(field.name)) {
+        caller.need(&Scope::Admin)?;
+    }
     let settings = fields::settings(&about, edit.settings)?;
     web.house().update_account(&id, name.as_deref(), settings, &caller.actor).await?;
     Ok(Json(view(&web, &stored(&web, &id).await?)))
@@ -143,15 +147,24 @@ struct Output {
 /// Takes one step of sign-in or set-up.
 #[utoipa::path(post, path = "/accounts/{id}/steps", tag = "accounts", params(("id" = String, Path)), request_body = StepBody,
     responses((status = 200, body = Output), (status = 409, description = "The vendor said no."), (status = 502, description = "The vendor is away.")))]
-async fn step(caller: Caller, State(web): State<Web>, At(id): At<AccountId>, Json(body): Json<StepBody>) -> ApiResult<Json<Output>> {
+async fn step(
+    caller: Caller,
+    State(web): State<Web>,
+    errand: Errand,
+    At(id): At<AccountId>,
+    Json(body): Json<StepBody>,
+) -> ApiResult<Json<Output>> {
     caller.need(&Scope::Accounts)?;
+    if matches!(body.step.as_str(), "export" | "trust") {
+        caller.need(&Scope::Admin)?;
+    }
     let row = stored(&web, &id).await?;
     let known = web.house().about(&row.kind).is_some_and(|about| about.steps.iter().any(|step| step.name == body.step));
     if !known {
         return Err(ApiError::Unprocessable("step: this account has no such step; GET /api/v1/kinds lists them".into()));
     }
-    if body.step == "export" {
-        caller.need(&Scope::Admin)?;
+    if body.step == "start" && body.input["here"] == true && !errand.is_here() {
+        return Err(ApiError::Unprocessable("here: the sign-in page is served to the machine of doorward alone".into()));
     }
     let output = take_step(&web, &id, &caller.actor, &body.step, body.input).await?;
     Ok(Json(Output { output }))

@@ -118,7 +118,7 @@ fn stage_line(t: &'static Texts, account: &Account, stage: &Stage) -> StageLine 
     let action = match (stage.name.split(':').next().unwrap_or_default(), stage.state) {
         ("sign_in", StageState::Todo | StageState::Failed) => Some((format!("/accounts/{}#sign-in", account.id), t.sign_in)),
         ("registration", StageState::Todo) if signed_in => set_up("", t.plants_choose),
-        ("registration" | "certificate", StageState::Failed) if signed_in => set_up("", t.try_again),
+        ("registration" | "certificate", StageState::Failed) | ("certificate", StageState::Todo) if signed_in => set_up("", t.try_again),
         ("connection", StageState::Failed) if signed_in => set_up("", t.register_again),
         ("authority", StageState::Failed) if signed_in => set_up("#authority", t.compare),
         _ => None,

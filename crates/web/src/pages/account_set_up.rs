@@ -166,20 +166,21 @@ async fn listed(web: &Web, visitor: &Visitor, id: &AccountId) -> Result<Listed, 
     serde_json::from_value(output).map_err(|_| t.plants_nonsense.to_owned())
 }
 
+/// A form in which a name may come more than once.
+type Pairs = Vec<(String, String)>;
+
+fn all(form: &Pairs, key: &str) -> Vec<String> {
+    form.iter().filter(|(name, _)| name == key).map(|(_, value)| value.clone()).collect()
+}
+
 /// Registers at the ticked plants. The page shows each step while it is taken.
-async fn register(
-    State(web): State<Web>,
-    visitor: Visitor,
-    At(id): At<AccountId>,
-    Form(form): Form<Vec<(String, String)>>,
-) -> Result<Response, Oops> {
-    let all = |key: &str| form.iter().filter(|(name, _)| name == key).map(|(_, value)| value.clone()).collect::<Vec<_>>();
-    visitor.caller.check_csrf(all("csrf").first().map_or("", String::as_str))?;
-    let chosen = all("plant");
+async fn register(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId>, Form(form): Form<Pairs>) -> Result<Response, Oops> {
+    visitor.caller.check_csrf(all(&form, "csrf").first().map_or("", String::as_str))?;
+    let chosen = all(&form, "plant");
     let outcome = if chosen.is_empty() {
         Err(super::texts::EN.plants_none_chosen.to_owned())
     } else {
-        let input = json!({ "plants": &chosen, "certificate": !all("certificate").is_empty() });
+        let input = json!({ "plants": &chosen, "certificate": !all(&form, "certificate").is_empty() });
         api::take_step(&web, &id, &visitor.caller.actor, "register", input).await.map_err(|error| error.to_string())
     };
     match outcome {
@@ -188,16 +189,11 @@ async fn register(
     }
 }
 
-#[derive(Deserialize)]
-struct Trusted {
-    csrf: String,
-    sha256: String,
-}
-
-/// A person compared a fingerprint.
-async fn trust(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId>, Form(form): Form<Trusted>) -> Result<Response, Oops> {
-    visitor.caller.check_csrf(&form.csrf)?;
-    let input = json!({ "sha256": form.sha256 });
+/// A person compared the fingerprints that were shown.
+async fn trust(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId>, Form(form): Form<Pairs>) -> Result<Response, Oops> {
+    visitor.caller.check_csrf(all(&form, "csrf").first().map_or("", String::as_str))?;
+    visitor.caller.need(&Scope::Admin)?;
+    let input = json!({ "sha256": all(&form, "sha256") });
     match api::take_step(&web, &id, &visitor.caller.actor, "trust", input).await {
         Ok(_) => Ok(Redirect::to(&format!("/accounts/{id}?done=account_trusts")).into_response()),
         Err(error) => set_up(&web, &visitor, &id, None, Tried { error: Some(error.to_string()), chosen: None }).await,
@@ -259,17 +255,28 @@ struct FileView {
 async fn export(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId>, Form(form): Form<Csrf>) -> Result<Response, Oops> {
     visitor.caller.check_csrf(&form.csrf)?;
     visitor.caller.need(&Scope::Admin)?;
-    let output = api::take_step(&web, &id, &visitor.caller.actor, "export", Value::Null).await?;
-    let files = output.as_object().into_iter().flatten().filter(|(_, content)| !content.is_null());
-    let files = files.map(|(name, content)| FileView {
-        name: name.clone(),
-        link: format!("data:application/json;base64,{}", STANDARD.encode(format!("{content:#}\n"))),
-    });
+    let account = api::view(&web, &api::stored(&web, &id).await?);
+    let mut files: Vec<FileView> = Vec::new();
+    // With several gateways, each has files of its own.
+    let gateways = account.stages.iter().filter_map(|stage| stage.name.strip_prefix("registration:")).map(Some);
+    let gateways: Vec<Option<&str>> = gateways.collect();
+    let alone = gateways.is_empty();
+    for gateway in gateways.into_iter().chain(alone.then_some(None)) {
+        let input = gateway.map_or(Value::Null, |gateway| json!({ "gateway": gateway }));
+        let output = api::take_step(&web, &id, &visitor.caller.actor, "export", input).await?;
+        for (name, content) in output.as_object().into_iter().flatten().filter(|(_, content)| !content.is_null()) {
+            let link = format!("data:application/json;base64,{}", STANDARD.encode(format!("{content:#}\n")));
+            if files.iter().all(|known| known.link != link) {
+                let own = gateway.filter(|_| files.iter().any(|known| known.name == *name));
+                files.push(FileView { name: own.map_or_else(|| name.clone(), |gateway| format!("{gateway}-{name}")), link });
+            }
+        }
+    }
     let scene = Scene::load(&web, &visitor).await;
     Ok(html(&ExportPage {
         shell: Shell::new(&scene, scene.t.export, Section::Accounts),
         t: scene.t,
-        files: files.collect(),
+        files,
         back: format!("/accounts/{id}"),
     }))
 }

@@ -23,7 +23,6 @@ use doorward_core::driver::About;
 use doorward_wire::account::{Account, AccountId, is_signed_in};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::net::IpAddr;
 
 pub(super) fn router() -> Router<Web> {
     Router::new().route("/accounts/{id}/sign-in", post(start)).route("/accounts/{id}/sign-in/finish", post(finish))
@@ -75,7 +74,7 @@ impl SignInView {
             text: if urgent { t.sign_in_text } else { t.sign_in_again_text },
             start_label: if error.is_some() { t.start_again.into() } else { start.label.into() },
             open_label: t.open_vendor(&scene.vendor_of(about.kind)),
-            offers_here: about.signs_in_here && is_here(errand),
+            offers_here: about.signs_in_here && errand.is_here(),
             begun,
             urgent,
             error,
@@ -98,14 +97,6 @@ impl SignInView {
     }
 }
 
-/// Whether the browser runs on this machine: it came over loopback, and by a name that means it.
-fn is_here(errand: &Errand) -> bool {
-    let name = errand.host.rsplit_once(':').map_or(errand.host.as_str(), |(name, _)| name);
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    let local = name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    local && errand.sealed && errand.source.is_some_and(|source| source.is_loopback())
-}
-
 #[derive(Deserialize)]
 struct Start {
     csrf: String,
@@ -123,7 +114,7 @@ async fn start(
     Form(form): Form<Start>,
 ) -> Result<Response, Oops> {
     visitor.caller.check_csrf(&form.csrf)?;
-    let here = form.here && is_here(&errand);
+    let here = form.here && errand.is_here();
     let input = if here { json!({ "here": true }) } else { json!({}) };
     let begun = api::take_step(&web, &id, &visitor.caller.actor, "start", input).await;
     let key = if here { "here" } else { "authorize_url" };

@@ -146,6 +146,8 @@ enum Part {
     Patch(String),
     /// The page shows other things now.
     Reload,
+    /// It is to be seen at this address: what is shown may be the answer to a form, which is not to be sent again.
+    Go(String),
 }
 
 impl Part {
@@ -154,6 +156,7 @@ impl Part {
             // A carriage return ends a line of the stream.
             Self::Patch(html) => Message::default().event("patch").data(html.replace('\r', "")),
             Self::Reload => Message::default().event("bye").data("reload"),
+            Self::Go(address) => Message::default().event("bye").data(address),
         }
     }
 }
@@ -171,8 +174,8 @@ impl Reader {
     async fn everything(&mut self) -> Vec<Part> {
         self.scene.reload().await;
         self.scene.now = self.scene.web.house().now().utc;
-        if self.signed_in_or_out() {
-            return vec![Part::Reload];
+        if let Some(elsewhere) = self.signed_in_or_out() {
+            return vec![elsewhere];
         }
         let board = self.scene.web.house().board();
         let mut html = self.scene.banners();
@@ -225,8 +228,8 @@ impl Reader {
             },
             Notice::Account(_) | Notice::AccountGone(_) => {
                 self.scene.reload().await;
-                if self.signed_in_or_out() {
-                    return vec![Part::Reload];
+                if let Some(elsewhere) = self.signed_in_or_out() {
+                    return vec![elsewhere];
                 }
                 let mut html = self.scene.banners();
                 match self.accounts().await {
@@ -285,11 +288,13 @@ impl Reader {
         if large { card + &fragment(&Facts::new(&self.scene, door)) } else { card }
     }
 
-    /// Whether the page's account was signed in, or out, since it was rendered: there is more to see then than its card.
-    fn signed_in_or_out(&self) -> bool {
-        let View::Account(id, before) = &self.view else { return false };
-        let standing = self.scene.web.house().board().standing(id);
-        standing.is_some_and(|standing| is_signed_in(standing.state, &standing.stages) != *before)
+    /// Where the page's account is to be seen when it was signed in, or out, since it was rendered: there is more to see then
+    /// than its card.
+    fn signed_in_or_out(&self) -> Option<Part> {
+        let View::Account(id, before) = &self.view else { return None };
+        let standing = self.scene.web.house().board().standing(id)?;
+        let changed = is_signed_in(standing.state, &standing.stages) != *before;
+        changed.then(|| Part::Go(format!("/accounts/{id}")))
     }
 
     /// The accounts that the page shows; `None` when the one that it is about is gone.

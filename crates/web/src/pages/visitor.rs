@@ -169,6 +169,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Errand {
     }
 }
 
+impl Errand {
+    /// Whether whoever asks is on this machine: over the admin socket, or over loopback by a name that means it.
+    pub(crate) fn is_here(&self) -> bool {
+        let name = self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name);
+        let name = name.trim_start_matches('[').trim_end_matches(']');
+        let local = name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        local && self.sealed && self.source.is_none_or(|source| source.is_loopback())
+    }
+}
+
 fn host(headers: &HeaderMap) -> String {
     headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost").to_owned()
 }

@@ -109,6 +109,15 @@ async fn a_session_without_its_csrf_token_changes_nothing() {
         let answer = house.ask("POST", path).header("Cookie", &cookie).send().await;
         assert_eq!(answer.status, 403, "{path}: {}", answer.text());
     }
+    for page in ["settings", "renew", "sign-in", "sign-in/finish", "set-up", "trust", "export", "push", "remove"] {
+        let form = "csrf=guessed&lease=oauth&pasted=x&plant=p&sha256=00";
+        let form =
+            house.ask("POST", format!("/accounts/home/{page}")).header("Cookie", &cookie).text("application/x-www-form-urlencoded", form);
+        assert_eq!(form.send().await.status, 403, "{page}");
+    }
+    let form = "--X\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a.json\"\r\n\r\n{}\r\n--X--\r\n";
+    let form = house.ask("POST", "/accounts/home/import").header("Cookie", &cookie).text("multipart/form-data; boundary=X", form);
+    assert_eq!(form.send().await.status, 403);
     let form = house.ask("POST", "/config").header("Cookie", &cookie).text("application/x-www-form-urlencoded", "status_poll_seconds=30");
     assert_eq!(form.send().await.status, 403);
     let form = "--X\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\nthe-csrf-token\r\n--X\r\n\
@@ -117,6 +126,21 @@ async fn a_session_without_its_csrf_token_changes_nothing() {
     assert_eq!(form.send().await.ok(200), json!({ "status": "ok" }));
     let deleted = house.ask("DELETE", "/api/v1/doors/front").header("Cookie", &cookie).header("X-CSRF-Token", csrf);
     assert_eq!(deleted.send().await.status, 204);
+}
+
+#[tokio::test]
+async fn who_may_see_to_accounts_may_not_have_their_secrets() {
+    let house = House::new().await;
+    let right = house.token(&["accounts"]).await;
+    for step in ["export", "trust"] {
+        let asked = house.ask("POST", "/api/v1/accounts/home/steps").token(&right).json(&json!({ "step": step, "input": {} }));
+        asked.send().await.problem(403);
+    }
+    let moved = json!({ "settings": { "base_url": "https://elsewhere.example" } });
+    house.ask("PATCH", "/api/v1/accounts/home").token(&right).json(&moved).send().await.problem(403);
+    let here = json!({ "step": "start", "input": { "here": true } });
+    let here = house.ask("POST", "/api/v1/accounts/home/steps").token(&right).json(&here).header("Host", "192.168.1.10");
+    here.send().await.problem(422);
 }
 
 #[tokio::test]
