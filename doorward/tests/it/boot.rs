@@ -2,6 +2,7 @@
 
 mod component;
 mod debug;
+mod demo;
 mod full;
 pub(crate) mod killed;
 mod notify;
