@@ -37,6 +37,10 @@ impl Post {
             return Err(Fault::offline("The account of this door is not running.", format!("no driver runs for account {account}")));
         };
         let at = self.clock.now().mono;
+        let late = match target {
+            Target::Account => "The vendor takes longer than a minute. It goes on meanwhile: look before you try again.",
+            Target::Door { .. } => "The lock did not answer. Look at the door.",
+        };
         // A task of its own, so that a panic in a driver is an answer and not the end of the program.
         let under_way = UnderWay::new(&self.under_way);
         let task = tokio::spawn(async move {
@@ -51,7 +55,7 @@ impl Post {
             }),
             () = self.clock.sleep_until(at.plus(PATIENCE)) => {
                 // It is left to its end: a renewal that is cut off after the vendor rotated its token loses the account.
-                Err(Fault::timeout("The lock did not answer. Look at the door.", "the driver did not come back within a minute"))
+                Err(Fault::timeout(late, "the driver did not come back within a minute"))
             }
         }
     }
