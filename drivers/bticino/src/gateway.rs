@@ -453,8 +453,10 @@ impl Gateway {
         let setup = lock(&self.setup).clone();
         let Some(setup) = setup else { return orders.give_up() };
         let made = tokio::select! {
+            biased;
+            // Whoever asked was told that nothing was sent: nobody needs the connection any more.
+            () = orders.hold_while_any(ctx) => return,
             made = line::connect(ctx, &setup.server, &setup.tls) => made,
-            () = orders.hold(ctx) => return,
         };
         match made {
             Ok(stream) => {

@@ -129,21 +129,33 @@ impl Orders {
     /// Holds what comes while there is no connection, and gives up what waited for too long. Never ends.
     pub async fn hold(&mut self, ctx: &dyn Ctx) {
         loop {
-            let now = ctx.now().mono;
-            while self.held.front().is_some_and(|(_, until)| *until <= now) {
-                if let Some((order, _)) = self.held.pop_front() {
-                    not_sent(order);
-                }
-            }
-            let next = self.held.front().map(|(_, until)| until.since(now));
-            tokio::select! {
-                order = self.receiver.recv() => match order {
-                    // Who holds no connection has none to retire, and no calls.
-                    Some(Order::Retire | Order::Succeeded | Order::EndCall { .. }) => {}
-                    Some(order) => self.held.push_back((order, ctx.now().mono.plus(HELD))),
-                    None => std::future::pending().await,
-                },
-                () = sleep(ctx, next) => {}
+            self.hold_on(ctx).await;
+        }
+    }
+
+    /// Does so until nothing waits any more.
+    pub async fn hold_while_any(&mut self, ctx: &dyn Ctx) {
+        while !self.is_empty() {
+            self.hold_on(ctx).await;
+        }
+    }
+
+    /// Until one more has come, or the next one has waited for too long.
+    async fn hold_on(&mut self, ctx: &dyn Ctx) {
+        let next = self.held.front().map(|(_, until)| until.since(ctx.now().mono));
+        tokio::select! {
+            order = self.receiver.recv() => match order {
+                // Who holds no connection has none to retire, and no calls.
+                Some(Order::Retire | Order::Succeeded | Order::EndCall { .. }) => {}
+                Some(order) => self.held.push_back((order, ctx.now().mono.plus(HELD))),
+                None => std::future::pending().await,
+            },
+            () = sleep(ctx, next) => {}
+        }
+        let now = ctx.now().mono;
+        while self.held.front().is_some_and(|(_, until)| *until <= now) {
+            if let Some((order, _)) = self.held.pop_front() {
+                not_sent(order);
             }
         }
     }
@@ -251,7 +263,7 @@ pub struct Line<'a> {
     /// How long it rings.
     pub patience: Patience,
     /// Whether the server is told where we are, so that it rings here. A connection that is not registered is there for
-    /// the orders that wait, and ends with them.
+    /// the orders that wait, and ends with them, at once when there are none.
     pub registers: bool,
 }
 
@@ -359,7 +371,7 @@ impl Work<'_, '_> {
             if let Some(lost) = self.due(now) {
                 return lost;
             }
-            if !self.line.registers && self.next_ticket > 0 && self.tickets.is_empty() && orders.is_empty() {
+            if !self.line.registers && self.tickets.is_empty() && orders.is_empty() {
                 return Lost::Retired;
             }
             let wait = self.deadline().map(|at| at.since(now.mono));

@@ -127,6 +127,24 @@ async fn without_a_watch_an_opening_makes_a_connection_of_its_own() {
 }
 
 #[tokio::test]
+async fn an_opening_that_waited_too_long_for_a_connection_is_over_and_the_next_one_is_not_kept_waiting() {
+    let account = Account::registered().await;
+    account.sim.set_faults(Faults { dead: Some(Fault::with(Dead::Silent).on(On::Connect)), ..Faults::default() });
+    let mut opening = std::pin::pin!(account.open(GATE));
+    tokio::select! {
+        outcome = &mut opening => panic!("{outcome:?}"),
+        () = until("it connects", || account.bench.next_wake().is_some()) => {}
+    }
+    // Longer than an order waits, and shorter than a connection may take.
+    account.bench.advance(Duration::from_secs(6));
+    let fault = opening.await.unwrap_err();
+    assert_eq!((fault.family, fault.reason), (Family::Offline, Some(Reason::Offline)));
+    account.sim.set_faults(Faults::default());
+    account.open(GATE).await.unwrap();
+    assert_eq!(account.sim.counters().commands_accepted, 1);
+}
+
+#[tokio::test]
 async fn a_bell_rings_at_its_door_and_says_how_it_ended() {
     let account = Account::registered().await;
     let _watch = account.connected().await;

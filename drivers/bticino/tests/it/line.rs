@@ -3,7 +3,7 @@
 use crate::support::{Client, GATE, cloud, until};
 use doorward_bticino::sip::{
     CallEnd, Patience,
-    line::{Lost, Order},
+    line::{self, Line, Lost, Order},
     session::{End, Happening},
     tls::{Trust, fingerprint},
 };
@@ -355,4 +355,15 @@ async fn bytes_that_are_no_sip_end_the_connection() {
     connected.registered().await;
     sim.send_raw("x".repeat(20_000).as_bytes());
     assert!(matches!(connected.lost().await, Lost::Broken(_)));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_registered_ends_when_nothing_waits_any_more() {
+    let sim = cloud().await;
+    let client = Client::new(&sim);
+    let stream = line::connect(&*client.bench, &client.server, &client.tls()).await.unwrap();
+    let (_sender, mut orders) = line::orders();
+    let line = Line { ctx: &*client.bench, identity: client.identity(), patience: client.patience, registers: false };
+    assert_eq!(line.run(stream, &mut orders, &mut |_| ()).await, Lost::Retired);
+    assert_eq!(sim.counters().message, 0);
 }
