@@ -103,7 +103,12 @@ pub(crate) async fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(folder).await?;
     let fresh = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh).await?;
+    // What an earlier run left there, or somebody put there, may be open to others, or lead elsewhere.
+    match tokio::fs::remove_file(&fresh).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).await?;
     file.write_all(bytes).await?;
     file.sync_all().await?;
     tokio::fs::rename(&fresh, path).await?;
@@ -130,6 +135,27 @@ mod tests {
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&folder), mode(&folder.join("tokens"))), (0o700, 0o600));
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "nothing else is left there");
+    }
+
+    #[tokio::test]
+    async fn what_was_left_in_the_way_neither_opens_a_file_to_others_nor_leads_it_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let (kept, fresh, elsewhere) = (folder.path().join("tokens"), folder.path().join("tokens.new"), folder.path().join("elsewhere"));
+        std::fs::write(&elsewhere, "").unwrap();
+        let left: [&dyn Fn(); 2] = [
+            &|| {
+                std::fs::write(&fresh, "left").unwrap();
+                std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o644)).unwrap();
+            },
+            &|| std::os::unix::fs::symlink(&elsewhere, &fresh).unwrap(),
+        ];
+        for leave in left {
+            leave();
+            Standalone::in_folder(folder.path()).keep("tokens", Secret::new(b"x".to_vec())).await.unwrap();
+            let kept = std::fs::symlink_metadata(&kept).unwrap();
+            assert!(kept.is_file() && kept.permissions().mode() & 0o777 == 0o600);
+            assert_eq!(std::fs::read(&elsewhere).unwrap(), b"");
+        }
     }
 
     #[tokio::test]
