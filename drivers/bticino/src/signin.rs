@@ -114,52 +114,54 @@ impl Bticino {
         if certificate.is_some() && account.is_none() {
             return Err(bad("A certificate belongs to a SIP account: give sip_account.json with it."));
         }
+        let tokens = tokens.map(|tokens| read_tokens(ctx, &tokens)).transpose()?;
+        let gateway = account.as_ref().map(|account| self.gateway_of(account)).transpose()?;
         if let Some(tokens) = tokens {
-            self.import_tokens(ctx, &tokens).await?;
+            self.cloud.tokens.import(ctx, tokens).await?;
         }
-        let mut gateway = None;
-        if let Some(account) = account {
-            gateway = Some(self.import_account(ctx, account, certificate).await?);
+        if let Some((gateway, account)) = gateway.as_ref().zip(account) {
+            self.import_account(ctx, gateway, account, certificate).await?;
         }
         self.watch_now();
         Ok(Done::said(json!({ "imported": true, "gateway": gateway })))
     }
 
-    async fn import_tokens(&self, ctx: &dyn Ctx, tokens: &SavedTokens) -> Result<(), Fault> {
-        let now = ctx.now().utc;
-        // What has ended is renewed at its first use.
-        let lives = tokens.expires.map(|expires| expires.since(now).max(Duration::from_secs(1)).as_secs());
-        let body = json!({
-            "access_token": tokens.access_token.reveal(),
-            "refresh_token": tokens.refresh_token.as_ref().map(|token| token.reveal().as_str()),
-            "expires_in": lives,
-        });
-        let doorward_oauth::Meaning::Granted(grant) = doorward_oauth::meaning(body.to_string().as_bytes()) else {
-            return Err(bad("There are no usable tokens in token_cache.json."));
-        };
-        self.cloud.tokens.import(ctx, Tokens::foreign(grant, now)).await.map(|_| ())
-    }
-
-    async fn import_account(&self, ctx: &dyn Ctx, account: SipAccount, certificate: Option<Certificate>) -> Result<String, Fault> {
+    /// The gateway at which a SIP account is one.
+    fn gateway_of(&self, account: &SipAccount) -> Result<String, Fault> {
         let suffix = format!(".{}", self.cloud.config.sip_domain);
         let gateway = account.domain().strip_suffix(&suffix).filter(|id| !id.is_empty()).map(str::to_owned);
-        let gateway = gateway.ok_or_else(|| bad("The sipUri of sip_account.json is not one of this account's SIP domain."))?;
+        gateway.ok_or_else(|| bad("The sipUri of sip_account.json is not one of this account's SIP domain."))
+    }
+
+    async fn import_account(
+        &self,
+        ctx: &dyn Ctx,
+        gateway: &str,
+        account: SipAccount,
+        certificate: Option<Certificate>,
+    ) -> Result<(), Fault> {
         let mut book = self.book(ctx).await?;
         if book.gateways.is_empty() {
             // The vendor knows this installation by its number: it stays the same.
             book.client_id.clone_from(&account.client_id);
         }
-        let lease = certificate.as_ref().map(|certificate| certificate.lease(&gateway, None));
-        // The plant is looked up by the watch.
-        let entry = Entry { plant: String::new(), name: gateway.clone(), account, certificate };
-        book.gateways.insert(gateway.clone(), entry);
+        let lease = certificate.as_ref().map(|certificate| certificate.lease(gateway, None));
+        let entry = match book.gateways.get(gateway).cloned() {
+            // A certificate is one of the client's number.
+            Some(known) => {
+                let own = known.certificate.filter(|_| known.account.client_id == account.client_id);
+                Entry { account, certificate: certificate.or(own), ..known }
+            }
+            // The plant is looked up by the watch.
+            None => Entry { plant: String::new(), name: gateway.to_owned(), account, certificate },
+        };
+        book.gateways.insert(gateway.to_owned(), entry);
         book.keep(ctx).await?;
         drop(book);
         if let Some(lease) = lease {
             ctx.report(Report::Lease(lease));
         }
-        self.reload(ctx, &gateway).await?;
-        Ok(gateway)
+        self.reload(ctx, gateway).await
     }
 
     /// The three files of the older client, with their secrets.
@@ -200,11 +202,31 @@ fn file_text(file: &Value) -> String {
     file.as_str().map_or_else(|| file.to_string(), str::to_owned)
 }
 
+fn read_tokens(ctx: &dyn Ctx, tokens: &SavedTokens) -> Result<Tokens, Fault> {
+    let now = ctx.now().utc;
+    // What has ended is renewed at its first use.
+    let lives = tokens.expires.map(|expires| expires.since(now).max(Duration::from_secs(1)).as_secs());
+    let body = json!({
+        "access_token": tokens.access_token.reveal(),
+        "refresh_token": tokens.refresh_token.as_ref().map(|token| token.reveal().as_str()),
+        "expires_in": lives,
+    });
+    let doorward_oauth::Meaning::Granted(grant) = doorward_oauth::meaning(body.to_string().as_bytes()) else {
+        return Err(bad("There are no usable tokens in token_cache.json."));
+    };
+    Ok(Tokens::foreign(grant, now))
+}
+
 fn read_certificate(saved: &SavedCertificate) -> Result<Certificate, Fault> {
     let chain = certificate::from_pem(&saved.certificate);
     let key = certificate::key_from_pem(saved.key.reveal());
     let key = key.ok_or_else(|| bad("The key of client-certs.json is not one of PKCS #8 (BEGIN PRIVATE KEY)."))?;
-    Certificate::new(chain, key).ok_or_else(|| bad("There is no certificate in client-certs.json."))
+    let certificate = Certificate::new(chain, key).ok_or_else(|| bad("There is no certificate in client-certs.json."))?;
+    certificate.for_tls().check().map_err(|error| {
+        let person = "The certificate and the key of client-certs.json cannot be used, or do not belong together.";
+        Fault::refused(person, error.to_string()).because(Reason::BadRequest)
+    })?;
+    Ok(certificate)
 }
 
 fn denied(word: &str, status: u16) -> Fault {

@@ -9,6 +9,7 @@ use rustls::{
     },
     crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime},
+    sign::CertifiedKey,
 };
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -32,6 +33,23 @@ pub struct ClientCertificate {
     pub chain: Vec<Vec<u8>>,
     /// Its private key, as PKCS #8.
     pub key: Secret<Vec<u8>>,
+}
+
+impl ClientCertificate {
+    /// An error when the certificate or its key is none, or they do not belong together.
+    pub fn check(&self) -> Result<(), TlsError> {
+        let provider = CryptoProvider::get_default().ok_or(TlsError::NoProvider)?;
+        let checked = CertifiedKey::from_der(self.certificates(), self.private_key(), provider);
+        checked.map(drop).map_err(|error| TlsError::Certificate(error.to_string()))
+    }
+
+    fn certificates(&self) -> Vec<CertificateDer<'static>> {
+        self.chain.iter().map(|der| CertificateDer::from(der.clone())).collect()
+    }
+
+    fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.reveal().clone()))
+    }
 }
 
 /// TLS for one account.
@@ -73,14 +91,12 @@ impl Tls {
         };
         let seen = Arc::new(Seen { inner, refused: Mutex::default() });
         let wrong = |error: Error| TlsError::Certificate(error.to_string());
-        let chain = client.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(client.key.reveal().clone()));
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(wrong)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::<Seen>::clone(&seen))
-            .with_client_auth_cert(chain, key)
+            .with_client_auth_cert(client.certificates(), client.private_key())
             .map_err(wrong)?;
         // Each connection looks at both certificates anew, and an idle one keeps no tickets.
         config.resumption = Resumption::disabled();

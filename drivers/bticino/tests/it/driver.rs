@@ -346,6 +346,38 @@ async fn the_three_files_of_the_older_client_are_taken_over_and_given_back() {
 }
 
 #[tokio::test]
+async fn of_files_that_cannot_all_be_used_none_is_taken() {
+    let account = Account::registered().await;
+    let files = account.step("export", &json!({ "gateway": "gw-1234" })).await.unwrap();
+    let others = account.step("export", &json!({ "gateway": "gw-5678" })).await.unwrap();
+    let moved = Account::at(account.sim, crate::support::bench());
+    let mut foreign = files.clone();
+    foreign[files::ACCOUNT]["sipUri"] = json!("oid_1@gw-1234.example.com");
+    let mut mixed = files.clone();
+    mixed[files::CERTIFICATE]["key"] = others[files::CERTIFICATE]["key"].clone();
+    let mut damaged = files.clone();
+    damaged[files::CERTIFICATE]["key"] = json!("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+    for wrong in [foreign, mixed, damaged] {
+        assert_eq!(moved.step("import", &wrong).await.unwrap_err().reason, Some(Reason::BadRequest), "{wrong}");
+        assert!(moved.bench.store().is_empty(), "neither the tokens nor the account");
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_is_imported_again_keeps_its_certificate_and_its_plant() {
+    let account = Account::registered().await;
+    let before = account.bench.store();
+    let files = account.step("export", &json!({ "gateway": "gw-1234" })).await.unwrap();
+    let mut alone = json!({ "sip_account": files[files::ACCOUNT] });
+    account.step("import", &alone).await.unwrap();
+    assert!(account.bench.store()["registration"] == before["registration"], "nothing is lost");
+    account.open(GATE).await.unwrap();
+    alone["sip_account"]["clientId"] = json!("1");
+    account.step("import", &alone).await.unwrap();
+    assert_eq!(account.stage("certificate:gw-1234").await["state"], "todo", "the certificate names another number");
+}
+
+#[tokio::test]
 async fn a_sign_in_needs_its_own_state_and_works_once() {
     let account = Account::new().await;
     let started = account.step("start", &json!({})).await.unwrap();
