@@ -13,7 +13,7 @@ use crate::{
     sip::{
         CallEnd, Patience,
         session::{End, Happening, Identity, Refusal},
-        tls::{Tls, Trust},
+        tls::{Tls, TlsError, Trust},
     },
     stages::Doing,
 };
@@ -282,31 +282,32 @@ impl Bticino {
     pub(crate) async fn reload(&self, ctx: &dyn Ctx, id: &str) -> Result<(), Fault> {
         let book = self.book(ctx).await?;
         let known = self.live().get(id).cloned();
-        match known {
-            Some(gateway) => gateway.set_up(self.setup(&book, id)),
-            None => self.bell.notify_one(),
+        if let Some(gateway) = known {
+            gateway.set_up(self.setup(&book, id));
         }
+        self.bell.notify_one();
         Ok(())
     }
 
-    fn setup(&self, book: &Book, id: &str) -> Option<Setup> {
+    fn setup(&self, book: &Book, id: &str) -> Result<Setup, Standing> {
         let config = &self.cloud.config;
-        let entry = book.gateways.get(id)?;
-        let certificate = entry.certificate.as_ref()?;
+        let entry = book.gateways.get(id).ok_or(Standing::Idle)?;
+        let certificate = entry.certificate.as_ref().ok_or(Standing::Idle)?;
         let trust = match config.pin_sha256 {
             Some(pin) => Trust::Pin(pin),
-            None if book.authorities.is_empty() => return None,
+            None if book.authorities.is_empty() => return Err(Standing::Idle),
             None => Trust::Authorities(book.authorities.clone()),
         };
         let tls = Tls::new(&trust, &certificate.for_tls());
-        let tls = tls.inspect_err(|error| tracing::error!(gateway = id, %error, "there is no TLS for this gateway")).ok()?;
+        let tls = tls.inspect_err(|error| tracing::error!(gateway = id, %error, "there is no TLS for this gateway"));
+        let tls = tls.map_err(|error| without_tls(&error))?;
         let identity = Identity {
             who: Credentials { username: entry.account.sip_user(), password: entry.account.password.clone() },
             domain: config.domain(id),
             server: config.sip_server.host.clone(),
             agent: concat!("doorward/", env!("CARGO_PKG_VERSION")).into(),
         };
-        Some(Setup { server: config.sip_server.clone(), identity: Arc::new(identity), tls, patience: config.patience })
+        Ok(Setup { server: config.sip_server.clone(), identity: Arc::new(identity), tls, patience: config.patience })
     }
 
     /// What a gateway tells.
@@ -374,6 +375,20 @@ impl Driver for Bticino {
     fn watch<'a>(&'a self, ctx: &'a dyn Ctx, stop: BoxFuture<'a, ()>) -> BoxFuture<'a, ()> {
         Box::pin(self.watch_until(ctx, stop))
     }
+}
+
+/// How a gateway stands with which nobody can speak.
+fn without_tls(error: &TlsError) -> Standing {
+    let person = match error {
+        TlsError::Certificate(_) => {
+            "The client certificate and its key cannot be used, or do not belong together. Register again with a new certificate."
+        }
+        TlsError::Authorities(_) => {
+            "The pinned authority of the SIP server is damaged. Set the account up anew, or set the pinned SIP server."
+        }
+        TlsError::NoProvider => "This program was started without cryptography.",
+    };
+    Standing::Refused { person: person.to_owned(), log: error.to_string() }
 }
 
 /// The server refused an opening.

@@ -82,7 +82,8 @@ pub(crate) enum Told {
 /// One gateway.
 pub(crate) struct Gateway {
     pub(crate) id: String,
-    setup: Mutex<Option<Setup>>,
+    /// How it is set up, or how it stands without that.
+    setup: Mutex<Result<Setup, Standing>>,
     standing: Mutex<Standing>,
     sender: Mutex<mpsc::Sender<Order>>,
     /// To the connection before this one, on which somebody may still ring.
@@ -112,7 +113,7 @@ impl Gateway {
         let (sender, orders) = line::orders();
         Self {
             id: id.to_owned(),
-            setup: Mutex::default(),
+            setup: Mutex::new(Err(Standing::Idle)),
             standing: Mutex::new(Standing::Idle),
             sender: Mutex::new(sender),
             before: Mutex::default(),
@@ -123,9 +124,17 @@ impl Gateway {
         }
     }
 
-    /// Sets it up, or differently. A connection that stands is handed over.
-    pub(crate) fn set_up(&self, setup: Option<Setup>) {
+    /// Sets it up, or differently; an error says how it stands without that. A connection that stands is handed over.
+    pub(crate) fn set_up(&self, setup: Result<Setup, Standing>) {
+        let without = setup.as_ref().err().cloned().unwrap_or(Standing::Idle);
         *lock(&self.setup) = setup;
+        {
+            let mut standing = lock(&self.standing);
+            // What was refused before is tried anew.
+            if matches!(*standing, Standing::Idle | Standing::Refused { .. }) {
+                *standing = without;
+            }
+        }
         self.changed.notify_one();
     }
 
@@ -232,7 +241,7 @@ impl Gateway {
 
     /// How long it rings here.
     pub(crate) fn patience(&self) -> Patience {
-        lock(&self.setup).as_ref().map_or_else(Patience::default, |setup| setup.patience)
+        lock(&self.setup).as_ref().map_or_else(|_| Patience::default(), |setup| setup.patience)
     }
 
     /// Ends a call. `false` when there is no connection.
@@ -292,10 +301,14 @@ impl Gateway {
     async fn connect(&self, ctx: &dyn Ctx, hears: Hears<'_>) -> Option<Result<(Setup, TlsStream<TcpStream>), Lost>> {
         // What is read now is the newest: that it changed before is no reason to hand over.
         let _ = self.changed.notified().now_or_never();
-        let Some(setup) = lock(&self.setup).clone() else {
-            self.stands(ctx, Standing::Idle, hears);
-            self.changed.notified().await;
-            return None;
+        let setup = lock(&self.setup).clone();
+        let setup = match setup {
+            Ok(setup) => setup,
+            Err(without) => {
+                self.stands(ctx, without, hears);
+                self.changed.notified().await;
+                return None;
+            }
         };
         self.stands(ctx, Standing::Connecting, hears);
         let stream = line::connect(ctx, &setup.server, &setup.tls).await;
@@ -342,7 +355,7 @@ impl Gateway {
     /// A connection as it is set up now, once it is registered.
     async fn successor<'a>(&'a self, ctx: &'a dyn Ctx, hears: Hears<'a>) -> Option<Running<'a>> {
         self.changed.notified().await;
-        let setup = lock(&self.setup).clone()?;
+        let setup = lock(&self.setup).clone().ok()?;
         let stream = match line::connect(ctx, &setup.server, &setup.tls).await {
             Ok(stream) => stream,
             Err(lost) => {
@@ -451,7 +464,7 @@ impl Gateway {
     /// For whoever has an order and nobody who keeps the connection: one that is not registered, until the order is done.
     async fn serve_until_idle(&self, ctx: &dyn Ctx, orders: &mut Orders, hears: Hears<'_>) {
         let setup = lock(&self.setup).clone();
-        let Some(setup) = setup else { return orders.give_up() };
+        let Ok(setup) = setup else { return orders.give_up() };
         let made = tokio::select! {
             biased;
             // Whoever asked was told that nothing was sent: nobody needs the connection any more.

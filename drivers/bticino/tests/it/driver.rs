@@ -5,7 +5,10 @@ use crate::{
     support::until,
 };
 use doorward_bticino::files;
-use doorward_core::driver::{Action, Family, Milestone, Report, Target};
+use doorward_core::{
+    Secret,
+    driver::{Action, Family, Milestone, Report, Target},
+};
 use doorward_sim::legrand::{Dead, Fault, Faults, JsonRpc, On, Refusal};
 use doorward_wire::{
     account::StageState,
@@ -13,7 +16,7 @@ use doorward_wire::{
     door::{Capability, DoorKind},
     ring::RingState,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 #[tokio::test]
@@ -375,6 +378,29 @@ async fn an_account_that_is_imported_again_keeps_its_certificate_and_its_plant()
     alone["sip_account"]["clientId"] = json!("1");
     account.step("import", &alone).await.unwrap();
     assert_eq!(account.stage("certificate:gw-1234").await["state"], "todo", "the certificate names another number");
+}
+
+#[tokio::test]
+async fn a_certificate_or_an_authority_that_cannot_be_used_needs_a_person() {
+    let account = Account::registered().await;
+    let good: Value = serde_json::from_slice(account.bench.store()["registration"].reveal()).unwrap();
+    let mut mixed = good.clone();
+    mixed["gateways"]["gw-1234"]["certificate"]["key"] = good["gateways"]["gw-5678"]["certificate"]["key"].clone();
+    let mut damaged = good;
+    damaged["authorities"] = json!(["AAAA"]);
+    let mut account = account;
+    for kept in [damaged, mixed] {
+        account.bench.put("registration", Secret::new(kept.to_string().into_bytes()));
+        account = account.restarted();
+        let watch = account.watch();
+        account.reports_until("a person is asked", |report| matches!(report, Report::NeedsPerson(Some(_)))).await;
+        assert_eq!(account.stage("connection:gw-1234").await["state"], "failed");
+        let fault = account.open(GATE).await.unwrap_err();
+        assert_eq!((fault.family, fault.reason), (Family::Refused, Some(Reason::NeedsSignIn)));
+        watch.stop().await;
+    }
+    account.step("register", &json!({ "plants": ["plant-1"], "certificate": true })).await.unwrap();
+    account.open(GATE).await.unwrap();
 }
 
 #[tokio::test]
