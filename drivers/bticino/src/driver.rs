@@ -400,8 +400,8 @@ fn refused(refusal: &Refusal) -> Fault {
         408 | 480 | 487 => "The gateway cannot be reached just now. Is it switched on and online?".to_owned(),
         status => format!("The vendor's server refused to open the gate ({status} {}).", refusal.reason),
     };
-    let mut fault =
-        Fault::refused(person, format!("MESSAGE was answered {} {}", refusal.status, refusal.reason)).because(Reason::VendorRefused);
+    let reason = if refusal.wrong_password { Reason::NeedsSignIn } else { Reason::VendorRefused };
+    let mut fault = Fault::refused(person, format!("MESSAGE was answered {} {}", refusal.status, refusal.reason)).because(reason);
     fault.retry_after = refusal.retry_after;
     fault
 }

@@ -294,7 +294,9 @@ impl Gateway {
             }
         }
         orders.give_up();
-        self.stands(ctx, Standing::Idle, hears);
+        if !matches!(self.standing(), Standing::Refused { .. }) {
+            self.stands(ctx, Standing::Idle, hears);
+        }
     }
 
     /// Makes a connection as it is set up now; waits while it is not.
@@ -471,17 +473,18 @@ impl Gateway {
             () = orders.hold_while_any(ctx) => return,
             made = line::connect(ctx, &setup.server, &setup.tls) => made,
         };
-        match made {
+        let lost = match made {
             Ok(stream) => {
                 let line = Line { ctx, identity: Arc::clone(&setup.identity), patience: setup.patience, registers: false };
-                line.run(stream, orders, &mut |happening| hears(self, Told::Happening(happening))).await;
+                line.run(stream, orders, &mut |happening| hears(self, Told::Happening(happening))).await
             }
-            Err(lost) => {
-                self.lost(ctx, &lost, 0, false, hears);
-                self.stands_idle_again();
-            }
+            Err(lost) => lost,
+        };
+        if lost != Lost::Retired {
+            self.lost(ctx, &lost, 0, false, hears);
+            self.stands_idle_again();
+            orders.give_up();
         }
-        orders.give_up();
     }
 
     /// A single try says nothing about the next one, unless a person is needed.

@@ -279,6 +279,7 @@ struct Work<'a, 'b> {
     retiring: Option<Mono>,
     /// What rings here is not cut off.
     patient: bool,
+    /// The server does not take our password: what is under way is finished, and nothing else is asked.
     refused: Option<String>,
 }
 
@@ -380,7 +381,7 @@ impl Work<'_, '_> {
                 biased;
                 pushed = push(&mut self.writer, self.session.outgoing()), if writes || self.clock.unflushed => First::Pushed(pushed),
                 read = self.reader.read(&mut chunk) => First::Read(read),
-                order = orders.next(), if self.retiring.is_none() || self.patient => First::Ordered(order),
+                order = orders.next(), if self.refused.is_none() && (self.retiring.is_none() || self.patient) => First::Ordered(order),
                 () = sleep(ctx, wait) => First::Due,
             };
             let now = ctx.now();
@@ -502,6 +503,11 @@ impl Work<'_, '_> {
         while let Some(happening) = self.session.news() {
             match happening {
                 Happening::Opened { ticket, end } => {
+                    if let End::Refused(refusal) = &end
+                        && refusal.wrong_password
+                    {
+                        self.refused = Some(format!("{} {}", refusal.status, refusal.reason));
+                    }
                     if let Some(sender) = self.tickets.remove(&ticket) {
                         // Whoever asked may have gone.
                         let _ = sender.send(end);
@@ -519,7 +525,9 @@ impl Work<'_, '_> {
                     self.clock.registered = false;
                     // Whoever knows our password and does not want it is not asked again by itself.
                     let again = (!refusal.is_for_good()).then(|| refusal.retry_after.unwrap_or_default().max(REGISTER_AGAIN));
-                    self.refused = refusal.is_for_good().then(|| format!("{} {}", refusal.status, refusal.reason));
+                    if refusal.is_for_good() {
+                        self.refused = Some(format!("{} {}", refusal.status, refusal.reason));
+                    }
                     self.clock.register = again.map(|wait| self.line.ctx.now().mono.plus(wait));
                     tell(Happening::NotRegistered(refusal));
                 }

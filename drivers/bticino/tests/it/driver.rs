@@ -217,6 +217,33 @@ async fn a_wrong_sip_password_is_asked_once_and_mended_by_registering() {
 }
 
 #[tokio::test]
+async fn a_sip_password_that_opens_nothing_is_tried_once_until_the_account_is_registered_again() {
+    for watched in [false, true] {
+        let account = Account::registered().await;
+        let watch = if watched { Some(account.connected().await) } else { None };
+        account.bench.reports();
+        account.sim.set_faults(Faults { wrong_password: Some(Fault::with(Refusal::ChallengeAgain).on(On::Message)), ..Faults::default() });
+        account.open(GATE).await.unwrap_err();
+        let asked = account.sim.counters();
+        let fault = account.open(GATE).await.unwrap_err();
+        assert_eq!((fault.family, fault.reason), (Family::Refused, Some(Reason::NeedsSignIn)));
+        assert_eq!(account.stage("connection:gw-1234").await["state"], "failed");
+        if watched {
+            account.reports_until("a person is asked", |report| matches!(report, Report::NeedsPerson(Some(_)))).await;
+            account.pass(Duration::from_mins(20)).await;
+        }
+        let after = account.sim.counters();
+        assert_eq!((after.message, after.wrong_passwords), (asked.message, asked.wrong_passwords), "no lock-out storm");
+        account.sim.set_faults(Faults::default());
+        account.step("register", &json!({})).await.unwrap();
+        account.open(GATE).await.unwrap();
+        if let Some(watch) = watch {
+            watch.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_lost_answer_leaves_the_outcome_unknown_and_sends_nothing_again() {
     let account = Account::registered().await;
     let _watch = account.connected().await;
