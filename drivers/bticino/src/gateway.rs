@@ -328,7 +328,8 @@ impl Gateway {
         hears: Hears<'_>,
     ) -> (Lost, Orders) {
         let sender = lock(&self.sender).clone();
-        let mut running = self.run(ctx, &setup, stream, (sender, orders), hears);
+        self.stands(ctx, Standing::Connected { since: ctx.now().utc, registered: false }, hears);
+        let mut running = self.run(ctx, &setup, stream, (sender, orders), true, hears);
         let mut retiring: Vec<Running<'_>> = Vec::new();
         let mut successor = Box::pin(self.successor(ctx, hears));
         let mut stopping = false;
@@ -354,53 +355,63 @@ impl Gateway {
         }
     }
 
-    /// A connection as it is set up now, once it is registered.
+    /// A connection as it is set up now, once it is registered. When there is none it is time to try again.
     async fn successor<'a>(&'a self, ctx: &'a dyn Ctx, hears: Hears<'a>) -> Option<Running<'a>> {
         self.changed.notified().await;
         let setup = lock(&self.setup).clone().ok()?;
-        let stream = match line::connect(ctx, &setup.server, &setup.tls).await {
-            Ok(stream) => stream,
-            Err(lost) => {
-                tracing::warn!(gateway = self.id, %lost, "a new connection could not be made; the old one goes on");
-                ctx.sleep(LONGEST).await;
-                self.changed.notify_one();
-                return None;
+        let lost = match line::connect(ctx, &setup.server, &setup.tls).await {
+            Ok(stream) => {
+                let mut next = self.run(ctx, &setup, stream, line::orders(), false, hears);
+                let registered = Arc::clone(&next.registered);
+                tokio::select! {
+                    biased;
+                    () = registered.notified() => return Some(next),
+                    (lost, _) = &mut next.work => lost,
+                    () = ctx.sleep(LONGEST) => Lost::Silent("not registered in time"),
+                }
             }
+            Err(lost) => lost,
         };
-        let mut next = self.run(ctx, &setup, stream, line::orders(), hears);
-        let registered = Arc::clone(&next.registered);
+        tracing::warn!(gateway = self.id, %lost, "a new connection is not to be had; the old one goes on");
+        let wait = match lost {
+            // A server that is asked again and again locks the account.
+            Lost::PasswordRefused(_) => Duration::MAX,
+            Lost::NotTrusted(_) | Lost::CertificateRefused(_) => REFUSED,
+            Lost::Unreachable(_) | Lost::Closed(_) | Lost::Silent(_) | Lost::Broken(_) | Lost::Retired => LONGEST,
+        };
         tokio::select! {
-            biased;
-            () = registered.notified() => Some(next),
-            (lost, _) = &mut next.work => {
-                tracing::warn!(gateway = self.id, %lost, "a new connection was lost at once; the old one goes on");
-                None
-            }
-            () = ctx.sleep(LONGEST) => None,
+            () = ctx.sleep(wait) => {}
+            () = self.changed.notified() => {}
         }
+        self.changed.notify_one();
+        None
     }
 
+    /// A connection at work. `shown` says that it is the one that people see; another one is when it is registered.
     fn run<'a>(
         &'a self,
         ctx: &'a dyn Ctx,
         setup: &Setup,
         stream: TlsStream<TcpStream>,
         (sender, mut orders): (mpsc::Sender<Order>, Orders),
+        mut shown: bool,
         hears: Hears<'a>,
     ) -> Running<'a> {
         let line = Line { ctx, identity: Arc::clone(&setup.identity), patience: setup.patience, registers: true };
         let registered = Arc::new(Notify::new());
         let told = Arc::clone(&registered);
-        self.stands(ctx, Standing::Connected { since: ctx.now().utc, registered: false }, hears);
         let work = Box::pin(async move {
-            let mut tell = |happening| self.happened(ctx, happening, &told, hears);
+            let mut tell = |happening| {
+                shown |= matches!(happening, Happening::Registered(_));
+                self.happened(ctx, happening, &told, shown, hears);
+            };
             let lost = line.run(stream, &mut orders, &mut tell).await;
             (lost, orders)
         });
         Running { work, sender, registered }
     }
 
-    fn happened(&self, ctx: &dyn Ctx, happening: Happening, registered: &Notify, hears: Hears<'_>) {
+    fn happened(&self, ctx: &dyn Ctx, happening: Happening, registered: &Notify, shown: bool, hears: Hears<'_>) {
         match &happening {
             Happening::Registered(_) => {
                 registered.notify_one();
@@ -412,7 +423,9 @@ impl Gateway {
             }
             Happening::NotRegistered(refusal) => {
                 tracing::warn!(gateway = self.id, status = refusal.status, "the server does not register us just now");
-                if let Standing::Connected { since, .. } = self.standing() {
+                if let Standing::Connected { since, .. } = self.standing()
+                    && shown
+                {
                     self.stands(ctx, Standing::Connected { since, registered: false }, hears);
                 }
             }

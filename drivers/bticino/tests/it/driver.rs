@@ -288,6 +288,33 @@ async fn a_renewed_certificate_is_handed_over_without_a_gap() {
 }
 
 #[tokio::test]
+async fn a_hand_over_that_fails_changes_nothing_and_is_tried_again() {
+    let account = Account::registered().await;
+    let _watch = account.connected().await;
+    for faults in [
+        Faults { certificate_refused: Some(Fault::default().on(On::Connect).times(1)), ..Faults::default() },
+        Faults { dead: Some(Fault::with(Dead::Close).on(On::Register).times(1)), ..Faults::default() },
+        Faults { status: Some(Fault::with(503).on(On::Register).times(1)), ..Faults::default() },
+    ] {
+        let before = account.sim.counters();
+        account.bench.reports();
+        account.sim.set_faults(faults.clone());
+        account.act(&Target::Account, Action::Renew("certificate:gw-1234".into())).await.unwrap();
+        until("a new one is tried", || account.sim.counters().connect > before.connect && account.sim.faults() != faults).await;
+        account.open(GATE).await.unwrap();
+        assert_eq!(account.stage("connection:gw-1234").await["state"], "done", "the old one goes on");
+        let registered = account.sim.registered().len();
+        account.pass(Duration::from_mins(6)).await;
+        until("another one is registered, and the old one is gone", || {
+            account.sim.counters().connect >= before.connect + 2 && account.sim.connections() == 2 && account.sim.registered().len() == 2
+        })
+        .await;
+        assert_eq!(registered, 2);
+        assert_eq!(account.stage("connection:gw-1234").await["state"], "done");
+    }
+}
+
+#[tokio::test]
 async fn a_bell_that_rings_during_a_hand_over_is_not_cut_off() {
     let account = Account::registered().await;
     let _watch = account.connected().await;
