@@ -96,6 +96,8 @@ pub(crate) struct Gateway {
     calls: Mutex<VecDeque<String>>,
     /// Since when there has been no connection.
     away: Mutex<Option<Mono>>,
+    /// The server refused the certificate, although it is good by its dates.
+    wants_certificate: AtomicBool,
 }
 
 /// Hears what is told.
@@ -121,6 +123,7 @@ impl Gateway {
             changed: Notify::new(),
             calls: Mutex::default(),
             away: Mutex::default(),
+            wants_certificate: AtomicBool::default(),
         }
     }
 
@@ -128,6 +131,7 @@ impl Gateway {
     pub(crate) fn set_up(&self, setup: Result<Setup, Standing>) {
         let without = setup.as_ref().err().cloned().unwrap_or(Standing::Idle);
         *lock(&self.setup) = setup;
+        self.wants_certificate.store(false, Ordering::Relaxed);
         {
             let mut standing = lock(&self.standing);
             // What was refused before is tried anew.
@@ -136,6 +140,11 @@ impl Gateway {
             }
         }
         self.changed.notify_one();
+    }
+
+    /// Whether it waits for another certificate.
+    pub(crate) fn wants_certificate(&self) -> bool {
+        self.wants_certificate.load(Ordering::Relaxed)
     }
 
     pub(crate) fn standing(&self) -> Standing {
@@ -452,7 +461,8 @@ impl Gateway {
                 return REFUSED + spread(ctx, REFUSED / 4);
             }
             Lost::CertificateRefused(_) => {
-                let person = "The vendor's server refused the client certificate. Register again with a new certificate.";
+                let person = "The vendor's server refused the client certificate. Register again: that makes a new one.";
+                self.wants_certificate.store(true, Ordering::Relaxed);
                 self.stands(ctx, refused(person.into()), hears);
                 return REFUSED + spread(ctx, REFUSED / 4);
             }

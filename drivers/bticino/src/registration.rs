@@ -161,7 +161,8 @@ impl Bticino {
         }
         let entry = book.gateways.get(&gateway.id);
         let due = entry.and_then(|entry| entry.certificate.as_ref()).is_none_or(|certificate| certificate.is_due(ctx.now().utc));
-        if forced || due {
+        let refused = self.live().get(&gateway.id).is_some_and(|gateway| gateway.wants_certificate());
+        if forced || due || refused {
             self.certify(ctx, &mut book, plant, &gateway.id).await?;
         }
         drop(book);

@@ -35,14 +35,14 @@ impl Drop for Demo {
 
 async fn ready(data: &Path) -> Client {
     let socket = data.join("doorward.sock");
-    until_within(Duration::from_secs(60), "it listens", async || tokio::net::UnixStream::connect(&socket).await.is_ok()).await;
+    until_within(Duration::from_mins(1), "it listens", async || tokio::net::UnixStream::connect(&socket).await.is_ok()).await;
     let client = Client::new(data);
     let known = async || {
         let doors = client.get("/doors").await;
         let doors = doors["items"].as_array().cloned().unwrap_or_default();
         doors.len() == 6 && doors.iter().all(|door| door["online"] == true)
     };
-    until_within(Duration::from_secs(60), "six doors are there", known).await;
+    until_within(Duration::from_mins(1), "six doors are there", known).await;
     client
 }
 

@@ -485,6 +485,24 @@ async fn support_sees_every_call_without_secrets() {
 }
 
 #[tokio::test]
+async fn a_refused_certificate_is_replaced_by_registering_again() {
+    let account = Account::registered().await;
+    account.sim.set_faults(Faults { certificate_refused: Some(Fault::default()), ..Faults::default() });
+    let _watch = account.watch();
+    account.reports_until("a person is asked", |report| matches!(report, Report::NeedsPerson(Some(_)))).await;
+    until("both were refused", || account.bench.next_wake().is_some() && account.sim.counters().connect >= 2).await;
+    assert_eq!(account.open(GATE).await.unwrap_err().family, Family::Refused);
+    account.sim.set_faults(Faults::default());
+    let made = account.sim.counters().client_certs;
+    account.step("register", &json!({ "plants": ["plant-1"] })).await.unwrap();
+    assert_eq!(account.sim.counters().client_certs, made + 1, "by its dates the old one was good");
+    until("it is connected", || !account.sim.registered().is_empty()).await;
+    account.open(GATE).await.unwrap();
+    account.step("register", &json!({ "plants": ["plant-1"] })).await.unwrap();
+    assert_eq!(account.sim.counters().client_certs, made + 1, "once is enough");
+}
+
+#[tokio::test]
 async fn a_new_authority_is_trusted_when_a_person_has_compared_it() {
     let account = Account::registered().await;
     let _watch = account.connected().await;
