@@ -376,6 +376,15 @@ pub(crate) enum Account {
         #[arg(long)]
         new_certificates: bool,
     },
+    /// Stop using a gateway of an account, as when it was deleted in the vendor's app: for BTicino
+    ///
+    /// Registering takes it up again.
+    Forget {
+        /// Its id
+        account: String,
+        /// The gateway's id, as `account step ACCOUNT plants` names it
+        gateway: String,
+    },
     /// Take over the files of an older client: for BTicino `token_cache.json`, `sip_account.json` and
     /// `client-certs.json`
     Import {

@@ -87,7 +87,7 @@ impl Talk {
             server: "vdesip.bs.iotleg.com".into(),
             agent: "doorward".into(),
         };
-        let session = Session::new(Arc::new(identity), ([192, 0, 2, 10], 5060).into(), Patience::default(), &bench);
+        let session = Session::new(Arc::new(identity), ([192, 0, 2, 10], 5060).into(), Patience::default(), Arc::default(), &bench);
         Self {
             bench,
             session,

@@ -266,6 +266,7 @@ async fn reports_name_only_known_doors(fixture: &dyn Fixture) -> Result<(), Stri
                     ensure(known.contains(&external), || format!("{external} was seen before it was found"))?;
                 }
                 Report::Lease(_)
+                | Report::LeaseForgotten(_)
                 | Report::SignedIn
                 | Report::Up
                 | Report::Down(_)

@@ -427,11 +427,11 @@ pub enum Report {
         /// How it ended.
         end: RingState,
     },
-    /// A device answered by itself to a command that its vendor had taken.
+    /// A device answered by itself to a command that its vendor had taken, or may have.
     Answer {
         /// The vendor's identifier.
         external: String,
-        /// Which command: its [`Done::key`].
+        /// Which command: its [`Done::key`] or [`Fault::key`].
         key: String,
         /// It did it, or why not.
         outcome: Result<(), Fault>,
@@ -447,6 +447,8 @@ pub enum Report {
     Stages(Vec<Stage>),
     /// A secret or registration and when it ends.
     Lease(Lease),
+    /// A lease that is not needed any more, by its identifier.
+    LeaseForgotten(String),
     /// A person must do something about a part of the account, or need not any more. The rest of it goes on.
     NeedsPerson(Option<Fault>),
     /// A person signed the account in.
@@ -471,6 +473,8 @@ pub enum Milestone {
     Registered,
     /// It was given a client certificate. Its renewals are those of its lease.
     CertificateCreated,
+    /// A part of it that was registered is not used any more.
+    Unregistered,
 }
 
 /// How a vendor's pushes stand.
@@ -530,6 +534,8 @@ pub struct Fault {
     pub status: Option<u16>,
     /// Not before this time is over.
     pub retry_after: Option<Duration>,
+    /// Of what was sent and not answered: by which the device names it when it answers later by itself, as [`Done::key`].
+    pub key: Option<String>,
 }
 
 /// The verdict on a fault.
@@ -549,7 +555,7 @@ pub enum Family {
 
 impl Fault {
     fn new(family: Family, person: impl Into<String>, log: impl Into<String>) -> Self {
-        Self { family, person: person.into(), log: log.into(), reason: None, status: None, retry_after: None }
+        Self { family, person: person.into(), log: log.into(), reason: None, status: None, retry_after: None, key: None }
     }
 
     /// The refresh itself was refused.

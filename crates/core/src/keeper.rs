@@ -393,6 +393,7 @@ impl Keeper {
             Report::NeedsPerson(fault) => self.leases.needs_person(account, fault, now, &mut self.outbox),
             Report::Stages(stages) => self.leases.stages(account, stages, &mut self.outbox),
             Report::Lease(lease) => self.leases.lease(account, lease, now, &mut self.outbox),
+            Report::LeaseForgotten(id) => self.leases.forget(account, &id, &mut self.outbox),
             Report::SignedIn => self.leases.signed_in(account, now, &mut self.outbox),
             Report::Up => self.leases.up(account, &mut self.outbox),
             Report::Push(push) => self.leases.push(account, push, &mut self.outbox),

@@ -68,6 +68,8 @@ words! {
         AccountSignedIn = "account.signed_in",
         /// An account was registered as a device at the vendor.
         AccountRegistered = "account.registered",
+        /// A part of it that was registered is not used any more.
+        AccountUnregistered = "account.unregistered",
         /// A client certificate was made.
         AccountCertificateCreated = "account.certificate_created",
         /// An account's secrets were given out, for another program.

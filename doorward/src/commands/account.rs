@@ -89,6 +89,7 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
         Verb::Register { account, plants, new_certificates } => {
             set_up::register(client, json, &account, plants, new_certificates).await?;
         }
+        Verb::Forget { account, gateway } => set_up::forget(client, &account, &gateway).await?,
         Verb::Import { account, files } => set_up::import(client, &account, &files).await?,
         Verb::Export { account, folder, gateway } => set_up::export(client, &account, &folder, gateway.as_deref()).await?,
         Verb::Dump { account } => {

@@ -37,6 +37,12 @@ pub(super) async fn register(client: &Client, json: bool, account: &str, plants:
     Ok(())
 }
 
+pub(super) async fn forget(client: &Client, account: &str, gateway: &str) -> Result<(), Failure> {
+    take(client, account, "forget", json!({ "gateway": gateway })).await?;
+    output::line(&format!("{gateway} is forgotten. See what is left: doorward account show {account}"));
+    Ok(())
+}
+
 pub(super) async fn import(client: &Client, account: &str, files: &[PathBuf]) -> Result<(), Failure> {
     let mut input = Map::new();
     for file in files {

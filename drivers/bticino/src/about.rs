@@ -153,6 +153,11 @@ const STEPS: &[Step] = &[
         help: "Registers this doorward at the gateways of {\"plants\":[…]}, or of all. Doing it twice changes nothing; {\"certificate\":true} renews the certificates.",
     },
     Step {
+        name: "forget",
+        label: "Forget",
+        help: "Stops using {\"gateway\":\"…\"}, as when it was deleted in the vendor's app. Registering takes it up again.",
+    },
+    Step {
         name: "trust",
         label: "Trust",
         help: "Takes the vendor's new authority for its SIP server, named by its {\"sha256\":\"…\"}; several as a list.",

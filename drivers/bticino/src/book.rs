@@ -80,7 +80,7 @@ impl Certificate {
     /// Its lease; `made` when it was made just now. Its first day is dated back, for clocks that are behind.
     pub(crate) fn lease(&self, gateway: &str, made: Option<Time>) -> Lease {
         Lease {
-            id: format!("{LEASE}{gateway}"),
+            id: lease_of(gateway),
             kind: "client_certificate",
             not_after: Some(self.until),
             margin: Some(AHEAD),
@@ -88,6 +88,11 @@ impl Certificate {
             fresh: made.is_some(),
         }
     }
+}
+
+/// The lease of a gateway's certificate.
+pub(crate) fn lease_of(gateway: &str) -> String {
+    format!("{LEASE}{gateway}")
 }
 
 /// The gateway whose certificate a lease is.

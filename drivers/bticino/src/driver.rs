@@ -125,6 +125,7 @@ impl Bticino {
             "refresh" => self.renew(ctx, LEASE).await,
             "plants" => self.list_plants(ctx).await,
             "register" => self.register(ctx, input).await,
+            "forget" => self.forget(ctx, input).await,
             "trust" => self.trust(ctx, input).await,
             "import" => self.import(ctx, input).await,
             "export" => self.export(ctx, input).await,
@@ -159,9 +160,11 @@ impl Bticino {
                 Err(Fault::offline(person, format!("no connection for gateway {}: {:?}", gateway.id, gateway.standing()))
                     .because(Reason::Offline))
             }
-            End::Unanswered => {
+            End::Unanswered { key } => {
                 let person = "The vendor's server did not answer. Look at the gate before you try again: the command may have arrived.";
-                Err(Fault::timeout(person, "MESSAGE was sent and not answered").because(Reason::OutcomeUnknown))
+                let fault = Fault::timeout(person, "MESSAGE was sent and not answered").because(Reason::OutcomeUnknown);
+                // The gate itself may still say what became of it.
+                Err(Fault { key, ..fault })
             }
         }
     }

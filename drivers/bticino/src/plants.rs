@@ -67,6 +67,8 @@ pub struct Panel {
 /// Everything of some plants.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Inventory {
+    /// The vendor listed it; otherwise nothing was listed yet.
+    pub listed: bool,
     /// The gateways.
     pub gateways: Vec<Gateway>,
     /// What can be opened.
@@ -118,7 +120,7 @@ pub fn inventory(answer: &Value, plants: &[Plant]) -> Inventory {
             plants.iter().any(|known| known.id == plant).then_some((module, plant))
         })
         .collect();
-    let mut inventory = Inventory::default();
+    let mut inventory = Inventory { listed: true, ..Inventory::default() };
     for (module, plant) in modules.iter().filter(|(module, _)| word(module) == "gateway") {
         let Some(id) = text(module, &["id", "entityId"]).filter(|id| is_identifier(id)) else { continue };
         let name = text(module, &["name"]).unwrap_or_else(|| id.clone());
@@ -191,6 +193,11 @@ pub fn parts(external: &str) -> Option<(&str, &str)> {
 }
 
 impl Inventory {
+    /// Whether the vendor lists other things, and not this gateway.
+    pub fn lacks(&self, gateway: &str) -> bool {
+        self.listed && self.gateways.iter().all(|known| known.id != gateway)
+    }
+
     /// The doors of some gateways.
     pub fn found(&self, gateways: &[String]) -> Vec<Found> {
         let openers = self.openers.iter().filter(|opener| gateways.contains(&opener.gateway));

@@ -3,7 +3,7 @@
 
 use crate::{
     api::{Call, not_understood},
-    book::{Book, Certificate, Entry},
+    book::{Book, Certificate, Entry, lease_of},
     certificate,
     csr::{self, Subject},
     driver::Bticino,
@@ -33,6 +33,12 @@ struct Wish {
     /// New certificates, even where the old ones are good.
     #[serde(default)]
     certificate: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Forgotten {
+    gateway: String,
 }
 
 /// Fingerprints that a person has compared: all that were offered, so that none is trusted unseen.
@@ -67,7 +73,12 @@ impl Bticino {
             let gateways = inventory.gateways.iter().filter(|known| known.plant == plant.id).map(gateway);
             json!({ "id": plant.id, "name": plant.name, "gateways": gateways.collect::<Vec<_>>() })
         });
-        Ok(Done::said(json!({ "plants": shown.collect::<Vec<_>>(), "authorities": book.pinned(), "offered": offered })))
+        let unlisted = book.gateways.iter().filter(|(id, _)| inventory.lacks(id));
+        let unlisted = unlisted.map(|(id, entry)| json!({ "id": id, "name": entry.name }));
+        Ok(Done::said(json!({
+            "plants": shown.collect::<Vec<_>>(), "unlisted": unlisted.collect::<Vec<_>>(),
+            "authorities": book.pinned(), "offered": offered,
+        })))
     }
 
     /// Registers at the gateways of some plants. Doing it twice changes nothing.
@@ -246,6 +257,28 @@ impl Bticino {
         drop(book);
         self.reload(ctx, gateway).await?;
         Ok(Done::said(json!({ "renewed": true, "expires_at": until })))
+    }
+
+    /// A gateway is not used any more, as when it was deleted at the vendor.
+    pub(crate) async fn forget(&self, ctx: &dyn Ctx, input: &Secret<String>) -> Result<Done, Fault> {
+        let Forgotten { gateway } = step_input(input)?;
+        let mut book = self.book(ctx).await?;
+        let Some(entry) = book.gateways.remove(&gateway) else {
+            return Err(Fault::refused("No such gateway is registered.", format!("no gateway {gateway}")).because(Reason::BadRequest));
+        };
+        book.keep(ctx).await?;
+        drop(book);
+        if let Some(known) = self.live().remove(&gateway) {
+            known.forget();
+        }
+        self.doing().take_if(|doing| doing.gateway.0 == gateway);
+        ctx.report(Report::LeaseForgotten(lease_of(&gateway)));
+        ctx.report(Report::Milestone { what: Milestone::Unregistered, data: json!({ "gateway": gateway, "name": entry.name }) });
+        let left = self.registered(ctx).await?;
+        let found = self.inventory().found(&left);
+        ctx.report(Report::Found(found));
+        self.bell.notify_one();
+        Ok(Done::said(json!({ "forgotten": gateway, "gateways": left })))
     }
 
     /// A person compared the fingerprint of the vendor's new authority.

@@ -67,8 +67,13 @@ impl Bticino {
         for (id, entry) in &book.gateways {
             let name = |what: &str| if several { format!("{what}:{id}") } else { what.to_owned() };
             let of = if several { format!(" of {}", entry.name) } else { String::new() };
-            let registered = Some(format!("Client {}", entry.account.client_id));
-            stages.push(stage(&name("registration"), format!("Registration{of}"), StageState::Done, registered));
+            let (state, detail) = if self.inventory().lacks(id) {
+                let text = "The vendor does not list this gateway any more. If it was deleted in the app, forget it under Set up.";
+                (StageState::Failed, text.to_owned())
+            } else {
+                (StageState::Done, format!("Client {}", entry.account.client_id))
+            };
+            stages.push(stage(&name("registration"), format!("Registration{of}"), state, Some(detail)));
             stages.push(certificate(&name("certificate"), format!("Certificate{of}"), entry, ctx));
             stages.push(self.connection(&name("connection"), format!("Connection{of}"), id, entry, self.believes(book)));
         }

@@ -87,18 +87,25 @@ impl Bticino {
         let mut halt = halted.clone();
         loop {
             let new: Vec<Arc<Gateway>> = self.live().values().filter(|gateway| !served.contains(&gateway.id)).cloned().collect();
-            for gateway in new {
+            for gateway in new.into_iter().filter(|_| !*halted.borrow()) {
                 served.insert(gateway.id.clone());
                 let mut halted = halted.clone();
                 let hears = &hears;
                 lines.push(async move {
-                    // The sender lives as long as this.
-                    let stop = async { _ = halted.wait_for(|halted| *halted).await };
+                    let stop = async {
+                        tokio::select! {
+                            // The sender lives as long as this.
+                            _ = halted.wait_for(|halted| *halted) => {}
+                            () = gateway.forgotten() => {}
+                        }
+                    };
                     gateway.serve(ctx, stop, hears).await;
+                    gateway.id.clone()
                 });
             }
             tokio::select! {
-                Some(()) = lines.next() => {}
+                // A gateway that was forgotten may be registered again.
+                Some(id) = lines.next() => drop(served.remove(&id)),
                 () = self.grown.notified() => {}
                 _ = halt.wait_for(|halted| *halted), if lines.is_empty() => return,
             }

@@ -130,6 +130,14 @@ impl Leases {
         self.publish(account, outbox);
     }
 
+    /// A lease is not needed any more.
+    pub(super) fn forget(&mut self, account: &AccountId, id: &str, outbox: &mut Outbox) {
+        if let Some(cell) = self.accounts.get_mut(account) {
+            cell.leases.retain(|known| known.lease.id != id);
+            self.publish(account, outbox);
+        }
+    }
+
     pub(super) fn signed_in(&mut self, account: &AccountId, now: Now, outbox: &mut Outbox) {
         let Some(cell) = self.accounts.get_mut(account) else { return };
         cell.be_ready();
@@ -202,6 +210,7 @@ impl Leases {
             let kind = match what {
                 Milestone::Registered => EventKind::AccountRegistered,
                 Milestone::CertificateCreated => EventKind::AccountCertificateCreated,
+                Milestone::Unregistered => EventKind::AccountUnregistered,
             };
             outbox.record_events(vec![NewEvent::new(now.utc, kind).account(account).data(data)]);
         }

@@ -36,7 +36,7 @@ fn rule_1_an_unlock_is_at_most_once_whatever_comes_back() {
         let id = house.command(1, ActionWord::Unlock);
         house.write();
         let (act, _) = house.acts().remove(0);
-        let fault = Fault { family, person: "no".into(), log: "no".into(), reason: None, status: None, retry_after: None };
+        let fault = Fault { family, ..Fault::refused("no", "no") };
         house.answer(act, Err(fault));
         assert!(house.last(id).state.is_final(), "{family:?} ends the attempt");
         for _ in 0..120 {

@@ -3,7 +3,7 @@
 use super::{
     account::{Extra, page, unknown, view},
     account_card::AccountCard,
-    accounts::{Csrf, Said},
+    accounts::{ConfirmPage, Csrf, Said},
     scene::Scene,
     shell::{Oops, Section, Shell, html},
     texts::Texts,
@@ -36,6 +36,7 @@ const MOST_FILES: usize = 8;
 pub(super) fn router() -> Router<Web> {
     Router::new()
         .route("/accounts/{id}/set-up", get(show).post(register))
+        .route("/accounts/{id}/forget", get(confirm_forget).post(forget))
         .route("/accounts/{id}/trust", post(trust))
         .route("/accounts/{id}/import", post(import))
         .route("/accounts/{id}/export", post(export))
@@ -64,12 +65,21 @@ struct SetUpPage {
 struct Listed {
     #[serde(default)]
     plants: Vec<Plant>,
+    /// Gateways where it is registered and that the vendor does not list.
+    #[serde(default)]
+    unlisted: Vec<Unlisted>,
     /// Fingerprints of the authorities that are pinned.
     #[serde(default)]
     authorities: Vec<String>,
     /// Fingerprints of others that the vendor names now.
     #[serde(default)]
     offered: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Unlisted {
+    id: String,
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -82,11 +92,20 @@ struct Plant {
 
 #[derive(Deserialize)]
 struct Gateway {
+    #[serde(default)]
+    id: String,
     name: String,
     #[serde(default)]
     doors: Vec<String>,
     #[serde(default)]
     registered: bool,
+}
+
+/// A gateway that doorward uses, and whether the vendor still lists it.
+struct Used<'a> {
+    id: &'a str,
+    name: &'a str,
+    listed: bool,
 }
 
 impl Plant {
@@ -102,6 +121,13 @@ impl SetUpPage {
 
     fn ticked(&self, plant: &Plant) -> bool {
         self.chosen.contains(&plant.id)
+    }
+
+    /// Gateways that doorward uses.
+    fn used(&self) -> Vec<Used<'_>> {
+        let gateways = self.listed.plants.iter().flat_map(|plant| &plant.gateways).filter(|gateway| gateway.registered);
+        let listed = gateways.map(|gateway| Used { id: &gateway.id, name: &gateway.name, listed: true });
+        listed.chain(self.listed.unlisted.iter().map(|gateway| Used { id: &gateway.id, name: &gateway.name, listed: false })).collect()
     }
 
     fn can_register(&self) -> bool {
@@ -186,6 +212,44 @@ async fn register(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId
     match outcome {
         Ok(_) => Ok(Redirect::to(&format!("/accounts/{id}?done=account_registered")).into_response()),
         Err(error) => set_up(&web, &visitor, &id, None, Tried { error: Some(error), chosen: Some(chosen) }).await,
+    }
+}
+
+#[derive(Deserialize)]
+struct OfGateway {
+    gateway: String,
+}
+
+/// Asks once more.
+async fn confirm_forget(
+    State(web): State<Web>,
+    visitor: Visitor,
+    At(id): At<AccountId>,
+    Query(of): Query<OfGateway>,
+) -> Result<Response, Oops> {
+    let row = api::stored(&web, &id).await?;
+    let scene = Scene::load(&web, &visitor).await;
+    let t = scene.t;
+    Ok(html(&ConfirmPage {
+        shell: Shell::new(&scene, t.forget, Section::Accounts),
+        t,
+        csrf: scene.csrf.clone(),
+        action: format!("/accounts/{id}/forget"),
+        title: t.forget_title.into(),
+        lines: vec![format!("{} · {}", row.name, of.gateway), t.forget_text.into(), t.forget_again.into()],
+        hidden: vec![("gateway", of.gateway)],
+        back: format!("/accounts/{id}/set-up"),
+        label: t.forget,
+    }))
+}
+
+/// A gateway is not used any more.
+async fn forget(State(web): State<Web>, visitor: Visitor, At(id): At<AccountId>, Form(form): Form<Pairs>) -> Result<Response, Oops> {
+    visitor.caller.check_csrf(all(&form, "csrf").first().map_or("", String::as_str))?;
+    let input = json!({ "gateway": all(&form, "gateway").first() });
+    match api::take_step(&web, &id, &visitor.caller.actor, "forget", input).await {
+        Ok(_) => Ok(Redirect::to(&format!("/accounts/{id}?done=gateway_forgotten")).into_response()),
+        Err(error) => set_up(&web, &visitor, &id, None, Tried { error: Some(error.to_string()), chosen: None }).await,
     }
 }
 

@@ -141,6 +141,7 @@ fn done(t: &'static Texts, word: &str) -> Option<&'static str> {
         "account_removed" => t.account_removed,
         "account_signed_in" => t.account_signed_in,
         "account_registered" => t.account_registered,
+        "gateway_forgotten" => t.gateway_forgotten,
         "account_trusts" => t.account_trusts,
         "account_imported" => t.account_imported,
         "renewed" => t.renewed,

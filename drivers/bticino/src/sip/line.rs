@@ -1,4 +1,4 @@
-//! The connection itself: made, kept warm, and given up when nothing is heard any more.
+//! The connection itself: kept warm, and given up when nothing is heard any more.
 //!
 //! [`Line::run`] serves one connection from its first byte to its last. Orders that come while there is none wait for a
 //! few seconds ([`Orders::hold`]), and are told that nothing was sent when there is still none. A connection on which an
@@ -6,27 +6,24 @@
 
 use super::{
     Patience,
-    message::Broken,
+    commands::Commands,
+    connect::lost,
+    orders::sleep,
     session::{End, Happening, Identity, Session},
-    tls::Tls,
 };
-use doorward_core::{
-    Mono, Now,
-    driver::{Ctx, Once},
+pub use super::{
+    connect::{Lost, Server, connect},
+    orders::{Order, Orders, orders},
 };
-use rustls::{AlertDescription, pki_types::ServerName};
-use std::{collections::HashMap, collections::VecDeque, io, sync::Arc, time::Duration};
+use doorward_core::{Mono, Now, driver::Ctx};
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf},
     net::TcpStream,
-    sync::{mpsc, oneshot},
+    sync::oneshot,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::client::TlsStream;
 
-/// How long a connection may take to stand, each of its two steps.
-const CONNECT: Duration = Duration::from_secs(10);
-/// How long an order waits for a connection.
-const HELD: Duration = Duration::from_secs(5);
 /// After so long without a sound the server is asked for one. Below the two minutes after which many routers forget.
 const QUIET: Duration = Duration::from_secs(45);
 /// How long a sound is waited for.
@@ -47,212 +44,6 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const SUCCEEDED: Duration = Duration::from_mins(2);
 /// Bytes read at once.
 const CHUNK: usize = 2048;
-/// Orders that may wait.
-const MOST_ORDERS: usize = 4096;
-
-/// Where the server is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
-    /// Name or address.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-/// Why there is no connection any more.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Lost {
-    /// There never was one.
-    #[error("no connection: {0}")]
-    Unreachable(String),
-    /// The server is not the one that is pinned.
-    #[error("the server's certificate is not trusted: {0}")]
-    NotTrusted(String),
-    /// The server does not take our certificate.
-    #[error("the server refused the client certificate: {0}")]
-    CertificateRefused(String),
-    /// The server does not take our password.
-    #[error("the server refused the SIP password: {0}")]
-    PasswordRefused(String),
-    /// The server closed it, or the network did.
-    #[error("closed: {0}")]
-    Closed(String),
-    /// Nothing was heard any more.
-    #[error("silent: {0}")]
-    Silent(&'static str),
-    /// What came was no SIP.
-    #[error(transparent)]
-    Broken(#[from] Broken),
-    /// It was not needed any more.
-    #[error("retired")]
-    Retired,
-}
-
-/// What is to be done on a connection.
-#[derive(Debug)]
-pub enum Order {
-    /// Open a gate, once.
-    Open {
-        /// The gate.
-        gate: String,
-        /// When it is stale.
-        once: Once,
-        /// Hears how it ended.
-        end: oneshot::Sender<End>,
-    },
-    /// End a call that rings.
-    EndCall {
-        /// The Call-ID.
-        call: String,
-        /// What it is told.
-        status: u16,
-    },
-    /// Finish what is under way and go.
-    Retire,
-    /// Another connection has taken over: finish what is under way, stay while somebody rings, and go.
-    Succeeded,
-}
-
-/// Makes a pair of ends for orders.
-pub fn orders() -> (mpsc::Sender<Order>, Orders) {
-    let (sender, receiver) = mpsc::channel(MOST_ORDERS);
-    (sender, Orders { receiver, held: VecDeque::new() })
-}
-
-/// Orders on their way to a connection, and those that wait for one.
-pub struct Orders {
-    receiver: mpsc::Receiver<Order>,
-    held: VecDeque<(Order, Mono)>,
-}
-
-impl Orders {
-    /// Holds what comes while there is no connection, and gives up what waited for too long. Never ends.
-    pub async fn hold(&mut self, ctx: &dyn Ctx) {
-        loop {
-            self.hold_on(ctx).await;
-        }
-    }
-
-    /// Does so until nothing waits any more.
-    pub async fn hold_while_any(&mut self, ctx: &dyn Ctx) {
-        while !self.is_empty() {
-            self.hold_on(ctx).await;
-        }
-    }
-
-    /// Until one more has come, or the next one has waited for too long.
-    async fn hold_on(&mut self, ctx: &dyn Ctx) {
-        let next = self.held.front().map(|(_, until)| until.since(ctx.now().mono));
-        tokio::select! {
-            order = self.receiver.recv() => match order {
-                // Who holds no connection has none to retire, and no calls.
-                Some(Order::Retire | Order::Succeeded | Order::EndCall { .. }) => {}
-                Some(order) => self.held.push_back((order, ctx.now().mono.plus(HELD))),
-                None => std::future::pending().await,
-            },
-            () = sleep(ctx, next) => {}
-        }
-        let now = ctx.now().mono;
-        while self.held.front().is_some_and(|(_, until)| *until <= now) {
-            if let Some((order, _)) = self.held.pop_front() {
-                not_sent(order);
-            }
-        }
-    }
-
-    /// Says of everything that waits that it was not sent.
-    pub fn give_up(&mut self) {
-        self.held.drain(..).map(|(order, _)| order).for_each(not_sent);
-        while let Ok(order) = self.receiver.try_recv() {
-            not_sent(order);
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.held.is_empty() && self.receiver.is_empty()
-    }
-
-    async fn next(&mut self) -> Option<Order> {
-        match self.held.pop_front() {
-            Some((order, _)) => Some(order),
-            None => self.receiver.recv().await,
-        }
-    }
-}
-
-fn not_sent(order: Order) {
-    if let Order::Open { end, .. } = order {
-        // Whoever asked may have gone.
-        let _ = end.send(End::NotSent);
-    }
-}
-
-async fn sleep(ctx: &dyn Ctx, span: Option<Duration>) {
-    match span {
-        Some(span) => ctx.sleep(span).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Makes a connection to the server, and shakes hands.
-pub async fn connect(ctx: &dyn Ctx, server: &Server, tls: &Tls) -> Result<TlsStream<TcpStream>, Lost> {
-    let unreachable = |error: &dyn std::fmt::Display| Lost::Unreachable(error.to_string());
-    let name = ServerName::try_from(server.host.clone()).map_err(|error| unreachable(&error))?;
-    let tcp = tokio::select! {
-        tcp = TcpStream::connect((server.host.as_str(), server.port)) => tcp.map_err(|error| unreachable(&error))?,
-        () = ctx.sleep(CONNECT) => return Err(Lost::Unreachable("no connection in time".into())),
-    };
-    prepare(&tcp);
-    let connector = TlsConnector::from(Arc::clone(&tls.config));
-    let stream = tokio::select! {
-        stream = connector.connect(name, tcp) => stream.map_err(|error| lost(&error, Some(tls)))?,
-        () = ctx.sleep(CONNECT) => return Err(Lost::Unreachable("no TLS in time".into())),
-    };
-    let (_, session) = stream.get_ref();
-    let (version, suite) = (session.protocol_version(), session.negotiated_cipher_suite().map(|suite| suite.suite()));
-    tracing::debug!(target: "doorward::trace", host = server.host, port = server.port, ?version, ?suite, "TLS to the SIP server");
-    Ok(stream)
-}
-
-/// Nothing waits for company, and a network that swallows everything is noticed. What the system does not know it leaves out.
-fn prepare(tcp: &TcpStream) {
-    use rustix::net::sockopt;
-    let settings = [
-        tcp.set_nodelay(true).map_err(|error| ("TCP_NODELAY", error)),
-        sockopt::set_socket_keepalive(tcp, true).map_err(|error| ("SO_KEEPALIVE", error.into())),
-        #[cfg(target_os = "linux")]
-        sockopt::set_tcp_keepidle(tcp, Duration::from_mins(1)).map_err(|error| ("TCP_KEEPIDLE", error.into())),
-        #[cfg(target_os = "linux")]
-        sockopt::set_tcp_user_timeout(tcp, 20_000).map_err(|error| ("TCP_USER_TIMEOUT", error.into())),
-    ];
-    for (name, error) in settings.into_iter().filter_map(Result::err) {
-        tracing::debug!(name, %error, "a setting of the connection is not to be had");
-    }
-}
-
-/// What an error of the connection means.
-fn lost(error: &io::Error, tls: Option<&Tls>) -> Lost {
-    use AlertDescription as Alert;
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match inner {
-        Some(rustls::Error::InvalidCertificate(why)) => {
-            let fingerprint = tls.and_then(Tls::refused).unwrap_or_default();
-            Lost::NotTrusted(format!("{why:?}; SHA-256 {fingerprint}"))
-        }
-        Some(rustls::Error::AlertReceived(
-            alert @ (Alert::BadCertificate
-            | Alert::CertificateExpired
-            | Alert::CertificateRevoked
-            | Alert::CertificateUnknown
-            | Alert::CertificateRequired
-            | Alert::UnsupportedCertificate
-            | Alert::UnknownCA
-            | Alert::AccessDenied
-            | Alert::DecryptError),
-        )) => Lost::CertificateRefused(format!("{alert:?}")),
-        _ => Lost::Closed(error.to_string()),
-    }
-}
 
 /// What a connection needs to know.
 pub struct Line<'a> {
@@ -262,6 +53,8 @@ pub struct Line<'a> {
     pub identity: Arc<Identity>,
     /// How long it rings.
     pub patience: Patience,
+    /// What was sent to the gateway on any of its connections.
+    pub commands: Arc<Commands>,
     /// Whether the server is told where we are, so that it rings here. A connection that is not registered is there for
     /// the orders that wait, and ends with them, at once when there are none.
     pub registers: bool,
@@ -314,7 +107,7 @@ impl Line<'_> {
         let (reader, writer) = tokio::io::split(stream);
         let mut work = Work {
             line: self,
-            session: Session::new(Arc::clone(&self.identity), local, self.patience, self.ctx),
+            session: Session::new(Arc::clone(&self.identity), local, self.patience, Arc::clone(&self.commands), self.ctx),
             reader,
             writer,
             tickets: HashMap::new(),
@@ -402,12 +195,12 @@ impl Work<'_, '_> {
                 First::Pushed(Err(error)) | First::Read(Err(error)) => return lost(&error, None),
                 // A connection that slept with the machine is not trusted with a command: the order waits for the next one.
                 First::Ordered(Some(order)) if now.drift(self.clock.last) > SLEPT => {
-                    orders.held.push_front((order, now.mono.plus(HELD)));
+                    orders.put_back(order, ctx);
                 }
                 First::Ordered(Some(order)) => {
                     self.obey(order);
                     // What waits beside it goes out with it.
-                    while let Some(order) = orders.held.pop_front().map(|(order, _)| order).or_else(|| orders.receiver.try_recv().ok()) {
+                    while let Some(order) = orders.next_now() {
                         self.obey(order);
                     }
                 }

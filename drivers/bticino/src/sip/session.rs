@@ -5,21 +5,26 @@
 //! opening is sent once; it is sent again after a challenge alone, which is a definite no, and only while it is fresh.
 
 use super::{
-    calls::{CallEnd, CallNews, Calls, Patience, reason},
-    message::{Broken, Inbox, Message, Piece, Start, parameter},
-    proof::{Proof, Wants, is_challenge},
+    calls::{CallNews, Calls, Patience, reason},
+    commands::Commands,
+    message::{Broken, Inbox, Message, Piece, Start},
+    proof::{Wants, is_challenge},
+    request::{Dice, Requests},
     rpc,
 };
-use crate::digest::Credentials;
+pub use super::{
+    news::{End, Happening, Refusal},
+    request::Identity,
+};
 use bytes::{Buf as _, BytesMut};
 use doorward_core::{
-    Mono, Secret,
-    driver::{Ctx, Fault, Once},
+    Mono,
+    driver::{Ctx, Once},
 };
 use std::{
     collections::{HashMap, VecDeque},
-    fmt::Write as _,
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -31,116 +36,12 @@ const REGISTRATION: Duration = Duration::from_mins(10);
 const LONGEST_REGISTRATION: Duration = Duration::from_hours(24);
 /// Openings that may be under way at once.
 const MOST_OPENINGS: usize = 4096;
-/// Commands whose answers are still known.
-const REMEMBERED: usize = 256;
 /// Messages that cannot be understood, until the connection is given up.
 const MOST_MALFORMED: u32 = 20;
 /// Bytes that wait to be sent, at most: a server that does not read is none.
 const MOST_WAITING: usize = 1 << 20;
 /// What is answered (RFC 3261, section 20.5).
 const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE";
-/// As the vendor's apps write it.
-const SUPPORTED: &str = "replaces, outbound, gruu, path";
-
-/// Who we are to one gateway.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// The SIP user and its password.
-    pub who: Credentials,
-    /// The domain of the gateway: `<gateway>.bs.iotleg.com`.
-    pub domain: String,
-    /// The server's name, without a port.
-    pub server: String,
-    /// What we call ourselves.
-    pub agent: String,
-}
-
-impl Identity {
-    fn address(&self) -> String {
-        format!("sip:{}@{}", self.who.username, self.domain)
-    }
-}
-
-/// What follows for the house.
-#[derive(Debug)]
-pub enum Happening {
-    /// The server knows where we are, for so long.
-    Registered(Duration),
-    /// It does not want to know.
-    NotRegistered(Refusal),
-    /// An opening has ended.
-    Opened {
-        /// Which one.
-        ticket: u64,
-        /// How.
-        end: End,
-    },
-    /// A gate answered to a command.
-    Replied {
-        /// Which gate.
-        gate: String,
-        /// The command's own id, as in [`End::Accepted`].
-        key: String,
-        /// Done, or what is against it.
-        outcome: Result<(), String>,
-    },
-    /// Somebody rings.
-    Rings {
-        /// The Call-ID.
-        call: String,
-        /// The name of whoever rings.
-        name: Option<String>,
-        /// The user of its address.
-        user: Option<String>,
-    },
-    /// A call has ended.
-    RingOver {
-        /// The Call-ID.
-        call: String,
-        /// How.
-        end: CallEnd,
-    },
-    /// The server said something else.
-    Said(Vec<u8>),
-}
-
-/// How an opening ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// The server took it: exactly 200. The key is the command's own id, by which the gate may answer later.
-    Accepted {
-        /// The JSON-RPC id.
-        key: String,
-    },
-    /// A final status.
-    Refused(Refusal),
-    /// It was too late to send it.
-    Stale(Fault),
-    /// It was not sent.
-    NotSent,
-    /// It was sent, and nobody knows.
-    Unanswered,
-}
-
-/// Why the server said no.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// Its status.
-    pub status: u16,
-    /// In words.
-    pub reason: String,
-    /// It does not take the password.
-    pub wrong_password: bool,
-    /// Not before this time is over.
-    pub retry_after: Option<Duration>,
-}
-
-impl Refusal {
-    /// Whether asking again is of no use: the server does not take who we are.
-    pub const fn is_for_good(&self) -> bool {
-        self.wrong_password || self.status == 403
-    }
-}
 
 /// What is asked of the server.
 #[derive(Debug, Clone)]
@@ -162,87 +63,33 @@ struct Pending {
 
 /// One connection to the server.
 pub struct Session {
-    identity: std::sync::Arc<Identity>,
-    /// Our end.
-    local: SocketAddr,
+    requests: Requests,
     patience: Patience,
     inbox: Inbox,
     out: BytesMut,
     /// So many bytes were ever put out, and so many of them were taken from here.
     put: u64,
     taken: u64,
-    proof: Proof,
     pending: HashMap<String, Pending>,
-    /// Commands in their order, for answers that come later.
-    commands: VecDeque<Command>,
-    /// Answers of gates that came before the server's.
-    early: Vec<(Command, Result<(), String>)>,
+    commands: Arc<Commands>,
     calls: Calls,
-    registration: Registration,
     malformed: u32,
     news: VecDeque<Happening>,
 }
 
-/// The Call-ID and numbers of our registrations (RFC 3261, section 10.2.4).
-#[derive(Debug)]
-struct Registration {
-    call_id: String,
-    tag: String,
-    cseq: u32,
-}
-
-/// A command that was sent.
-#[derive(Debug)]
-struct Command {
-    key: String,
-    gate: String,
-    ticket: u64,
-}
-
-/// Random letters and digits for one request.
-struct Dice {
-    text: String,
-    at: usize,
-}
-
-impl Dice {
-    fn throw(ctx: &dyn Ctx) -> Self {
-        let mut bytes = [0; 40];
-        ctx.fill(&mut bytes);
-        let text = bytes.iter().fold(String::with_capacity(80), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        Self { text, at: 0 }
-    }
-
-    /// Sixteen digits.
-    fn next(&mut self) -> &str {
-        let from = self.at;
-        self.at = (from + 16) % 80;
-        &self.text[from..from + 16]
-    }
-}
-
 impl Session {
-    /// A connection that has just been made.
-    pub fn new(identity: std::sync::Arc<Identity>, local: SocketAddr, patience: Patience, ctx: &dyn Ctx) -> Self {
-        let mut dice = Dice::throw(ctx);
-        let registration = Registration { call_id: dice.next().to_owned(), tag: dice.next().to_owned(), cseq: 0 };
+    /// A connection that has just been made, from our address. The commands are those of all connections to the gateway.
+    pub fn new(identity: Arc<Identity>, local: SocketAddr, patience: Patience, commands: Arc<Commands>, ctx: &dyn Ctx) -> Self {
         Self {
-            identity,
-            local,
+            requests: Requests::new(identity, local, ctx),
             patience,
             inbox: Inbox::default(),
             out: BytesMut::new(),
             put: 0,
             taken: 0,
-            proof: Proof::default(),
             pending: HashMap::new(),
-            commands: VecDeque::new(),
-            early: Vec::new(),
+            commands,
             calls: Calls::default(),
-            registration,
             malformed: 0,
             news: VecDeque::new(),
         }
@@ -360,9 +207,9 @@ impl Session {
         let mut pending: Vec<Pending> = self.pending.drain().map(|(_, pending)| pending).collect();
         pending.sort_by_key(|pending| pending.begins);
         for Pending { ask, begins, answered, .. } in pending {
-            if let Ask::Open { ticket, .. } = ask {
+            if let Ask::Open { ticket, key, .. } = ask {
                 // What was refused by a challenge and then not sent again has not opened anything.
-                let end = if begins >= self.taken { End::NotSent } else { End::Unanswered };
+                let end = if begins >= self.taken { End::NotSent } else { End::Unanswered { key: Some(key) } };
                 tracing::debug!(ticket, answered, ?end, "an opening lost its connection");
                 self.news.push_back(Happening::Opened { ticket, end });
             }
@@ -381,7 +228,7 @@ impl Session {
         let branch = format!("z9hG4bK.{}", dice.next());
         let (ask, request) = match ask {
             Ask::Register { expires } => {
-                let request = self.register_request(expires, &branch, dice.next());
+                let request = self.requests.register(expires, &branch, dice.next());
                 (Ask::Register { expires }, request)
             }
             Ask::Open { ticket, gate, once, .. } => {
@@ -389,64 +236,15 @@ impl Session {
                 if let Err(stale) = once.check(now) {
                     return self.news.push_back(Happening::Opened { ticket, end: End::Stale(stale) });
                 }
-                let key = decimal(dice.next());
-                let request = self.open_request(&gate, &key, &branch, &mut dice, ctx);
-                if self.commands.len() == REMEMBERED {
-                    self.commands.pop_front();
-                }
-                self.commands.push_back(Command { key: key.clone(), gate: gate.clone(), ticket });
+                let key = dice.number();
+                let request = self.requests.open(&gate, &key, &branch, &mut dice, ctx);
+                self.commands.sent(&key, &gate);
                 (Ask::Open { ticket, gate, once, key }, request)
             }
         };
         let pending = Pending { ask, answered, due: now.mono.plus(ANSWER), begins: self.put };
         self.send(&request);
         self.pending.insert(branch, pending);
-    }
-
-    fn via(&self, branch: &str) -> String {
-        format!("SIP/2.0/TLS {};branch={branch};rport", self.local)
-    }
-
-    fn register_request(&mut self, expires: Duration, branch: &str, cnonce: &str) -> Message {
-        self.registration.cseq += 1;
-        let (address, uri) = (self.identity.address(), format!("sip:{}", self.identity.domain));
-        let contact = format!("<sip:{}@{};transport=tls>;expires={}", self.identity.who.username, self.local, expires.as_secs());
-        let request = Message::request("REGISTER", &uri)
-            .with("Via", self.via(branch))
-            .with("From", format!("<{address}>;tag={}", self.registration.tag))
-            .with("To", format!("<{address}>"))
-            .with("Call-ID", self.registration.call_id.as_str())
-            .with("CSeq", format!("{} REGISTER", self.registration.cseq))
-            .with("Contact", contact)
-            .with("Max-Forwards", "70")
-            .with("User-Agent", self.identity.agent.as_str())
-            .with("Supported", SUPPORTED);
-        self.signed(request, "REGISTER", &uri, cnonce)
-    }
-
-    fn open_request(&mut self, gate: &str, key: &str, branch: &str, dice: &mut Dice, ctx: &dyn Ctx) -> Message {
-        let uri = format!("sip:diy@{}", self.identity.domain);
-        let request = Message::request("MESSAGE", &uri)
-            .with("Via", self.via(branch))
-            .with("From", format!("<{}>;tag={}", self.identity.address(), dice.next()))
-            // Without brackets, as the vendor's apps write it.
-            .with("To", uri.as_str())
-            .with("CSeq", "20 MESSAGE")
-            .with("Call-ID", dice.next())
-            .with("Max-Forwards", "70")
-            .with("Route", format!("<sip:{};transport=tls;lr>", self.identity.server))
-            .with("Supported", SUPPORTED)
-            .with("Date", date(ctx))
-            .with_body("text/plain", rpc::open(key, gate))
-            .with("User-Agent", self.identity.agent.as_str());
-        self.signed(request, "MESSAGE", &uri, dice.next())
-    }
-
-    fn signed(&mut self, request: Message, method: &str, uri: &str, cnonce: &str) -> Message {
-        match self.proof.answer(&self.identity.who, method, uri, cnonce) {
-            Some((name, value)) => request.with(name, Secret::reveal(&value).as_str()),
-            None => request,
-        }
     }
 
     fn put_out(&mut self, bytes: &[u8]) {
@@ -486,7 +284,7 @@ impl Session {
         match (pending.ask, refusal) {
             (Ask::Register { expires }, _) if expires.is_zero() => {}
             (Ask::Register { expires }, None) => {
-                let granted = self.granted(response).unwrap_or(expires).min(LONGEST_REGISTRATION);
+                let granted = self.requests.granted(response).unwrap_or(expires).min(LONGEST_REGISTRATION);
                 self.news.push_back(Happening::Registered(granted));
             }
             (Ask::Register { expires }, Some(refusal)) => match longer(status, response, expires) {
@@ -495,12 +293,8 @@ impl Session {
             },
             (Ask::Open { ticket, key, .. }, None) => {
                 self.news.push_back(Happening::Opened { ticket, end: End::Accepted { key } });
-                for (command, outcome) in self.early.extract_if(.., |(command, _)| command.ticket == ticket) {
-                    self.news.push_back(Happening::Replied { gate: command.gate, key: command.key, outcome });
-                }
             }
             (Ask::Open { ticket, .. }, Some(refusal)) => {
-                self.early.retain(|(command, _)| command.ticket != ticket);
                 self.news.push_back(Happening::Opened { ticket, end: End::Refused(refusal) });
             }
         }
@@ -523,21 +317,12 @@ impl Session {
         if !is_challenge(status) {
             return Weighed::Refused(refusal(false));
         }
-        match (self.proof.challenged(status, response), answered) {
+        match (self.requests.proof.challenged(status, response), answered) {
             // What was sent ahead may have answered a challenge of earlier times.
             (Wants::Answer { .. }, 0) | (Wants::Answer { stale: true }, 1) => Weighed::Again,
             (Wants::Answer { stale: true } | Wants::Unknown, _) => Weighed::Refused(refusal(false)),
             (Wants::Answer { stale: false }, _) => Weighed::Refused(refusal(true)),
         }
-    }
-
-    /// How long the server keeps our contact: of the contact, else of the field (RFC 3261, section 10.3).
-    fn granted(&self, response: &Message) -> Option<Duration> {
-        let ours = format!("{};", self.local);
-        let contacts = response.all("Contact").flat_map(|value| value.split(','));
-        let mine = contacts.into_iter().find(|contact| contact.contains(&ours)).and_then(|contact| parameter(contact, "expires"));
-        let seconds: u64 = mine.or_else(|| response.field("Expires"))?.parse().ok()?;
-        Some(Duration::from_secs(seconds))
     }
 
     /// The server asks.
@@ -594,18 +379,11 @@ impl Session {
 
     /// A gate answered, or the server said something else.
     fn heard(&mut self, body: Vec<u8>) {
-        let known = rpc::reply(&body).and_then(|reply| {
-            // An answer is believed once.
-            let at = self.commands.iter().position(|command| command.key == reply.id)?;
-            Some((self.commands.remove(at)?, reply.outcome))
+        let known = rpc::reply(&body).and_then(|reply| Some((self.commands.answered(&reply.id)?, reply)));
+        self.news.push_back(match known {
+            Some((gate, rpc::Reply { id, outcome })) => Happening::Replied { gate, key: id, outcome },
+            None => Happening::Said(body),
         });
-        let Some((command, outcome)) = known else { return self.news.push_back(Happening::Said(body)) };
-        let under_way = |pending: &Pending| matches!(pending.ask, Ask::Open { ticket, .. } if ticket == command.ticket);
-        if self.pending.values().any(under_way) {
-            self.early.push((command, outcome));
-        } else {
-            self.news.push_back(Happening::Replied { gate: command.gate, key: command.key, outcome });
-        }
     }
 
     fn tell_call(&mut self, news: CallNews) {
@@ -626,15 +404,4 @@ enum Weighed {
 fn longer(status: u16, response: &Message, asked: Duration) -> Option<Duration> {
     let least = Duration::from_secs(response.field("Min-Expires")?.parse().ok()?);
     (status == 423 && least > asked && least <= LONGEST_REGISTRATION).then_some(least)
-}
-
-/// A random number in decimal digits, which does not begin with 0.
-fn decimal(hex: &str) -> String {
-    let number = u64::from_str_radix(hex, 16).unwrap_or_default();
-    (100_000_000 + number % 900_000_000).to_string()
-}
-
-/// An IMF-fixdate (RFC 9110, section 5.6.7), as `Date` is written.
-fn date(ctx: &dyn Ctx) -> String {
-    ctx.now().utc.timestamp().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }

@@ -11,7 +11,7 @@ use doorward_core::driver::Ctx as _;
 use doorward_sim::legrand::{
     self, CaShape, Challenge, Config, Dead, Fault, Faults, HeaderForm, JsonRpc, On, Qop, Refusal, RingState, Writing,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 fn accepted(end: &End) -> bool {
     matches!(end, End::Accepted { .. })
@@ -139,7 +139,7 @@ async fn a_lost_answer_to_an_opening_never_becomes_a_second_message() {
         let end = connected.order(GATE);
         until("the command arrived", || sim.counters().message == 1).await;
         client.bench.advance(Duration::from_secs(21));
-        assert_eq!(end.await.unwrap(), End::Unanswered);
+        assert!(matches!(end.await.unwrap(), End::Unanswered { key: Some(_) }));
         let lost = connected.lost().await;
         assert!(matches!(lost, Lost::Silent(_) | Lost::Closed(_)), "{lost:?}: what did not answer is not used again");
         assert_eq!((sim.counters().message, sim.counters().commands_accepted), (1, 1));
@@ -363,7 +363,8 @@ async fn a_connection_that_is_not_registered_ends_when_nothing_waits_any_more() 
     let client = Client::new(&sim);
     let stream = line::connect(&*client.bench, &client.server, &client.tls()).await.unwrap();
     let (_sender, mut orders) = line::orders();
-    let line = Line { ctx: &*client.bench, identity: client.identity(), patience: client.patience, registers: false };
+    let line =
+        Line { ctx: &*client.bench, identity: client.identity(), patience: client.patience, commands: Arc::default(), registers: false };
     assert_eq!(line.run(stream, &mut orders, &mut |_| ()).await, Lost::Retired);
     assert_eq!(sim.counters().message, 0);
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
 
 mod account;
+mod answers;
 mod authority;
 mod browser;
 mod captures;
@@ -9,6 +10,7 @@ mod conformance;
 mod corpus;
 mod driver;
 mod examples;
+mod forget;
 mod kamailio;
 mod line;
 mod openssl;

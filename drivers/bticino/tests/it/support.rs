@@ -7,6 +7,7 @@ use doorward_bticino::{
     digest::Credentials,
     sip::{
         Patience,
+        commands::Commands,
         line::{self, Line, Lost, Order, Orders, Server},
         session::{End, Happening, Identity},
         tls::{ClientCertificate, Tls, Trust},
@@ -47,13 +48,14 @@ pub(crate) struct Client {
     pub(crate) trust: Trust,
     pub(crate) server: Server,
     pub(crate) patience: Patience,
+    pub(crate) commands: Arc<Commands>,
 }
 
 impl Client {
     pub(crate) fn new(sim: &Sim) -> Self {
         let server = Server { host: "127.0.0.1".into(), port: sim.sip_addr().port() };
         let trust = Trust::Authorities(vec![sim.server_ca()]);
-        Self { bench: bench(), enrolment: sim.enrol("gw-1234"), trust, server, patience: Patience::default() }
+        Self { bench: bench(), enrolment: sim.enrol("gw-1234"), trust, server, patience: Patience::default(), commands: Arc::default() }
     }
 
     /// The account of an authority, at a server whose certificate this authority signed too.
@@ -71,6 +73,7 @@ impl Client {
             trust: Trust::Authorities(vec![authority.certificate.der().to_vec()]),
             server: Server { host: "127.0.0.1".into(), port },
             patience: Patience::default(),
+            commands: Arc::default(),
         }
     }
 
@@ -94,9 +97,9 @@ impl Client {
         let (sender, mut orders) = line::orders();
         let told = Arc::new(Mutex::new(Vec::new()));
         let (bench, identity, patience) = (Arc::clone(&self.bench), self.identity(), self.patience);
-        let hears = Arc::clone(&told);
+        let (hears, commands) = (Arc::clone(&told), Arc::clone(&self.commands));
         let task = tokio::spawn(async move {
-            let line = Line { ctx: &*bench, identity, patience, registers: true };
+            let line = Line { ctx: &*bench, identity, patience, commands, registers: true };
             let lost = line.run(stream, &mut orders, &mut |happening| hears.lock().unwrap().push(happening)).await;
             (lost, orders)
         });

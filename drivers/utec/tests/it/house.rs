@@ -124,6 +124,7 @@ pub(crate) fn word(report: &Report) -> String {
         Report::Found(found) => format!("found {}", found.len()),
         Report::Seen { external, .. } => format!("seen {external}"),
         Report::Lease(lease) => format!("lease {} fresh={}", lease.id, lease.fresh),
+        Report::LeaseForgotten(lease) => format!("lease {lease} forgotten"),
         Report::SignedIn => "signed in".into(),
         Report::Up => "up".into(),
         Report::Down(fault) => format!("down {:?}", fault.family),

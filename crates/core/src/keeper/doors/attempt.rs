@@ -304,11 +304,15 @@ impl Doors {
             }
             Err(fault) => {
                 if fault.family == Family::Timeout {
-                    // Nobody knows: the attempt says so, and the door is looked at all the same.
+                    // Nobody knows: the attempt says so, and the door is looked at all the same. What is seen soon corrects it.
                     cell.looks = cell.looks_after(now.mono);
+                    attempt.phase = Phase::Verifying { answered: now.mono, last: None };
                 }
                 let (state, reason) = verdict(&fault);
                 self.end(id, state, Some((reason, fault.person)), now, outbox);
+                if let Some(key) = fault.key {
+                    self.answered_early(id, key, now, outbox);
+                }
             }
         }
         self.plan_look(&door);

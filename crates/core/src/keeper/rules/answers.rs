@@ -109,6 +109,31 @@ fn an_answer_that_comes_before_the_driver_is_kept_for_its_command() {
 }
 
 #[test]
+fn an_answer_corrects_a_command_whose_vendor_did_not_answer() {
+    for early in [true, false] {
+        for (outcome, state) in [(Ok(()), AttemptState::Confirmed), (Err(no()), AttemptState::Failed)] {
+            let mut house = gate();
+            let id = house.command(1, ActionWord::Open);
+            house.write();
+            if early {
+                house.device("k1", outcome.clone());
+            }
+            let (act, _) = house.acts().remove(0);
+            let lost = Fault::timeout("Nobody answered.", "lost");
+            house.answer(act, Err(Fault { key: Some("k1".into()), ..lost }));
+            house.write();
+            if !early {
+                assert_eq!(end(&house, id), (AttemptState::Unconfirmed, Some(Reason::OutcomeUnknown)));
+                house.device("other", Ok(()));
+                house.device("k1", outcome);
+            }
+            assert_eq!(end(&house, id).0, state);
+            assert!(house.acts().is_empty(), "nothing is sent again");
+        }
+    }
+}
+
+#[test]
 fn a_contact_knows_better_than_an_answer() {
     let mut house = House::with(|door: &mut DoorSetup| {
         door.kind = DoorKind::Strike;

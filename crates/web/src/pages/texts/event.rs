@@ -60,18 +60,12 @@ impl Texts {
             EventKind::DoorOnline => format!("{door} can be reached again"),
             EventKind::DoorAdded => format!("{door} was found"),
             EventKind::DoorRemoved => by(&format!("removed {door}"), &format!("{door} was removed")),
-            EventKind::DoorCodes => {
-                let did = match event.data["change"].as_str() {
-                    Some("add") => "added a code at",
-                    Some("delete") => "deleted a code at",
-                    _ => "changed a code at",
-                };
-                by(&format!("{did} {door}"), &format!("The codes at {door} were changed"))
-            }
+            EventKind::DoorCodes => by(&format!("{} {door}", code_changed(event)), &format!("The codes at {door} were changed")),
             EventKind::AccountAdded => by(&format!("added account {account}"), &format!("Account {account} was added")),
             EventKind::AccountRemoved => by(&format!("removed account {account}"), &format!("Account {account} was removed")),
             EventKind::AccountSignedIn => format!("{account} was signed in"),
             EventKind::AccountRegistered => format!("{account} was registered as a device"),
+            EventKind::AccountUnregistered => format!("A gateway of {account} was forgotten"),
             EventKind::AccountCertificateCreated => format!("{account} got a client certificate"),
             EventKind::AccountExported => {
                 by(&format!("exported the secrets of {account}"), &format!("The secrets of {account} were exported"))
@@ -186,7 +180,7 @@ impl Texts {
             EventKind::WebhookChanged => ("send", "calm"),
             EventKind::WebhookDisabled => ("alert", "warn"),
             EventKind::AccountExported => ("key", "warn"),
-            EventKind::AccountAdded | EventKind::AccountRemoved => ("cloud", "calm"),
+            EventKind::AccountAdded | EventKind::AccountRemoved | EventKind::AccountUnregistered => ("cloud", "calm"),
             EventKind::AccountSignedIn
             | EventKind::AccountRegistered
             | EventKind::AccountCertificateCreated
@@ -235,6 +229,14 @@ impl Texts {
             Reason::ForeignOrigin => "from a foreign page or under a foreign name",
             Reason::BadRequest => "malformed",
         }
+    }
+}
+
+fn code_changed(event: &Event) -> &'static str {
+    match event.data["change"].as_str() {
+        Some("add") => "added a code at",
+        Some("delete") => "deleted a code at",
+        _ => "changed a code at",
     }
 }
 

@@ -35,6 +35,7 @@ impl Texts {
             EventKind::AccountRemoved => ("Account removed", "Accounts"),
             EventKind::AccountSignedIn => ("Account signed in", "Accounts"),
             EventKind::AccountRegistered => ("Account registered", "Accounts"),
+            EventKind::AccountUnregistered => ("Gateway forgotten", "Accounts"),
             EventKind::AccountCertificateCreated => ("Certificate made", "Accounts"),
             EventKind::AccountExported => ("Secrets exported", "Accounts"),
             EventKind::AccountCertificateRenewed => ("Certificate renewed", "Accounts"),
