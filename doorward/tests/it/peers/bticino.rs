@@ -167,6 +167,17 @@ async fn a_person_pastes_the_address_takes_files_along_and_is_refused_wrong_ones
     browser.click("#authority button").await;
     browser.says("#flash", "trusted from now on").await;
     until("it is connected", async || scene.sim.registered().len() == 2).await;
+
+    // A home is deleted in the vendor's app: its gateway is forgotten here.
+    scene.sim.delete_plant("plant-2", true);
+    scene.go("/accounts/gates/set-up").await;
+    browser.says("#used", "Not listed by the vendor").await;
+    browser.click("#used form:has([value='gw-5678']) button").await;
+    browser.says("form.confirm", "Registering takes the gateway up again").await;
+    browser.click("form.confirm button").await;
+    browser.says("#flash", "The gateway was forgotten").await;
+    until("its connection is gone", async || scene.sim.registered().len() == 1).await;
+    browser.says("#account-gates", "all done").await;
     assert!(!scene.binary.log().contains("sim-subscription-key"));
     scene.calm().await;
 }
