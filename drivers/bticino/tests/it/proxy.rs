@@ -1,5 +1,8 @@
 //! The login proxy, from a person's browser to the vendor's page and back.
 
+mod redirects;
+mod strangers;
+
 use crate::{
     browser::{Browser, Seen},
     upstream::{Front, Upstream, authority},
@@ -18,7 +21,6 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::Notify,
 };
 
 const TENANT: &str = "EliotClouduamprd.onmicrosoft.com";
@@ -186,206 +188,6 @@ async fn rule_6_plain_http_is_for_this_machine_alone() {
 }
 
 #[tokio::test]
-async fn every_redirect_to_the_app_is_taken() {
-    let upstream = Upstream::redirecting().await;
-    for status in ["301", "302", "303", "307", "308"] {
-        let proxy = proxy(&upstream.base()).await;
-        let url = sends(&proxy, &format!("{REDIRECT}?state={STATE}&code=C"));
-        let line = format!("GET {}?{}", url.path(), url.query().unwrap());
-        let host = format!("localhost:{}", port(&proxy));
-        let answer = raw(port(&proxy), &format!("{line} HTTP/1.1\r\nhost: {host}\r\nx-status: {status}\r\n\r\n")).await;
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("Signed in"), "{answer}");
-        assert_eq!(proxy.callback().await.unwrap().url.reveal(), &format!("{REDIRECT}?state={STATE}&code=C"));
-    }
-}
-
-#[tokio::test]
-async fn a_redirect_to_a_look_alike_of_the_app_gives_doorward_nothing() {
-    let upstream = Upstream::redirecting().await;
-    let proxy = proxy(&upstream.base()).await;
-    let mut browser = Browser::new();
-    for to in [".evil", "s", "@evil", ":1", "/more"].map(|more| format!("{REDIRECT}{more}?state={STATE}&code=EVIL")) {
-        let page = browser.open(&sends(&proxy, &to)).await;
-        assert_eq!((page.status, page.location()), (StatusCode::FOUND, to.as_str()), "as it was");
-    }
-    browser.open(&sends(&proxy, &format!("{REDIRECT}?state={STATE}&code=GOOD"))).await;
-    assert!(proxy.callback().await.unwrap().url.reveal().ends_with("code=GOOD"));
-}
-
-#[tokio::test]
-async fn the_redirect_of_another_sign_in_is_refused_and_ends_nothing() {
-    let upstream = Upstream::redirecting().await;
-    let proxy = proxy(&upstream.base()).await;
-    let mut browser = Browser::new();
-    for query in [
-        "?code=EVIL".to_owned(),
-        "?state=&code=EVIL".into(),
-        "?state=another&code=EVIL".into(),
-        format!("?state={STATE}x&code=EVIL"),
-        format!("?state={STATE}&state={STATE}&code=EVIL"),
-        "?state=another&error=access_denied".into(),
-        format!("#state={STATE}&code=EVIL"),
-        format!("?state={STATE}"),
-        format!("?state={STATE}&code="),
-        String::new(),
-    ] {
-        let page = browser.open(&sends(&proxy, &format!("{REDIRECT}{query}"))).await;
-        assert_own(&page, StatusCode::BAD_REQUEST, "It is not the one that doorward waits for.");
-    }
-    let page = browser.open(&sends(&proxy, &format!("{REDIRECT}?state={STATE}&code=GOOD"))).await;
-    assert_own(&page, StatusCode::OK, "Signed in");
-    assert!(proxy.callback().await.unwrap().url.reveal().ends_with("code=GOOD"));
-}
-
-#[tokio::test]
-async fn a_second_redirect_changes_nothing() {
-    let (late, now) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (arrived, released) = (Arc::clone(&late), Arc::clone(&now));
-    let upstream = Upstream::start(move |request| {
-        let (arrived, released) = (Arc::clone(&arrived), Arc::clone(&released));
-        async move {
-            let second = request.uri().path().ends_with("second");
-            if second {
-                arrived.notify_one();
-                released.notified().await;
-            }
-            let code = if second { "SECOND" } else { "FIRST" };
-            let to = format!("{REDIRECT}?state={STATE}&code={code}");
-            Response::builder().status(302).header("location", to).body(Full::default()).unwrap()
-        }
-    })
-    .await;
-    let proxy = proxy(&upstream.base()).await;
-    let url = |name: &str| proxy.url().join(&format!("/{TENANT}/{name}")).unwrap();
-    let (first, second) = (url("first"), url("second"));
-    let second = tokio::spawn(async move { Browser::new().open(&second).await });
-    late.notified().await;
-    assert_own(&Browser::new().open(&first).await, StatusCode::OK, "Signed in");
-    now.notify_one();
-    assert_own(&second.await.unwrap(), StatusCode::CONFLICT, "This sign-in is over");
-    assert!(proxy.callback().await.unwrap().url.reveal().ends_with("code=FIRST"));
-}
-
-#[tokio::test]
-async fn an_error_of_the_vendors_ends_the_sign_in_with_its_word() {
-    let upstream = Upstream::redirecting().await;
-    let proxy = proxy(&upstream.base()).await;
-    let to = format!("{REDIRECT}?state={STATE}&error=server_error%0A%1b&error_description=é");
-    assert_own(&Browser::new().open(&sends(&proxy, &to)).await, StatusCode::OK, "The vendor ended the sign-in.");
-    assert_eq!(proxy.callback().await.unwrap_err().to_string(), "the vendor ended the sign-in (server_error)");
-}
-
-#[tokio::test]
-async fn a_redirect_to_the_vendor_stays_at_the_proxy_and_is_not_followed_here() {
-    let upstream = Upstream::redirecting().await;
-    let proxy = proxy(&upstream.base()).await;
-    let mut browser = Browser::new();
-    let page = browser.open(&sends(&proxy, &format!("{}/{TENANT}/next?a=b", upstream.base()))).await;
-    assert_eq!((page.status, page.location()), (StatusCode::FOUND, format!("/{TENANT}/next?a=b").as_str()));
-    let page = browser.open(&sends(&proxy, "https://elsewhere.example/?a=b")).await;
-    assert_eq!(page.location(), "https://elsewhere.example/?a=b");
-    assert_eq!(upstream.asked().len(), 2);
-}
-
-#[tokio::test]
-async fn a_path_outside_the_tenant_reaches_nobody() {
-    let upstream = Upstream::redirecting().await;
-    let proxy = proxy(&upstream.base()).await;
-    let (port, host) = (port(&proxy), format!("localhost:{}", port(&proxy)));
-    for path in [
-        "/".to_owned(),
-        "/favicon.ico".into(),
-        "/other.onmicrosoft.com/oauth2/v2.0/authorize".into(),
-        format!("/{TENANT}"),
-        format!("/{TENANT}.evil/x"),
-        format!("//{TENANT}/x"),
-        format!("/{TENANT}//x"),
-        format!("/{TENANT}/../other"),
-        format!("/{TENANT}/%2e%2e/other"),
-        format!("/{TENANT}/%2E./other"),
-        format!("/{TENANT}/..%2fother"),
-        format!("/{TENANT}/..%5cother"),
-        format!("/{TENANT}/%252e%252e/other"),
-    ] {
-        assert_eq!(status(port, &format!("GET {path}"), &host, "").await, 404, "{path}");
-    }
-    assert!(upstream.asked().is_empty());
-    assert_eq!(status(port, &format!("GET /{}/x", TENANT.to_lowercase()), &host, "").await, 200, "the vendor does not mind the case");
-}
-
-#[tokio::test]
-async fn a_name_that_was_bound_to_this_machine_reaches_nobody() {
-    let upstream = Upstream::redirecting().await;
-    let proxy = proxy(&upstream.base()).await;
-    let port = port(&proxy);
-    let line = format!("GET /{TENANT}/x");
-    for host in [
-        "evil.example".to_owned(),
-        format!("evil.example:{port}"),
-        "localhost".into(),
-        "localhost:1".into(),
-        format!("localhost:{port}.evil"),
-    ] {
-        assert_eq!(status(port, &line, &host, "").await, 421, "{host}");
-    }
-    let good = format!("LOCALHOST:{port}");
-    assert_eq!(status(port, &format!("GET http://{good}/{TENANT}/x"), &good, "").await, 421, "it is no proxy for everything");
-    assert_eq!(status(port, &line, &good, "host: evil.example\r\n").await, 421, "two hosts");
-    assert!(upstream.asked().is_empty());
-    for host in [good, format!("127.0.0.1:{port}")] {
-        assert_eq!(status(port, &line, &host, "").await, 200, "{host}");
-    }
-}
-
-#[tokio::test]
-async fn what_a_page_of_another_site_sends_reaches_nobody() {
-    let upstream = Upstream::redirecting().await;
-    let proxy = proxy(&upstream.base()).await;
-    let (port, host) = (port(&proxy), format!("localhost:{}", port(&proxy)));
-    for origin in ["https://evil.example".to_owned(), "http://localhost:1".into(), format!("http://127.0.0.1:{port}"), upstream.base()] {
-        let origin = format!("origin: {origin}\r\ncontent-length: 0\r\n");
-        assert_eq!(status(port, &format!("POST /{TENANT}/x"), &host, &origin).await, 403, "{origin}");
-    }
-    for method in ["PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"] {
-        assert_eq!(status(port, &format!("{method} /{TENANT}/x"), &host, "").await, 405, "{method}");
-    }
-    assert!(upstream.asked().is_empty());
-}
-
-#[tokio::test]
-async fn a_body_or_a_head_that_is_too_large_is_refused() {
-    let upstream = Upstream::redirecting().await;
-    let proxy = proxy(&upstream.base()).await;
-    let (port, host) = (port(&proxy), format!("localhost:{}", port(&proxy)));
-    let line = format!("POST /{TENANT}/x");
-    assert_eq!(status(port, &line, &host, &format!("content-length: {}\r\n", (256 << 10) + 1)).await, 413);
-    let chunk = format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n{}", (256 << 10) + 1, "x".repeat((256 << 10) + 1));
-    let answer = raw(port, &format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{chunk}")).await;
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-    let many = (0..65).map(|number| format!("x-{number}: 1\r\n")).collect::<Vec<_>>().concat();
-    assert_eq!(status(port, &format!("GET /{TENANT}/x"), &host, &many).await, 431);
-    assert!(upstream.asked().is_empty());
-    let most = "x".repeat(256 << 10);
-    let answer =
-        raw(port, &format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{most}", most.len())).await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert_eq!(upstream.asked()[0].body(), most.as_bytes());
-}
-
-#[tokio::test]
-async fn an_answer_that_is_too_large_is_not_passed_on() {
-    let upstream = Upstream::start(async |request| {
-        let more = usize::from(request.uri().path().ends_with("more"));
-        Response::new(Full::from("x".repeat((4 << 20) + more)))
-    })
-    .await;
-    let proxy = proxy(&upstream.base()).await;
-    let url = |name: &str| proxy.url().join(&format!("/{TENANT}/{name}")).unwrap();
-    assert_eq!(Browser::new().open(&url("most")).await.body.len(), 4 << 20);
-    assert_own(&Browser::new().open(&url("more")).await, StatusCode::BAD_GATEWAY, "The vendor cannot be reached");
-}
-
-#[tokio::test]
 async fn the_vendor_is_spoken_to_by_its_own_name_and_told_nothing_else() {
     let upstream = Upstream::start(async |_| {
         let answer = Response::builder().header("set-cookie", "trans=1; Domain=login.example; Path=/; Secure; SameSite=None; HttpOnly");
@@ -445,18 +247,6 @@ async fn a_port_that_is_taken_is_left_alone_even_if_only_by_its_longer_address()
         assert_ne!(port(&proxy), taken);
         assert_eq!(Browser::new().open(proxy.url()).await.body, "a page");
     }
-}
-
-#[tokio::test]
-async fn one_connection_too_many_is_hung_up_on() {
-    let upstream = Upstream::redirecting().await;
-    let proxy = proxy(&upstream.base()).await;
-    let mut idle = Vec::new();
-    for _ in 0..64 {
-        idle.push(TcpStream::connect(("127.0.0.1", port(&proxy))).await.unwrap());
-    }
-    let mut last = TcpStream::connect(("127.0.0.1", port(&proxy))).await.unwrap();
-    assert_eq!(last.read(&mut [0]).await.unwrap_or(0), 0);
 }
 
 /// Where a log is written to.
