@@ -10,6 +10,7 @@ mod notify;
 mod openapi;
 mod pages;
 mod rings;
+mod set_up;
 mod streams;
 mod support;
 mod tunnel;

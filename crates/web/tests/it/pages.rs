@@ -4,13 +4,14 @@ use crate::support::{Answer, Ask, Endpoint, House, Reply, says};
 use doorward_web::WebConfig;
 use std::{sync::Arc, time::Duration};
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "/doors",
     "/doors/front",
     "/doors/front/codes",
     "/accounts",
     "/accounts/new",
     "/accounts/home",
+    "/accounts/home/set-up",
     "/events",
     "/rings",
     "/settings",
@@ -38,7 +39,7 @@ impl House {
 }
 
 #[track_caller]
-fn led_to(answer: &Answer) -> &str {
+pub(crate) fn led_to(answer: &Answer) -> &str {
     assert_eq!(answer.status, 303, "{}", answer.text());
     answer.header("location").unwrap()
 }
@@ -79,6 +80,27 @@ async fn pages_hold_no_inline_code_and_are_not_kept() {
         }
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{page}");
         assert_eq!(answer.header("referrer-policy"), Some("same-origin"), "or forms come with `Origin: null`");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_page_has_a_title_one_heading_its_policy_and_a_token_in_every_form() {
+    let house = House::new().await;
+    house.session().await;
+    for page in PAGES {
+        let answer = house.look(page).await;
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'none'") && policy.contains("form-action 'self'"), "{page}: {policy}");
+        let text = answer.text();
+        let title = text.split_once("<title>").unwrap().1.split_once("</title>").unwrap().0;
+        assert!(title.len() > " · doorward".len() && title.ends_with(" · doorward"), "{page}: {title}");
+        assert_eq!(text.matches("<h1").count(), 1, "{page}");
+        let forms = text.split("<form").skip(1).map(|rest| rest.split_once("</form>").unwrap().0);
+        let mut posts = forms.filter(|form| form.split_once('>').unwrap().0.contains("method=\"post\"")).peekable();
+        assert!(posts.peek().is_some(), "{page}: one can always sign out");
+        for form in posts {
+            assert!(form.contains("name=\"csrf\" value=\"the-csrf-token\""), "{page}: {form}");
+        }
     }
 }
 
@@ -164,6 +186,12 @@ async fn a_form_without_its_token_changes_nothing() {
         ("/settings/sites/change", "id=home&name=x&time_zone=UTC".into()),
         ("/settings/sites/remove", "id=home".into()),
         ("/accounts/home/remove", String::new()),
+        ("/accounts/home/renew", "lease=oauth".into()),
+        ("/accounts/home/sign-in", String::new()),
+        ("/accounts/home/sign-in/finish", "pasted=x".into()),
+        ("/accounts/home/set-up", "plant=p-1".into()),
+        ("/accounts/home/trust", "sha256=00".into()),
+        ("/accounts/home/export", String::new()),
         ("/accounts/home/settings", "_name=x&access_key=y".into()),
         ("/settings/people", "name=Mallory".into()),
         ("/settings/tokens", "name=x&admin=on".into()),
@@ -296,7 +324,7 @@ async fn signing_an_account_in_keeps_the_vendors_address_nowhere() {
     assert!(started.text().contains("href=\"https://oauth.example/authorize?state=1\""));
     assert!(!house.look(&account).await.text().contains("oauth.example"));
     let finished = house.form(&format!("{account}/sign-in/finish"), "pasted=https://x.example/?code=1").send().await;
-    assert_eq!(led_to(&finished), format!("{account}?done=account_signed_in"));
+    assert_eq!(led_to(&finished), format!("{account}/set-up?done=account_signed_in"), "there is something to choose");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,7 +28,7 @@ const FIELDS: &[Field] = &[
     field("auto_refresh_enabled", FieldKind::Switch, "true"),
     field("refresh_buffer_minutes", FieldKind::Number, "5"),
 ];
-const STEPS: &[Step] = &[step("start"), step("exchange"), step("push")];
+const STEPS: &[Step] = &[step("start"), step("exchange"), step("push"), step("plants"), step("register")];
 
 const fn step(name: &'static str) -> Step {
     Step { name, label: name, help: "" }
@@ -64,11 +64,14 @@ fn build(settings: &Settings) -> Result<Arc<dyn Driver>, Vec<Mistake>> {
     if !settings.values.contains_key("access_key") {
         return Err(vec![Mistake { key: "access_key".into(), hint: "is missing".into() }]);
     }
-    Ok(Arc::new(Vendor { about: about(), locked: Mutex::default(), moves: Mutex::default() }))
+    let base_url = settings.values.get("base_url").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Ok(Arc::new(Vendor { about: about(), base_url, locked: Mutex::default(), moves: Mutex::default() }))
 }
 
 struct Vendor {
     about: About,
+    /// The cloud that it speaks to, which decides how well it lists plants.
+    base_url: String,
     locked: Mutex<BTreeMap<String, bool>>,
     moves: Mutex<Vec<String>>,
 }
@@ -110,6 +113,32 @@ impl Vendor {
         json!({ "header": { "name": "Query" }, "payload": { "devices": devices } })
     }
 
+    async fn plants(&self, ctx: &dyn Ctx) -> Result<Done, Fault> {
+        match self.base_url.as_str() {
+            "https://late.example" => ctx.sleep(Duration::from_hours(1)).await,
+            "https://odd.example" => return Ok(output(json!({ "plants": "none" }))),
+            "https://away.example" => return Err(Fault::offline("The cloud is <away>.", "scripted")),
+            "https://empty.example" => return Ok(output(json!({}))),
+            _ => {}
+        }
+        let registered = self.moves.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|done| done.starts_with("register"));
+        let unit = json!({ "name": "Unit <1>", "doors": ["Drive", "Garden"], "registered": registered });
+        Ok(output(json!({ "plants": [
+            { "id": "p-1", "name": "Villa <b>", "gateways": [unit] },
+            { "id": "p-2", "name": "Cottage", "gateways": [{ "name": "Unit", "doors": [] }] },
+            { "id": "p-3", "name": "Bare", "gateways": [] },
+        ] })))
+    }
+
+    /// The cottage cannot be registered.
+    fn register(&self, input: &str) -> Result<Done, Fault> {
+        if input.contains("p-2") {
+            return Err(Fault::refused("The cottage is <not> yours.", "scripted"));
+        }
+        self.moves.lock().unwrap_or_else(PoisonError::into_inner).push(format!("register {input}"));
+        Ok(Done::default())
+    }
+
     async fn act_on(&self, ctx: &dyn Ctx, target: &Target, action: Action) -> Result<Done, Fault> {
         let lock = match target {
             Target::Door { external, .. } => external.as_str(),
@@ -136,6 +165,8 @@ impl Vendor {
                 ctx.report(Report::Push(Push { registered: true, last: None }));
                 Ok(Done::default())
             }
+            Action::Setup { step, .. } if step == "plants" => self.plants(ctx).await,
+            Action::Setup { step, input } if step == "register" => self.register(input.reveal()),
             Action::Setup { .. } => Ok(output(
                 json!({ "access_token": "a", "refresh_token": "r", "token_type": "Bearer", "expires_in": 604_800, "signed_in": true }),
             )),
