@@ -34,21 +34,33 @@ pub(crate) struct Account {
     pub(crate) sim: Sim,
     pub(crate) bench: Arc<Bench>,
     pub(crate) driver: Arc<dyn Driver>,
+    settings: Settings,
 }
 
 impl Account {
     pub(crate) async fn new() -> Self {
-        Self::at(start(Config::default()).await.unwrap(), bench())
+        Self::with(Config::default()).await
+    }
+
+    /// One at a cloud that is set up so.
+    pub(crate) async fn with(config: Config) -> Self {
+        Self::at(start(config).await.unwrap(), bench())
     }
 
     pub(crate) fn at(sim: Sim, bench: Arc<Bench>) -> Self {
-        let driver = (ENTRY.build)(&settings(&sim)).unwrap();
-        Self { sim, bench, driver }
+        let settings = settings(&sim);
+        let driver = (ENTRY.build)(&settings).unwrap();
+        Self { sim, bench, driver, settings }
     }
 
     /// One that is signed in and registered at both plants.
     pub(crate) async fn registered() -> Self {
-        let account = Self::new().await;
+        Self::registered_with(Config::default()).await
+    }
+
+    /// The same at a cloud that is set up so.
+    pub(crate) async fn registered_with(config: Config) -> Self {
+        let account = Self::with(config).await;
         account.sign_in().await.unwrap();
         account.step("register", &json!({})).await.unwrap();
         account
@@ -56,8 +68,14 @@ impl Account {
 
     /// The same account in a new run of the program.
     pub(crate) fn restarted(self) -> Self {
-        let driver = (ENTRY.build)(&settings(&self.sim)).unwrap();
+        let driver = (ENTRY.build)(&self.settings).unwrap();
         Self { driver, ..self }
+    }
+
+    /// The same account with another setting, in a new run of the program.
+    pub(crate) fn set(mut self, key: &str, value: Value) -> Self {
+        self.settings.values.insert(key.into(), value);
+        self.restarted()
     }
 
     pub(crate) async fn act(&self, target: &Target, action: Action) -> Result<Done, Fault> {

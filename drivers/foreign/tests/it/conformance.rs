@@ -28,7 +28,7 @@ impl Fixture for Garage {
             let relay = Relay::start().await.unwrap();
             let driver = driver(&spec(&relay));
             *self.0.lock().unwrap() = Some(relay);
-            Stage { driver, bench: bench(), door: door("garage"), open: Action::Unlock, lease: None }
+            Stage { driver, bench: bench(), door: door("garage"), open: Action::Unlock, tokens: None }
         })
     }
 

@@ -3,7 +3,7 @@
 use crate::house::{FRONT, bench, build, door, settings};
 use doorward_core::{
     Secret,
-    conformance::{self, Bench, Counts, Fixture, Stage, Weather},
+    conformance::{self, Bench, Counts, Fixture, Stage, Tokens, Weather},
     driver::{Action, BoxFuture, Driver, Report, Target},
 };
 use doorward_sim::utec::{self, Config, Faults, LockSpec, On, Rotation, Sim};
@@ -38,7 +38,8 @@ impl Fixture for Cloud {
             let sim = utec::start(Config { locks: vec![lock], rotation: Rotation::Strict, ..Config::default() }).await.unwrap();
             let (driver, bench) = signed_in(&sim).await;
             *self.0.lock().unwrap() = Some(sim);
-            Stage { driver, bench, door: door(FRONT), open: Action::Unlock, lease: Some("oauth") }
+            let tokens = Tokens { lease: "oauth", needed: Action::Unlock };
+            Stage { driver, bench, door: door(FRONT), open: Action::Unlock, tokens: Some(tokens) }
         })
     }
 
