@@ -167,6 +167,19 @@ mod tests {
         assert_eq!(from_pem(&pem), [two]);
     }
 
+    #[test]
+    fn of_too_many_certificates_and_too_deep_ones_none_is_kept() {
+        let (one, list) = (STANDARD.encode(made(2020, 2030)), to_pem("CERTIFICATE", &made(2020, 2030)).repeat(MOST + 5));
+        assert_eq!(in_answer(&json!(vec![one.clone(); MOST + 5])).len(), MOST);
+        assert_eq!(in_answer(&json!({ "chain": list.clone() })).len(), MOST);
+        assert_eq!(in_answer(&json!([[list.clone(), list]])).len(), MOST);
+        let nested = |depth| (0..depth).fold(json!(one), |inner, _| json!([inner]));
+        assert_eq!((in_answer(&nested(4)).len(), in_answer(&nested(5)).len()), (1, 0));
+        let mut long = made(2020, 2030);
+        long.resize(LONGEST + 1, 0);
+        assert_eq!(in_answer(&json!(STANDARD.encode(long))), Vec::<Vec<u8>>::new());
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {

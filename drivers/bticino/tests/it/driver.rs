@@ -4,7 +4,9 @@ mod api;
 mod bells;
 mod connections;
 mod gates;
+mod oddities;
 mod sign_in;
+mod tokens;
 mod trust;
 
 use crate::{
@@ -63,17 +65,22 @@ async fn registering_twice_changes_nothing() {
 #[tokio::test]
 async fn a_registration_that_broke_off_goes_on_where_it_was() {
     for at in [On::SipAccounts, On::SipAccount, On::CaCerts, On::ClientCerts] {
-        for after_effect in [false, true] {
+        let (lost, once) = (|| Fault::with(Dead::Close).on(at).times(1), || Some(Fault::default().on(at).times(1)));
+        for faults in [
+            Faults { dead: Some(lost()), ..Faults::default() },
+            Faults { dead: Some(lost().after_effect()), ..Faults::default() },
+            Faults { half_answer: once(), ..Faults::default() },
+            Faults { truncated: once(), ..Faults::default() },
+            Faults { too_many: Some(Fault::with(1).on(at).times(1)), ..Faults::default() },
+        ] {
             let account = Account::new().await;
             account.sign_in().await.unwrap();
-            let fault = Fault::with(Dead::Close).on(at).times(1);
-            let fault = if after_effect { fault.after_effect() } else { fault };
-            account.sim.set_faults(Faults { dead: Some(fault), ..Faults::default() });
+            account.sim.set_faults(faults.clone());
             account.step("register", &json!({ "plants": ["plant-1"] })).await.unwrap_err();
             // The program is ended at this very moment.
             let account = account.restarted();
             account.step("register", &json!({ "plants": ["plant-1"] })).await.unwrap();
-            assert_eq!(account.sim.counters().accounts_made, 1, "{at:?} {after_effect}");
+            assert_eq!(account.sim.counters().accounts_made, 1, "{faults:?}");
             account.open(GATE).await.unwrap();
         }
     }
