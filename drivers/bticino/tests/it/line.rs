@@ -8,8 +8,9 @@ use doorward_bticino::sip::{
     tls::{Trust, fingerprint},
 };
 use doorward_core::driver::Ctx as _;
-use doorward_sim::legrand::{
-    self, CaShape, Challenge, Config, Dead, Fault, Faults, HeaderForm, JsonRpc, On, Qop, Refusal, RingState, Writing,
+use doorward_sim::{
+    Clock as _, HandClock, SystemClock,
+    legrand::{self, CaShape, Challenge, Config, Dead, Fault, Faults, HeaderForm, JsonRpc, On, Qop, Refusal, RingState, Sim, Writing},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -71,6 +72,31 @@ async fn the_answer_of_a_gate_belongs_to_its_command() {
     .await;
 }
 
+/// A cloud whose time is pushed by hand, from now on: certificates live in real time.
+async fn cloud_by_hand() -> (Sim, Arc<HandClock>) {
+    let clock = Arc::new(HandClock::at_ms(SystemClock.now_ms()));
+    let sim = legrand::start(Config { clock: Arc::clone(&clock) as _, ..Config::default() }).await.unwrap();
+    (sim, clock)
+}
+
+#[tokio::test]
+async fn a_gate_that_takes_its_time_still_answers_to_its_own_command() {
+    let (sim, clock) = cloud_by_hand().await;
+    sim.set_faults(Faults { json_rpc: JsonRpc::Ok, json_rpc_delay_ms: 60_000, ..Faults::default() });
+    let connected = Client::new(&sim).connect().await.unwrap();
+    connected.registered().await;
+    let End::Accepted { key: first } = connected.open(GATE).await else { panic!("not accepted") };
+    clock.advance(Duration::from_secs(1));
+    let End::Accepted { key: second } = connected.open("21#2").await else { panic!("not accepted") };
+    assert!(!connected.heard(|news| matches!(news, Happening::Replied { .. })));
+    clock.advance(Duration::from_mins(1));
+    for (opened, key) in [(GATE, first), ("21#2", second)] {
+        let is_it =
+            |news: &Happening| matches!(news, Happening::Replied { gate, key: told, outcome: Ok(()) } if gate == opened && *told == key);
+        until("it answered", || connected.heard(is_it)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_stale_nonce_costs_one_more_round_trip() {
     let sim = cloud().await;
@@ -83,6 +109,22 @@ async fn a_stale_nonce_costs_one_more_round_trip() {
     sim.set_faults(Faults { stale_nonce: Some(Fault::default().on(On::Message)), ..Faults::default() });
     assert!(matches!(connected.open(GATE).await, End::Refused(refusal) if refusal.status == 407 && !refusal.wrong_password));
     assert_eq!(sim.counters().commands_accepted, 1);
+}
+
+#[tokio::test]
+async fn a_registration_with_a_stale_nonce_is_tried_once_more() {
+    let sim = cloud().await;
+    sim.set_faults(Faults { stale_nonce: Some(Fault::default().on(On::Register).times(1)), ..Faults::default() });
+    let connected = Client::new(&sim).connect().await.unwrap();
+    connected.registered().await;
+    assert_eq!((sim.counters().register, sim.counters().registered), (3, 1), "challenged, stale, taken");
+    let sim = cloud().await;
+    sim.set_faults(Faults { stale_nonce: Some(Fault::default().on(On::Register)), ..Faults::default() });
+    let connected = Client::new(&sim).connect().await.unwrap();
+    let refused = |news: &Happening| matches!(news, Happening::NotRegistered(told) if told.status == 407 && !told.wrong_password);
+    until("it is given up for now", || connected.heard(refused)).await;
+    assert!(accepted(&connected.open(GATE).await), "and a gate opens all the same");
+    assert_eq!((sim.counters().register, sim.counters().stale), (3, 2), "no storm");
 }
 
 #[tokio::test]
@@ -143,6 +185,36 @@ async fn a_lost_answer_to_an_opening_never_becomes_a_second_message() {
         let lost = connected.lost().await;
         assert!(matches!(lost, Lost::Silent(_) | Lost::Closed(_)), "{lost:?}: what did not answer is not used again");
         assert_eq!((sim.counters().message, sim.counters().commands_accepted), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_in_two_or_garbled_ends_the_connection_and_repeats_nothing() {
+    for at in [On::Register, On::Message] {
+        let once = || Some(Fault::default().on(at).after_effect());
+        for faults in [Faults { half_answer: once(), ..Faults::default() }, Faults { garbage: once(), ..Faults::default() }] {
+            let sim = cloud().await;
+            let client = Client::new(&sim);
+            if at == On::Register {
+                sim.set_faults(faults.clone());
+            }
+            let connected = client.connect().await.unwrap();
+            let mut end = None;
+            if at == On::Message {
+                connected.registered().await;
+                sim.set_faults(faults.clone());
+                end = Some(connected.order(GATE));
+            }
+            until("it was answered so", || sim.counters().faults == 1).await;
+            // Bytes that are the beginning of nothing are waited for like any others.
+            client.bench.advance(Duration::from_secs(21));
+            if let Some(end) = end {
+                assert_eq!(end.await.unwrap(), End::Unanswered, "{faults:?}");
+                assert_eq!((sim.counters().message, sim.counters().commands_accepted), (1, 1), "{faults:?}");
+            }
+            let lost = connected.lost().await;
+            assert!(matches!(lost, Lost::Closed(_) | Lost::Silent(_)), "{faults:?}: {lost:?}");
+        }
     }
 }
 
@@ -229,6 +301,26 @@ async fn a_forgotten_connection_is_noticed_by_its_silence() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(matches!(connected.lost().await, Lost::Silent(_)));
+}
+
+#[tokio::test]
+async fn a_router_that_forgets_after_two_minutes_is_reminded_in_time() {
+    let (sim, clock) = cloud_by_hand().await;
+    sim.set_faults(Faults { idle_forgotten_ms: Some(120_000), ..Faults::default() });
+    let client = Client::new(&sim);
+    let connected = client.connect().await.unwrap();
+    connected.registered().await;
+    for pings in 1..=13 {
+        until("it sleeps", || client.bench.next_wake().is_some()).await;
+        client.bench.advance(Duration::from_secs(46));
+        until("it says something", || sim.counters().pings == pings).await;
+        // What it waits for next is no answer to that, which would be for ten seconds.
+        let answered = client.bench.now().mono.plus(Duration::from_secs(10));
+        until("it is answered", || client.bench.next_wake().is_some_and(|wake| wake > answered)).await;
+        clock.advance(Duration::from_secs(46));
+    }
+    assert!(accepted(&connected.open(GATE).await));
+    assert_eq!((sim.counters().connect, sim.registered().len()), (1, 1), "ten minutes over one connection");
 }
 
 #[tokio::test]
