@@ -1,28 +1,13 @@
 //! `--debug`: every step of a vendor's sign-in, registration and opening is in the log, and none of the secrets.
 
-use super::killed::until;
-use crate::binary::{Binary, Client};
-use doorward_sim::legrand::{Config, Faults, JsonRpc, Sim, start};
-use serde_json::{Value, json};
+use super::{
+    bticino::{add, sign_in, step},
+    killed::until,
+};
+use crate::binary::{Binary, json};
+use doorward_sim::legrand::{Config, Faults, JsonRpc, start};
+use serde_json::json;
 use tempfile::tempdir;
-
-async fn step(client: &Client, step: &str, input: Value) -> Value {
-    let (status, mut answer) = client.post("/accounts/gates/steps", json!({ "step": step, "input": input })).await.unwrap();
-    assert!(status < 300, "{step}: {answer}");
-    answer["output"].take()
-}
-
-/// Adds an account and signs it in. Gives the code that the browser brought back.
-async fn sign_in(client: &Client, sim: &Sim) -> String {
-    let settings = json!({ "login_url": sim.base_url(), "api_url": sim.base_url(), "sip_server": sim.sip_addr().to_string(),
-        "subscription_key": Config::default().subscription_key });
-    let (status, answer) = client.post("/accounts", json!({ "kind": "bticino", "name": "Gates", "settings": settings })).await.unwrap();
-    assert!(status < 300, "{answer}");
-    let started = step(client, "start", json!({})).await;
-    let callback = sim.allow(started["authorize_url"].as_str().unwrap()).unwrap();
-    step(client, "exchange", json!({ "callback_url": callback })).await;
-    callback.split_once("code=").unwrap().1.split('&').next().unwrap().to_owned()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_step_is_in_the_log_and_no_secret() {
@@ -31,8 +16,11 @@ async fn each_step_is_in_the_log_and_no_secret() {
     let data = tempdir().unwrap();
     let binary = Binary::start_debug(data.path());
     let client = binary.client();
+    add(&client, &sim).await;
     let code = sign_in(&client, &sim).await;
     step(&client, "register", json!({})).await;
+    let phone = json!({ "handle": "the handle of a phone", "platform": "fcm", "language": "it" });
+    step(&client, "subscribe", phone.clone()).await;
     until("both gateways are connected", async || sim.registered().len() == 2).await;
     let doors = client.get("/doors").await;
     let door = doors["items"].as_array().unwrap().iter().find(|door| door["name"] == sim.opener("20#2").name.as_str()).unwrap();
@@ -51,6 +39,7 @@ async fn each_step_is_in_the_log_and_no_secret() {
         "API method=POST path=\"/vde/sip/v1.0/devices/gw-1234/sipaccount\"",
         "API answered path=\"/vde/sip/v1.0/devices/gw-1234/sipaccount\" status=201",
         "API method=POST path=\"/certificate/api/v1.0/ca/information/clientCerts\"",
+        "API answered path=\"/vde/push/v1.0/devices/gw-1234/subscription\" status=201",
         "TLS to the SIP server host=\"127.0.0.1\"",
         "SIP sent=REGISTER sip:gw-1234.bs.iotleg.com | Via: ",
         "SIP received=407 Proxy Authentication Required | Via: ",
@@ -70,10 +59,13 @@ async fn each_step_is_in_the_log_and_no_secret() {
         ("the refresh token", text("token_cache.json", "b2cRefreshToken")),
         ("the SIP password", text("sip_account.json", "sipPassword")),
         ("the private key", key),
+        ("the handle of a phone", phone["handle"].as_str().unwrap().to_owned()),
         ("the subscription key", Config::default().subscription_key),
         ("a proof of the password", "response=\"".into()),
     ];
     for (what, secret) in secrets {
         assert!(secret.len() > 7 && !log().contains(&secret), "{what}: {}", log());
     }
+    let shown = json(data.path(), &["account", "call", "gates", "subscription"]);
+    assert_eq!((&shown[0]["handle"], &shown[0]["platform"]), (&json!("…"), &phone["platform"]), "{shown}");
 }
