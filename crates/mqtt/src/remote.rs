@@ -3,12 +3,20 @@
 //! One connection after the other, each with a clean start, so that nothing old is sent or comes in. What doors are is
 //! published anew by [`crate::doors`], what happened by [`crate::events`]; commands that came while doorward was away are
 //! gone. MQTT 5 is tried first, 3.1.1 where the broker knows no other; with 3.1.1 commands are stricter ([`Demand`]).
+//!
+//! This file keeps the connection up and sends. `dial` says how the broker is reached, `subscriptions` what is heard there.
+
+mod dial;
+mod subscriptions;
+
+pub(crate) use dial::{connect_once, next_version, person};
 
 use crate::{
     discovery,
     elsewhere::Place,
     inbox::{Arrival, Demand, Inbox},
 };
+use dial::{dial, is_about_credentials, with_credentials};
 use doorward_core::{
     Secret,
     driver::{Fault, Message},
@@ -17,25 +25,20 @@ use doorward_engine::Handle;
 use doorward_wire::{
     Time,
     attempt::ActorKind,
-    topic::{DoorTopic, Filter, Topic},
+    topic::{DoorTopic, Topic},
 };
-use mqtt5::{
-    ConnectOptions, ConnectionEvent, MqttClient, MqttError, ProtocolVersion, PublishOptions, PublishResult, QoS, SubscribeOptions,
-    WillMessage, transport::tls::TlsConfig, types::ReasonCode,
-};
+use mqtt5::{ConnectOptions, ConnectionEvent, MqttClient, MqttError, ProtocolVersion, PublishOptions, PublishResult, QoS, WillMessage};
 use std::{
-    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use subscriptions::{Incoming, Subscription, Subscriptions};
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinHandle,
 };
 
-/// How long connecting may take.
-const PATIENCE: Duration = Duration::from_secs(15);
 /// How long the broker may take to acknowledge something.
 const ANSWER: Duration = Duration::from_secs(10);
 /// The first pause after a connection was lost or refused; each further one is twice as long.
@@ -114,22 +117,6 @@ pub struct Remote {
     standing: Mutex<Standing>,
     stop: watch::Sender<bool>,
     running: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What came in, and on which subscription.
-struct Incoming {
-    kind: Subscription,
-    topic: String,
-    payload: Vec<u8>,
-    retain: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Subscription {
-    /// For drivers and contacts.
-    House,
-    Commands,
-    Birth,
 }
 
 /// How a connection ended.
@@ -411,152 +398,6 @@ impl Remote {
             }
         });
     }
-}
-
-/// One connection as somebody else.
-pub(crate) async fn connect_once(options: &RemoteOptions, version: ProtocolVersion) -> Result<MqttClient, MqttError> {
-    let wishes = ConnectOptions::new(options.client_id.clone())
-        .with_clean_start(true)
-        .with_keep_alive(KEEP_ALIVE)
-        .with_automatic_reconnect(false)
-        .with_protocol_version(version);
-    let wishes = with_credentials(wishes, options);
-    let client = MqttClient::with_options(wishes.clone());
-    client.set_queue_on_disconnect(false).await;
-    dial(&client, options, wishes).await?;
-    Ok(client)
-}
-
-fn with_credentials(wishes: ConnectOptions, options: &RemoteOptions) -> ConnectOptions {
-    let Some(user) = &options.user else { return wishes };
-    let password = options.password.as_ref().map(|password| password.reveal().as_bytes()).unwrap_or_default();
-    wishes.with_credentials(user.clone(), password)
-}
-
-async fn dial(client: &MqttClient, options: &RemoteOptions, wishes: ConnectOptions) -> Result<(), MqttError> {
-    let connecting = async {
-        match &options.tls {
-            None => client.connect_with_options(&format!("{}:{}", options.host, options.port), wishes).await,
-            Some(files) => client.connect_with_tls_and_options(tls(options, files).await?, wishes).await,
-        }
-    };
-    tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| MqttError::Timeout)?.map(drop)
-}
-
-async fn tls(options: &RemoteOptions, files: &TlsFiles) -> Result<TlsConfig, MqttError> {
-    let host = options.host.trim_matches(['[', ']']);
-    let mut addresses = tokio::net::lookup_host((host, options.port)).await.map_err(|error| MqttError::Io(error.to_string()))?;
-    let address = addresses.next().ok_or_else(|| MqttError::Io(format!("{host} has no address")))?;
-    let mut tls = TlsConfig::new(address, host).with_connect_timeout(PATIENCE);
-    if let Some(ca) = &files.ca {
-        tls.load_ca_cert_pem(&ca.to_string_lossy())?;
-        tls = tls.with_system_roots(false);
-    }
-    if let Some((certificate, key)) = &files.client {
-        tls.load_client_cert_pem(&certificate.to_string_lossy())?;
-        tls.load_client_key_pem(&key.to_string_lossy())?;
-    }
-    Ok(tls)
-}
-
-/// What is subscribed to on one connection.
-struct Subscriptions {
-    client: MqttClient,
-    version: ProtocolVersion,
-    incoming: mpsc::Sender<Incoming>,
-    there: BTreeSet<(Subscription, String)>,
-    /// Topics at which a message that the broker kept is being looked for.
-    probes: Arc<Mutex<BTreeMap<String, oneshot::Sender<()>>>>,
-}
-
-impl Subscriptions {
-    fn new(client: MqttClient, version: ProtocolVersion, incoming: mpsc::Sender<Incoming>) -> Self {
-        Self { client, version, incoming, there: BTreeSet::new(), probes: Arc::default() }
-    }
-
-    /// Subscribes to all that the house wants to hear, and to nothing else on its behalf.
-    async fn listen(&mut self, wanted: &BTreeSet<Filter>) -> Result<(), MqttError> {
-        let gone = self
-            .there
-            .extract_if(.., |(kind, filter)| *kind == Subscription::House && !wanted.iter().any(|wanted| wanted.as_str() == filter));
-        for (_, filter) in gone.collect::<Vec<_>>() {
-            self.client.unsubscribe(filter).await?;
-        }
-        for filter in wanted {
-            self.add(filter.as_str(), Subscription::House).await?;
-        }
-        Ok(())
-    }
-
-    /// Subscribes once. A subscription that the broker denies is told, and does not cost the others.
-    async fn add(&mut self, filter: &str, kind: Subscription) -> Result<(), MqttError> {
-        if !self.there.insert((kind, filter.to_owned())) {
-            return Ok(());
-        }
-        match self.subscribe(filter, kind).await {
-            Err(error @ (MqttError::SubscriptionDenied(_) | MqttError::SubscriptionFailed(_) | MqttError::NotAuthorized)) => {
-                metrics::counter!("doorward_mqtt_refused_total", "what" => "own_subscribe").increment(1);
-                tracing::warn!(filter, %error, "the MQTT broker does not let doorward subscribe");
-                Ok(())
-            }
-            other => other,
-        }
-    }
-
-    async fn subscribe(&self, filter: &str, kind: Subscription) -> Result<(), MqttError> {
-        let qos = if kind == Subscription::House { QoS::AtLeastOnce } else { QoS::AtMostOnce };
-        let options = SubscribeOptions { qos, retain_as_published: true, ..SubscribeOptions::default() };
-        let (incoming, probes) = (self.incoming.clone(), Arc::clone(&self.probes));
-        let take = move |message: mqtt5::Message| {
-            let probe = if message.retain { lock(&probes).remove(&message.topic) } else { None };
-            if let Some(probe) = probe {
-                let _ = probe.send(());
-                return;
-            }
-            let taken = incoming.try_send(Incoming { kind, topic: message.topic, payload: message.payload, retain: message.retain });
-            if taken.is_err() {
-                metrics::counter!("doorward_mqtt_dropped_total", "what" => "incoming").increment(1);
-            }
-        };
-        let answer = tokio::time::timeout(ANSWER, self.client.subscribe_with_options(filter, options, take)).await;
-        answer.map_err(|_| MqttError::Timeout)?.map(drop)
-    }
-
-    /// Subscribes to a topic again; what is given back is told when the broker has kept something there.
-    async fn probe(&self, topic: &str) -> Result<oneshot::Receiver<()>, MqttError> {
-        self.client.unsubscribe(topic).await?;
-        let (probe, found) = oneshot::channel();
-        lock(&self.probes).insert(topic.to_owned(), probe);
-        self.subscribe(topic, Subscription::Commands).await?;
-        Ok(found)
-    }
-}
-
-/// With which version to try next. A broker that knows only MQTT 3.1.1 refuses the other one in several ways.
-pub(crate) fn next_version(version: ProtocolVersion, error: &MqttError) -> ProtocolVersion {
-    let other_reason = matches!(error, MqttError::Timeout) || is_about_credentials(error);
-    if version == ProtocolVersion::V5 && !other_reason { ProtocolVersion::V311 } else { ProtocolVersion::V5 }
-}
-
-/// What is wrong, for a person.
-pub(crate) fn person(error: &MqttError) -> String {
-    if is_about_credentials(error) {
-        return "it refuses the user or the password".into();
-    }
-    if matches!(error, MqttError::Timeout) {
-        return "it does not answer".into();
-    }
-    error.to_string()
-}
-
-fn is_about_credentials(error: &MqttError) -> bool {
-    matches!(
-        error,
-        MqttError::NotAuthorized
-            | MqttError::BadUsernameOrPassword
-            | MqttError::AuthenticationFailed
-            | MqttError::ConnectionRefused(ReasonCode::NotAuthorized | ReasonCode::BadUsernameOrPassword)
-    )
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
