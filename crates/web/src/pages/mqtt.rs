@@ -106,7 +106,7 @@ async fn list(State(web): State<Web>, visitor: Visitor, Query(said): Query<Said>
         note: scene.t.mqtt_denied_count(denied.count),
         time: scene.time(denied.at, None),
     });
-    let shell = Shell::new(&scene, scene.t.mqtt, Section::Settings).done(said.done.as_deref());
+    let shell = Shell::new(&scene, scene.t.mqtt.title, Section::Settings).done(said.done.as_deref());
     Ok(html(&MqttPage {
         shell,
         t: scene.t,
@@ -126,9 +126,9 @@ async fn list(State(web): State<Web>, visitor: Visitor, Query(said): Query<Said>
 
 fn facts(scene: &Scene, mqtt: &MqttView) -> Vec<(&'static str, String)> {
     let t = scene.t;
-    let version = mqtt.version.clone().map(|version| (t.mqtt_version, version));
-    let since = mqtt.since.map(|since| (t.mqtt_since, scene.time(since, None).full));
-    let commands = (mqtt.broker == BrokerKind::External).then(|| (t.mqtt_commands, t.yes_or_no(mqtt.commands).to_owned()));
+    let version = mqtt.version.clone().map(|version| (t.mqtt.version, version));
+    let since = mqtt.since.map(|since| (t.mqtt.since, scene.time(since, None).full));
+    let commands = (mqtt.broker == BrokerKind::External).then(|| (t.mqtt.commands, t.yes_or_no(mqtt.commands).to_owned()));
     version.into_iter().chain(since).chain(commands).collect()
 }
 
@@ -228,7 +228,7 @@ async fn ask(State(web): State<Web>, visitor: Visitor) -> Result<Response, Oops>
 }
 
 fn form_page(scene: &Scene, known: Option<&str>, form: UserForm, error: Option<String>) -> Response {
-    let title = known.map_or_else(|| scene.t.mqtt_add_user.to_owned(), str::to_owned);
+    let title = known.map_or_else(|| scene.t.mqtt.add_user.to_owned(), str::to_owned);
     let refused = error.is_some();
     let mut page = html(&UserPage {
         shell: Shell::new(scene, title.clone(), Section::Settings),
@@ -254,9 +254,9 @@ async fn add(State(web): State<Web>, visitor: Visitor, errand: Errand, Form(form
     match added {
         Ok(made) => {
             let (host, port) = place(&web, &errand).await?;
-            let text = if made.name == HOME_ASSISTANT { scene.t.mqtt_for_home_assistant } else { scene.t.mqtt_for_a_program };
+            let text = if made.name == HOME_ASSISTANT { scene.t.mqtt.for_home_assistant } else { scene.t.mqtt.for_a_program };
             Ok(html(&MadePage {
-                shell: Shell::new(&scene, scene.t.mqtt_secret, Section::Settings),
+                shell: Shell::new(&scene, scene.t.mqtt.secret, Section::Settings),
                 t: scene.t,
                 title: scene.t.mqtt_made(&made.name),
                 text,
@@ -320,13 +320,13 @@ async fn confirm(State(web): State<Web>, visitor: Visitor, At(name): At<String>)
     visitor.caller.need(&Scope::Admin)?;
     let scene = Scene::load(&web, &visitor).await;
     Ok(html(&ConfirmPage {
-        shell: Shell::new(&scene, scene.t.mqtt_remove_user, Section::Settings),
+        shell: Shell::new(&scene, scene.t.mqtt.remove_user, Section::Settings),
         t: scene.t,
         csrf: scene.csrf.clone(),
         title: scene.t.mqtt_remove(&name),
-        lines: vec![scene.t.mqtt_remove_text.into()],
+        lines: vec![scene.t.mqtt.remove_text.into()],
         action: format!("/mqtt/users/{name}/remove"),
-        label: scene.t.mqtt_remove_user,
+        label: scene.t.mqtt.remove_user,
         back: format!("/mqtt/users/{name}"),
         hidden: Vec::new(),
     }))

@@ -1,7 +1,8 @@
 //! Every text of the pages, in one place.
 //!
-//! Labels are fields of [`Texts`], of which [`EN`] is the only one so far; sentences that are put together are its
-//! methods, in [`state`], [`attempt`], [`event`] and [`time`]. A translation is another value and a `match` in those.
+//! Labels are fields of [`Texts`], of which [`EN`] is the only one so far, and those of pages that share few with others
+//! are fields of a part of it, as in `tunnel`; sentences that are put together are its methods, in [`state`], [`attempt`],
+//! [`event`] and [`time`]. A translation is another value and a `match` in those.
 
 #![expect(clippy::unused_self, reason = "which language speaks is for a translation to look at")]
 #![expect(clippy::match_same_arms, reason = "lists of words are read from their left side")]
@@ -19,18 +20,21 @@ pub(crate) mod trouble;
 mod tunnel;
 pub(crate) mod webhook;
 
-/// Declares the labels together with their English words.
-macro_rules! texts {
-    ($($name:ident = $text:literal,)*) => {
+/// Declares the labels of one subject together with their English words. Subjects in brackets have theirs in a module.
+macro_rules! labels {
+    ($kind:ident [$($subject:ident),*] $($name:ident = $text:literal,)*) => {
         /// The labels of one language.
         #[derive(Debug)]
-        pub(crate) struct Texts { $(pub(crate) $name: &'static str),* }
+        pub(crate) struct $kind { $(pub(crate) $subject: &'static $subject::Labels,)* $(pub(crate) $name: &'static str),* }
         /// English.
-        pub(crate) static EN: Texts = Texts { $($name: $text),* };
+        pub(crate) static EN: $kind = $kind { $($subject: &$subject::EN,)* $($name: $text),* };
     };
 }
+use labels;
 
-texts! {
+labels! {
+    Texts [mqtt, tunnel]
+
     lang = "en",
     // For live.js, in its order: now; past s, min, h, days; to come s, min, h, days; then what it says itself.
     js_words = "just now|# s ago|# min ago|# h ago|# days ago|in # s|in # min|in # h|in # days|doorward cannot be reached just now. Nothing was changed; try again.|Live|Reconnecting…",
@@ -384,95 +388,6 @@ texts! {
     deliveries = "Deliveries",
     no_deliveries = "Nothing was sent yet. A test is not listed.",
     send_again = "Send again",
-
-    // Tunnel
-    tunnel = "Tunnel",
-    tunnel_text = "Phones reach the doors, MQTT, Jeedom and chosen servers through it, sealed from end to end: nobody in between can read along or send something twice.",
-    tunnel_off = "It does not listen. Set tunnel.listen, such as 127.0.0.1:10000, and restart.",
-    tunnel_no_address = "Set tunnel.public_url to the address that phones use; then pairing codes name it too.",
-    tunnel_remote = "Page for phones",
-    tunnel_remote_off = "Not served. A proxy that ends TLS could send another page in its place; set tunnel.remote to true if you trust it.",
-    tunnel_remote_version = "Its version",
-    tunnel_keys = "Keys",
-    tunnel_keys_text = "One for each phone. Each may do what it was given, and nothing else.",
-    tunnel_no_keys = "No phone has a key yet. Add one for each.",
-    tunnel_add_key = "Add key",
-    tunnel_key = "Key",
-    tunnel_worn = "Rotate it",
-    tunnel_worn_text = "It has sealed more than two thousand million messages. Rotate it: at twice as many it stops.",
-    tunnel_never_used = "Never used",
-    tunnel_last_used = "Last used",
-    tunnel_overlap = "The secret before still works until",
-    tunnel_recent = "Requests",
-    tunnel_recent_text = "The last ones since the start. What was said in them is not kept.",
-    tunnel_nothing_recent = "Nothing was asked for since the start.",
-    tunnel_name_help = "The phone, or the person: letters, digits, dots, dashes and underscores.",
-    tunnel_person = "Whose it is",
-    tunnel_nobody = "Nobody in particular",
-    tunnel_person_help = "When that person is removed, the key goes with them.",
-    tunnel_doors = "Doors that it may open and lock",
-    tunnel_every_door = "Every door",
-    tunnel_every_door_help = "Also those that come later",
-    tunnel_subscribe = "MQTT topics that it may hear",
-    tunnel_subscribe_help = "A topic filter on each line. doorward/door/+/state shows doors as they move.",
-    tunnel_publish = "MQTT topics that it may publish at",
-    tunnel_publish_help = "A topic filter on each line. No wildcard reaches what opens doors.",
-    tunnel_jeedom_help = "Call Jeedom’s API.",
-    tunnel_elsewhere = "Other servers and brokers",
-    tunnel_http = "Servers that it may send requests to",
-    tunnel_http_help = "An address on each line, such as https://example.org/api or GET,POST http://192.168.1.20:8123/api. What is in a private network is reached only where it is named.",
-    tunnel_brokers = "MQTT brokers that it may name",
-    tunnel_brokers_help = "host:port on each line.",
-    tunnel_scopes = "What it may do",
-    tunnel_scopes_text = "A change counts at once. Open streams end, and come back with it.",
-    tunnel_rotate = "New secret",
-    tunnel_revoke = "Revoke",
-    tunnel_revoke_text = "It opens nothing from this moment, and its streams end. A phone that is to come back needs another key.",
-    tunnel_revoked = "The key was revoked.",
-    tunnel_secret = "Secret",
-    tunnel_link = "Link",
-    tunnel_code = "Pairing code",
-    tunnel_made_text = "Photograph the code with the phone that is to have it, or copy it there.",
-    tunnel_rotated_text = "Give this to the phone. The secret that it has now works for another day.",
-    tunnel_secret_once = "It is shown this one time. Whoever sees it can do what the key may.",
-    tunnel_copy_secret = "Copy secret",
-    tunnel_copy_link = "Copy link",
-
-    // MQTT
-    mqtt = "MQTT",
-    mqtt_version = "Version",
-    mqtt_since = "Since",
-    mqtt_commands = "Takes commands",
-    mqtt_orphan = "Left behind at the broker; remove the user again:",
-    mqtt_authority = "Certificate of its authority",
-    mqtt_users = "Users",
-    mqtt_users_text = "Each may do what its filters name, and nothing else.",
-    mqtt_no_users = "Nobody may connect yet. Add a user for each program that is to.",
-    mqtt_add_user = "Add user",
-    mqtt_home_assistant = "Every door appears there by itself: its lock, battery, contact and bell, and a problem when it does not do what it was told.",
-    mqtt_home_assistant_there = "It has its user. In Home Assistant: Settings, Devices & services, Add integration, MQTT. For another password, remove the user and connect again.",
-    mqtt_connect_home_assistant = "Connect Home Assistant",
-    mqtt_denied_title = "Denied",
-    mqtt_denied_text = "What users tried and may not, since the start.",
-    mqtt_nothing_denied = "Nobody tried what they may not, since the start.",
-    mqtt_for_home_assistant = "In Home Assistant: Settings, Devices & services, Add integration, MQTT. Enter these there.",
-    mqtt_for_a_program = "Give these to the program that is to connect.",
-    mqtt_broker = "Broker",
-    mqtt_port = "Port",
-    mqtt_username = "Username",
-    mqtt_copy_all = "Copy all",
-    mqtt_copy_password = "Copy password",
-    mqtt_secret = "Password",
-    mqtt_secret_once = "It is shown this one time. If it is lost, remove the user and add it again.",
-    mqtt_publish = "May publish at",
-    mqtt_publish_help = "A topic filter on each line. doorward/door/front_door/set lets it act at that door; no wildcard reaches that unless it spells it out.",
-    mqtt_subscribe = "May hear",
-    mqtt_subscribe_help = "A topic filter on each line, such as doorward/door/+/state or doorward/event.",
-    mqtt_client_id = "Client identifier",
-    mqtt_client_id_help = "The only one with which it may connect; any when this is empty.",
-    mqtt_remove_user = "Remove user",
-    mqtt_remove_text = "Its connections end at once, and what waits for it goes.",
-    mqtt_user_removed = "The user was removed.",
 
     // Logs
     logs = "Logs",

@@ -98,11 +98,11 @@ async fn list(State(web): State<Web>, visitor: Visitor, Query(said): Query<Said>
         keys.iter().flat_map(|key| key.recent.iter().map(|entry| (key.name.clone(), entry.clone()))).collect();
     recent.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.time));
     let note = match (&there.listen, &there.public_url) {
-        (None, _) => Some(scene.t.tunnel_off),
-        (Some(_), None) => Some(scene.t.tunnel_no_address),
+        (None, _) => Some(scene.t.tunnel.off),
+        (Some(_), None) => Some(scene.t.tunnel.no_address),
         (Some(_), Some(_)) => None,
     };
-    let shell = Shell::new(&scene, scene.t.tunnel, Section::Settings).done(said.done.as_deref());
+    let shell = Shell::new(&scene, scene.t.tunnel.title, Section::Settings).done(said.done.as_deref());
     let remote = there.remote.then(|| there.remote_address()).flatten();
     Ok(html(&TunnelPage {
         shell,
@@ -256,7 +256,7 @@ async fn new_page(scene: &Scene, filled: Filled, error: Option<String>) -> Resul
     let people = scene.web.house().store().people().await?;
     let is_theirs = |id: &String| filled.person.as_ref() == Some(id);
     let mut page = html(&NewPage {
-        shell: Shell::new(scene, scene.t.tunnel_add_key, Section::Settings),
+        shell: Shell::new(scene, scene.t.tunnel.add_key, Section::Settings),
         t: scene.t,
         csrf: scene.csrf.clone(),
         name: filled.name.clone(),
@@ -277,7 +277,7 @@ async fn add(State(web): State<Web>, visitor: Visitor, Form(form): Form<Fields>)
     let added = web.tunnel().add_key(&filled.name, filled.person.as_deref(), &filled.scopes(), &visitor.caller.actor).await;
     let scene = Scene::load(&web, &visitor).await;
     match added {
-        Ok(secret) => Ok(secret_page(&scene, made(&web, filled.name, &secret), scene.t.tunnel_made_text)),
+        Ok(secret) => Ok(secret_page(&scene, made(&web, filled.name, &secret), scene.t.tunnel.made_text)),
         Err(KeyError::Store(error)) => Err(ApiError::Store(error).into()),
         Err(error) => new_page(&scene, filled, Some(EN.tunnel_wrong(&ApiError::from(error)))).await,
     }
@@ -300,11 +300,11 @@ struct SecretPage {
 fn secret_page(scene: &Scene, made: MadeTunnelKey, text: &'static str) -> Response {
     let code = Secret::from(made.code.as_str());
     html(&SecretPage {
-        shell: Shell::new(scene, scene.t.tunnel_key, Section::Settings),
+        shell: Shell::new(scene, scene.t.tunnel.key, Section::Settings),
         t: scene.t,
         title: scene.t.tunnel_made(&made.name),
         text,
-        picture: pairing::svg(&code, scene.t.tunnel_code).unwrap_or_default(),
+        picture: pairing::svg(&code, scene.t.tunnel.code).unwrap_or_default(),
         link: (made.code != made.secret).then_some(made.code),
         secret: made.secret,
     })
@@ -380,7 +380,7 @@ async fn rotate(State(web): State<Web>, visitor: Visitor, At(name): At<String>, 
     visitor.caller.need(&Scope::Admin)?;
     let secret = web.tunnel().rotate_key(&name, OVERLAP, &visitor.caller.actor).await.map_err(ApiError::from)?;
     let scene = Scene::load(&web, &visitor).await;
-    Ok(secret_page(&scene, made(&web, name, &secret), scene.t.tunnel_rotated_text))
+    Ok(secret_page(&scene, made(&web, name, &secret), scene.t.tunnel.rotated_text))
 }
 
 async fn confirm(State(web): State<Web>, visitor: Visitor, At(name): At<String>) -> Result<Response, Oops> {
@@ -388,13 +388,13 @@ async fn confirm(State(web): State<Web>, visitor: Visitor, At(name): At<String>)
     find(&web, &name).await?;
     let scene = Scene::load(&web, &visitor).await;
     Ok(html(&ConfirmPage {
-        shell: Shell::new(&scene, scene.t.tunnel_revoke, Section::Settings),
+        shell: Shell::new(&scene, scene.t.tunnel.revoke, Section::Settings),
         t: scene.t,
         csrf: scene.csrf.clone(),
         title: scene.t.tunnel_revoke_this(&name),
-        lines: vec![scene.t.tunnel_revoke_text.into()],
+        lines: vec![scene.t.tunnel.revoke_text.into()],
         action: format!("/tunnel/keys/{name}/revoke"),
-        label: scene.t.tunnel_revoke,
+        label: scene.t.tunnel.revoke,
         back: format!("/tunnel/keys/{name}"),
         hidden: Vec::new(),
     }))

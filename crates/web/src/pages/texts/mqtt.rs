@@ -1,10 +1,49 @@
 //! What is said about MQTT.
 
 use super::{
-    Texts,
+    Texts, labels,
     state::{Face, face},
 };
 use crate::api::mqtt::BrokerKind;
+
+labels! {
+    Labels []
+
+    title = "MQTT",
+    version = "Version",
+    since = "Since",
+    commands = "Takes commands",
+    orphan = "Left behind at the broker; remove the user again:",
+    authority = "Certificate of its authority",
+    users = "Users",
+    users_text = "Each may do what its filters name, and nothing else.",
+    no_users = "Nobody may connect yet. Add a user for each program that is to.",
+    add_user = "Add user",
+    home_assistant = "Every door appears there by itself: its lock, battery, contact and bell, and a problem when it does not do what it was told.",
+    home_assistant_there = "It has its user. In Home Assistant: Settings, Devices & services, Add integration, MQTT. For another password, remove the user and connect again.",
+    connect_home_assistant = "Connect Home Assistant",
+    denied_title = "Denied",
+    denied_text = "What users tried and may not, since the start.",
+    nothing_denied = "Nobody tried what they may not, since the start.",
+    for_home_assistant = "In Home Assistant: Settings, Devices & services, Add integration, MQTT. Enter these there.",
+    for_a_program = "Give these to the program that is to connect.",
+    broker = "Broker",
+    port = "Port",
+    username = "Username",
+    copy_all = "Copy all",
+    copy_password = "Copy password",
+    secret = "Password",
+    secret_once = "It is shown this one time. If it is lost, remove the user and add it again.",
+    publish = "May publish at",
+    publish_help = "A topic filter on each line. doorward/door/front_door/set lets it act at that door; no wildcard reaches that unless it spells it out.",
+    subscribe = "May hear",
+    subscribe_help = "A topic filter on each line, such as doorward/door/+/state or doorward/event.",
+    client_id = "Client identifier",
+    client_id_help = "The only one with which it may connect; any when this is empty.",
+    remove_user = "Remove user",
+    remove_text = "Its connections end at once, and what waits for it goes.",
+    user_removed = "The user was removed.",
+}
 
 impl Texts {
     /// How the broker stands.

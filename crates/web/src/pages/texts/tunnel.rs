@@ -1,11 +1,67 @@
 //! What is said about the tunnel.
 
 use super::{
-    Texts,
+    Texts, labels,
     state::{Face, face},
 };
 use crate::ApiError;
 use doorward_wire::tunnel::{Scopes, Service};
+
+labels! {
+    Labels []
+
+    title = "Tunnel",
+    text = "Phones reach the doors, MQTT, Jeedom and chosen servers through it, sealed from end to end: nobody in between can read along or send something twice.",
+    off = "It does not listen. Set tunnel.listen, such as 127.0.0.1:10000, and restart.",
+    no_address = "Set tunnel.public_url to the address that phones use; then pairing codes name it too.",
+    remote = "Page for phones",
+    remote_off = "Not served. A proxy that ends TLS could send another page in its place; set tunnel.remote to true if you trust it.",
+    remote_version = "Its version",
+    keys = "Keys",
+    keys_text = "One for each phone. Each may do what it was given, and nothing else.",
+    no_keys = "No phone has a key yet. Add one for each.",
+    add_key = "Add key",
+    key = "Key",
+    worn = "Rotate it",
+    worn_text = "It has sealed more than two thousand million messages. Rotate it: at twice as many it stops.",
+    never_used = "Never used",
+    last_used = "Last used",
+    overlap = "The secret before still works until",
+    recent = "Requests",
+    recent_text = "The last ones since the start. What was said in them is not kept.",
+    nothing_recent = "Nothing was asked for since the start.",
+    name_help = "The phone, or the person: letters, digits, dots, dashes and underscores.",
+    person = "Whose it is",
+    nobody = "Nobody in particular",
+    person_help = "When that person is removed, the key goes with them.",
+    doors = "Doors that it may open and lock",
+    every_door = "Every door",
+    every_door_help = "Also those that come later",
+    subscribe = "MQTT topics that it may hear",
+    subscribe_help = "A topic filter on each line. doorward/door/+/state shows doors as they move.",
+    publish = "MQTT topics that it may publish at",
+    publish_help = "A topic filter on each line. No wildcard reaches what opens doors.",
+    jeedom_help = "Call Jeedom’s API.",
+    elsewhere = "Other servers and brokers",
+    http = "Servers that it may send requests to",
+    http_help = "An address on each line, such as https://example.org/api or GET,POST http://192.168.1.20:8123/api. What is in a private network is reached only where it is named.",
+    brokers = "MQTT brokers that it may name",
+    brokers_help = "host:port on each line.",
+    scopes = "What it may do",
+    scopes_text = "A change counts at once. Open streams end, and come back with it.",
+    rotate = "New secret",
+    revoke = "Revoke",
+    revoke_text = "It opens nothing from this moment, and its streams end. A phone that is to come back needs another key.",
+    revoked = "The key was revoked.",
+    secret = "Secret",
+    link = "Link",
+    code = "Pairing code",
+    made_text = "Photograph the code with the phone that is to have it, or copy it there.",
+    rotated_text = "Give this to the phone. The secret that it has now works for another day.",
+    secret_once = "It is shown this one time. Whoever sees it can do what the key may.",
+    copy_secret = "Copy secret",
+    copy_link = "Copy link",
+}
 
 impl Texts {
     /// Whether it listens.
@@ -48,11 +104,11 @@ impl Texts {
     pub(crate) fn tunnel_wrong(&self, error: &ApiError) -> String {
         let text = self.explain(error);
         let fields = [
-            ("Http: ", self.tunnel_http),
-            ("Mqtt_publish: ", self.tunnel_publish),
-            ("Mqtt_subscribe: ", self.tunnel_subscribe),
-            ("Brokers: ", self.tunnel_brokers),
-            ("Doors: ", self.tunnel_doors),
+            ("Http: ", self.tunnel.http),
+            ("Mqtt_publish: ", self.tunnel.publish),
+            ("Mqtt_subscribe: ", self.tunnel.subscribe),
+            ("Brokers: ", self.tunnel.brokers),
+            ("Doors: ", self.tunnel.doors),
         ];
         let named = fields.into_iter().find_map(|(field, label)| Some(format!("{label}: {}", text.strip_prefix(field)?)));
         named.unwrap_or(text)
