@@ -51,7 +51,7 @@ pub enum Piece {
     Message(Message),
     /// Two empty lines: the other side wants to hear an empty one (RFC 5626, section 3.5.1).
     Ping,
-    /// One empty line.
+    /// One empty line: the answer to a ping of ours, or the first half of one of theirs that came in two reads.
     Pong,
     /// A message that is framed and cannot be understood; why.
     Malformed(&'static str),
@@ -63,6 +63,8 @@ pub struct Inbox {
     bytes: BytesMut,
     /// So many bytes were looked at for the end of a head.
     seen: usize,
+    /// The last piece was an empty line: a second one right behind it makes a ping of both.
+    half: bool,
 }
 
 impl Inbox {
@@ -74,6 +76,11 @@ impl Inbox {
     /// Where the next bytes are to be read to.
     pub fn buffer(&mut self) -> &mut BytesMut {
         &mut self.bytes
+    }
+
+    /// A ping was sent: the empty line that answers it is no second half of one that came before.
+    pub fn pinged(&mut self) {
+        self.half = false;
     }
 
     /// The next piece, if it is there whole.
@@ -100,26 +107,25 @@ impl Inbox {
             Err(why) => Piece::Malformed(why),
         };
         self.bytes.advance(head + gap + length);
-        self.seen = 0;
+        (self.seen, self.half) = (0, false);
         self.give_back();
         Ok(Some(piece))
     }
 
-    /// Empty lines before a message. One alone is told when more has come or none is under way.
+    /// Empty lines before a message. Two are a ping, whenever the second one comes; the first one is told at once, unless
+    /// the second one is under way.
     fn empty_lines(&mut self) -> Option<Piece> {
-        for (ping, length) in [(&b"\r\n\r\n"[..], 4), (b"\n\n", 2)] {
-            if self.bytes.starts_with(ping) {
-                self.bytes.advance(length);
-                return Some(Piece::Ping);
-            }
-        }
-        for (pong, length) in [(&b"\r\n"[..], 2), (b"\n", 1)] {
-            if self.bytes.starts_with(pong) && !ping_under_way(&self.bytes[length..]) {
-                self.bytes.advance(length);
-                return Some(Piece::Pong);
-            }
-        }
-        None
+        let line = [&b"\r\n"[..], b"\n"].into_iter().find(|line| self.bytes.starts_with(line))?;
+        let rest = &self.bytes[line.len()..];
+        let (piece, length) = match rest {
+            _ if self.half => (Piece::Ping, line.len()),
+            _ if rest.starts_with(line) => (Piece::Ping, 2 * line.len()),
+            b"\r" => return None,
+            _ => (Piece::Pong, line.len()),
+        };
+        self.bytes.advance(length);
+        self.half = piece == Piece::Pong;
+        Some(piece)
     }
 
     fn end_of_head(&mut self) -> Result<Option<(usize, usize)>, Broken> {
@@ -142,11 +148,6 @@ impl Inbox {
             self.bytes = BytesMut::new();
         }
     }
-}
-
-/// Whether what follows an empty line may become a second one. Nothing at all is nothing under way: a pong is told at once.
-fn ping_under_way(rest: &[u8]) -> bool {
-    rest == b"\r"
 }
 
 /// The lines of a head, with folded ones joined (RFC 3261, section 7.3.1).
@@ -297,6 +298,46 @@ mod tests {
         assert_eq!(all(b"\r\n").unwrap(), [Piece::Pong]);
         let mixed = all(format!("\r\n{INVITE}\r\n\r\n{INVITE}").as_bytes()).unwrap();
         assert!(matches!(mixed.as_slice(), [Piece::Pong, Piece::Message(_), Piece::Ping, Piece::Message(_)]), "{mixed:?}");
+    }
+
+    #[test]
+    fn a_ping_is_heard_once_however_its_bytes_arrive() {
+        let three = format!("\r\n\r\n{INVITE}\r\n\r\n\r\n\r\n{INVITE}");
+        for size in 1..=three.len() {
+            let mut inbox = Inbox::default();
+            let (mut pings, mut messages) = (0, 0);
+            for bytes in three.as_bytes().chunks(size) {
+                inbox.push(bytes);
+                while let Some(piece) = inbox.take().unwrap() {
+                    pings += usize::from(piece == Piece::Ping);
+                    messages += usize::from(matches!(piece, Piece::Message(_)));
+                }
+            }
+            assert_eq!((pings, messages), (3, 2), "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn what_answers_our_pings_is_no_ping_and_no_half_of_one() {
+        let mut inbox = Inbox::default();
+        let mut next = |bytes: &[u8]| {
+            inbox.push(bytes);
+            let piece = inbox.take().unwrap();
+            assert!(matches!(inbox.take(), Ok(None)), "one piece at a time");
+            inbox.pinged();
+            piece
+        };
+        for _ in 0..3 {
+            assert_eq!(next(b"\r\n"), Some(Piece::Pong));
+        }
+        assert_eq!(next(b"\r\n\r\n"), Some(Piece::Ping), "theirs crosses ours");
+        assert_eq!(next(b"\r\n"), Some(Piece::Pong));
+    }
+
+    #[test]
+    fn empty_lines_with_a_message_between_them_are_no_ping() {
+        let mixed = all(format!("\r\n{INVITE}\r\n{INVITE}").as_bytes()).unwrap();
+        assert!(matches!(mixed.as_slice(), [Piece::Pong, Piece::Message(_), Piece::Pong, Piece::Message(_)]), "{mixed:?}");
     }
 
     #[test]
