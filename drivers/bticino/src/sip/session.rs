@@ -115,6 +115,7 @@ impl Session {
 
     /// Wants to hear from the server (RFC 5626, section 3.5.1).
     pub fn ping(&mut self) {
+        self.inbox.pinged();
         self.put_out(b"\r\n\r\n");
     }
 
