@@ -1,5 +1,7 @@
 //! `doorward demo`: simulators, a house, two linked accounts with locks and gates; nothing to ask, nothing to install.
 
+mod file;
+
 use crate::{
     cli::Global,
     config, data,
@@ -14,12 +16,17 @@ use doorward_sim::{
     jeedom::{self, Jeedom},
     legrand, utec,
 };
+use doorward_store::StoredAccount;
 use doorward_wire::{
     account::AccountId,
     attempt::{Actor, ActorKind},
 };
 use serde_json::json;
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 use tokio::sync::watch;
 
 /// The demo's page, unless it is set otherwise.
@@ -42,7 +49,7 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
     let subscription_key = gates.subscription_key.clone();
     let gates =
         legrand::start(gates).await.map_err(|error| Failure::failed(format!("the simulated Legrand cloud cannot start: {error}")))?;
-    configure(&folder, &gates, &subscription_key)?;
+    file::configure(&folder, &gates, &subscription_key)?;
 
     let mut sources = config::sources(None, &folder.join("doorward.toml")).map_err(|error| Failure::usage(format!("{error:#}")))?;
     let jeedom = Jeedom::start(jeedom::Config::default()).await;
@@ -65,8 +72,12 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
     }
     let house = serve::start(folder.clone(), sources, global.debug).await?;
     let accounts = house.handle.store().accounts().await.map_err(|error| Failure::failed(error.to_string()))?;
-    if accounts.iter().all(|account| account.kind != "utec") {
+    let locks: Vec<_> = accounts.iter().filter(|account| account.kind == "utec").collect();
+    if locks.is_empty() {
         link(&house.handle, &sim, access_key, secret_key).await?;
+    }
+    for account in locks {
+        follow(&house.handle, account, &sim).await?;
     }
     if let Err(failure) = enrol(&house.handle, &gates).await {
         output::warn(&format!("The simulated gates are not set up: {}", failure.lines.join(" ")));
@@ -88,28 +99,6 @@ const GATES: &str = "bticino_simulated";
 const WIRED: (&str, &str) = ("gw-1234", "20#2");
 /// Where its contact tells what it sees, as a sensor would over MQTT.
 const CONTACT: &str = "demo/driveway_gate";
-
-/// The second account and the contact of its gate, as a configuration file says them. A file that is there stays.
-fn configure(folder: &std::path::Path, gates: &legrand::Sim, subscription_key: &str) -> Result<(), Failure> {
-    let file = folder.join("doorward.toml");
-    if file.exists() {
-        return Ok(());
-    }
-    let (cloud, sip) = (gates.base_url(), gates.sip_addr());
-    let (gateway, gate) = WIRED;
-    std::fs::write(
-        file,
-        format!(
-            "# Made by `doorward demo`, and yours from now on.\n\n\
-             [[accounts]]\nkind = \"bticino\"\nname = \"BTicino (simulated)\"\n\
-             login_url = \"{cloud}\"\napi_url = \"{cloud}\"\nsip_server = \"{sip}\"\nsubscription_key = \"{subscription_key}\"\n\n\
-             # The contact of this gate tells over MQTT what the gate really did.\n\
-             [[doors]]\nid = \"driveway_gate\"\nname = \"Driveway gate\"\naccount = \"{GATES}\"\nexternal = \"{gateway}/{gate}\"\n\
-             contact = {{ mqtt = \"{CONTACT}\", open = \"true\" }}\n"
-        ),
-    )?;
-    Ok(())
-}
 
 /// Signs the second account in and registers it, once.
 async fn enrol(house: &doorward_engine::Handle, gates: &legrand::Sim) -> Result<(), Failure> {
@@ -150,14 +139,38 @@ async fn link(house: &doorward_engine::Handle, sim: &utec::Sim, access_key: Stri
     settings.values.insert("redirect_url".into(), json!("http://127.0.0.1:8899/callback"));
     settings.values.insert("status_poll_seconds".into(), json!(5));
     settings.secrets.insert("secret_key".into(), Secret::new(secret_key));
-    let actor = Actor { kind: ActorKind::System, id: "demo".into(), name: None };
     let account =
-        house.add_account("utec", "U-tec (simulated)", settings, &actor).await.map_err(|error| Failure::failed(error.to_string()))?;
+        house.add_account("utec", "U-tec (simulated)", settings, &actor()).await.map_err(|error| Failure::failed(error.to_string()))?;
     let started = step(house, &account, "start", json!({})).await?;
     let url = started["authorize_url"].as_str().unwrap_or_default();
     let redirected = sim.allow(url).map_err(|error| Failure::failed(format!("the simulated cloud refused the sign-in: {error}")))?;
     step(house, &account, "exchange", json!({ "callback_url": redirected })).await?;
     Ok(())
+}
+
+/// Leads an account of the simulated locks to where they are now: another program may have their port.
+async fn follow(house: &doorward_engine::Handle, account: &StoredAccount, sim: &utec::Sim) -> Result<(), Failure> {
+    let mut settings = Settings::default();
+    for key in ["base_url", "oauth_base_url"] {
+        let before = account.settings.values.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+        if is_simulated(before) && before != sim.base_url() {
+            settings.values.insert(key.into(), json!(sim.base_url()));
+        }
+    }
+    if settings.values.is_empty() || account.managed {
+        return Ok(());
+    }
+    house.update_account(&account.id, None, settings, &actor()).await.map_err(|error| Failure::failed(error.to_string()))
+}
+
+/// Whether an address is one that the demo gave to a simulator, and not another that somebody set.
+fn is_simulated(address: &str) -> bool {
+    let address = address.strip_prefix("http://").unwrap_or(address).parse::<SocketAddr>();
+    address.is_ok_and(|address| address.ip() == Ipv4Addr::LOCALHOST)
+}
+
+fn actor() -> Actor {
+    Actor { kind: ActorKind::System, id: "demo".into(), name: None }
 }
 
 async fn step(

@@ -1,9 +1,11 @@
-//! `doorward demo`, as a new user starts it: both accounts are linked, and a second start goes on.
+//! `doorward demo`, as a new user starts it: both accounts are linked, and a second start goes on, at other ports if need be.
 
 use super::killed::until_within;
 use crate::binary::{Client, command};
 use serde_json::{Value, json};
 use std::{
+    fs,
+    net::TcpListener,
     path::Path,
     process::{Child, Stdio},
     time::Duration,
@@ -46,8 +48,17 @@ async fn ready(data: &Path) -> Client {
     client
 }
 
-async fn open(client: &Client, door: &str) -> Value {
-    client.post(&format!("/doors/{door}/actions?wait=40s"), json!({ "action": "open" })).await.unwrap().1["state"].clone()
+async fn act(client: &Client, door: &str, action: &str) -> Value {
+    client.post(&format!("/doors/{door}/actions?wait=40s"), json!({ "action": action })).await.unwrap().1["state"].clone()
+}
+
+/// Other programs at the ports that the simulators had.
+fn taken(data: &Path) -> Vec<TcpListener> {
+    let had = |(file, key): (&str, &str)| {
+        let saved: Value = serde_json::from_slice(&fs::read(data.join("sim").join(file)).unwrap()).unwrap();
+        TcpListener::bind(("127.0.0.1", saved[key].as_u64().unwrap().try_into().unwrap())).unwrap()
+    };
+    [("utec.json", "port"), ("legrand.json", "port"), ("legrand.json", "sip_port")].map(had).into()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,8 +69,31 @@ async fn the_demo_has_locks_and_gates_and_goes_on_where_it_stopped() {
         let client = ready(data.path()).await;
         let heard = async || client.get("/doors/driveway_gate").await["contact_open"] == false;
         until_within(Duration::from_secs(30), "the contact tells", heard).await;
-        assert_eq!(open(&client, "driveway_gate").await, "confirmed");
-        assert_eq!(open(&client, "garden_door").await, "unconfirmed");
+        assert_eq!(act(&client, "driveway_gate", "open").await, "confirmed");
+        assert_eq!(act(&client, "garden_door", "open").await, "unconfirmed");
         demo.end();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_goes_on_at_other_ports_and_keeps_what_was_changed_in_its_file() {
+    let data = tempfile::tempdir().unwrap();
+    let demo = Demo::start(data.path());
+    ready(data.path()).await;
+    demo.end();
+    let file = data.path().join("doorward.toml");
+    let changed = fs::read_to_string(&file).unwrap().replace("\"Driveway gate\"", "'My gate' # changed") + "\n[log]\nlevel = \"error\"\n";
+    fs::write(&file, &changed).unwrap();
+
+    let _others = taken(data.path());
+    let demo = Demo::start(data.path());
+    let client = ready(data.path()).await;
+    assert_eq!(client.get("/doors/driveway_gate").await["name"], "My gate");
+    assert_eq!(act(&client, "driveway_gate", "open").await, "confirmed");
+    assert_eq!(act(&client, "front_door", "unlock").await, "confirmed");
+    demo.end();
+    let now = fs::read_to_string(&file).unwrap();
+    let moved = changed.lines().zip(now.lines()).filter(|(before, now)| before != now).map(|(before, _)| before.split(' ').next().unwrap());
+    assert_eq!(moved.collect::<Vec<_>>(), ["login_url", "api_url", "sip_server"]);
+    assert_eq!(now.lines().count(), changed.lines().count());
 }
