@@ -4,7 +4,9 @@ mod file;
 
 use crate::{
     cli::Global,
-    config, data,
+    config::{self, Config, Sources},
+    data,
+    drivers::TABLE,
     failure::{Exit, Failure, Outcome},
     output, serve,
 };
@@ -54,22 +56,7 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
     let mut sources = config::sources(None, &folder.join("doorward.toml")).map_err(|error| Failure::usage(format!("{error:#}")))?;
     let jeedom = Jeedom::start(jeedom::Config::default()).await;
     let jeedom = jeedom.map_err(|error| Failure::failed(format!("the simulated Jeedom cannot start: {error}")))?;
-    for (key, value) in [
-        ("DOORWARD_HTTP__LISTEN", LISTEN),
-        ("DOORWARD_HTTP__TRUSTED", "127.0.0.0/8,::1"),
-        ("DOORWARD_LOG__LEVEL", "warn"),
-        ("DOORWARD_TUNNEL__LISTEN", TUNNEL),
-        ("DOORWARD_TUNNEL__JEEDOM_URL", &jeedom.url()),
-        ("DOORWARD_TUNNEL__JEEDOM_APIKEY", jeedom::APIKEY),
-        ("DOORWARD_TUNNEL__REMOTE", "true"),
-    ] {
-        sources.environment.entry(key.into()).or_insert_with(|| value.into());
-    }
-    // Pairing codes lead to this machine.
-    let tunnel = sources.environment.get("DOORWARD_TUNNEL__LISTEN").and_then(|listen| listen.parse::<SocketAddr>().ok());
-    if let Some(tunnel) = tunnel.filter(|tunnel| tunnel.port() != 0) {
-        sources.environment.entry("DOORWARD_TUNNEL__PUBLIC_URL".into()).or_insert_with(|| format!("http://{tunnel}"));
-    }
+    furnish(&mut sources, jeedom.url());
     let house = serve::start(folder.clone(), sources, global.debug).await?;
     let accounts = house.handle.store().accounts().await.map_err(|error| Failure::failed(error.to_string()))?;
     let locks: Vec<_> = accounts.iter().filter(|account| account.kind == "utec").collect();
@@ -91,6 +78,26 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
     sim.stop().await;
     gates.stop().await;
     Ok(Exit::Done)
+}
+
+/// Sets what nobody has set: neither the environment, nor the file, nor somebody on the settings page.
+fn furnish(sources: &mut Sources, jeedom: String) {
+    for (path, value) in [
+        ("http.listen", LISTEN.into()),
+        ("http.trusted", "127.0.0.0/8,::1".into()),
+        ("log.level", "warn".into()),
+        ("tunnel.listen", TUNNEL.into()),
+        ("tunnel.jeedom_url", jeedom),
+        ("tunnel.jeedom_apikey", jeedom::APIKEY.into()),
+        ("tunnel.remote", "true".into()),
+    ] {
+        sources.defaults.insert(path.into(), value);
+    }
+    // Pairing codes lead to this machine. Mistakes are told when it starts.
+    let tunnel = Config::read(sources, TABLE).ok().and_then(|config| config.tunnel.listen);
+    if let Some(tunnel) = tunnel.filter(|tunnel| tunnel.port() != 0) {
+        sources.defaults.insert("tunnel.public_url".into(), format!("http://{tunnel}"));
+    }
 }
 
 /// The account of the gates.
@@ -212,4 +219,28 @@ async fn greet(house: &serve::Running, sim: &utec::Sim, gates: &legrand::Sim, fo
 
 fn default_folder() -> PathBuf {
     data::folder(None).with_file_name("doorward-demo")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_set_counts_more_than_what_the_demo_sets() {
+        let mut sources = Sources {
+            file: "[http]\nlisten = '127.0.0.1:9000'\n[tunnel]\nlisten = '127.0.0.1:9001'".parse().unwrap(),
+            ..Sources::default()
+        };
+        sources.environment.insert("DOORWARD_TUNNEL__REMOTE".into(), "false".into());
+        furnish(&mut sources, "http://127.0.0.1:9002".into());
+        sources.database.insert("log.level".into(), "debug".into());
+        let config = Config::read(&sources, TABLE).unwrap();
+        assert_eq!(config.http.listen, Some(([127, 0, 0, 1], 9000).into()));
+        assert_eq!(config.log.level, "debug");
+        assert_eq!(config.tunnel.public_url.as_deref(), Some("http://127.0.0.1:9001"), "pairing codes lead where it listens");
+        assert_eq!(config.http.trusted.len(), 2, "nobody has set that");
+        let shown = |path: &str| config.shown.iter().find(|(key, ..)| key == path).map(|(_, value, from)| (value.as_str(), from.as_str()));
+        assert_eq!(shown("tunnel.remote"), Some(("false", "environment")));
+        assert_eq!(shown("tunnel.jeedom_url"), Some(("http://127.0.0.1:9002", "default")));
+    }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Sources {
     pub(crate) originals: BTreeMap<String, String>,
     /// What was set on the settings page: path → value.
     pub(crate) database: BTreeMap<String, String>,
+    /// What stands in for a key's own default, as in the demo: path → value.
+    pub(crate) defaults: BTreeMap<String, String>,
 }
 
 /// A key as it was asked for.
@@ -247,8 +249,9 @@ impl Section<'_, '_> {
         if let Some(file) = section.and_then(|section| section.get(&format!("{name}_file"))).and_then(toml::Value::as_str) {
             return self.in_file(path, file).map(|value| (value, "file"));
         }
-        let set = self.keys.sources.database.get(path).map(|value| (value.clone(), "database"));
-        set.or_else(|| self.keys.sources.originals.get(path).map(|value| (value.clone(), "environment")))
+        let sources = self.keys.sources;
+        let last = [(&sources.database, "database"), (&sources.originals, "environment"), (&sources.defaults, "default")];
+        last.into_iter().find_map(|(values, origin)| Some((values.get(path)?.clone(), origin)))
     }
 
     fn in_file(&mut self, path: &str, file: &str) -> Option<String> {
