@@ -2,9 +2,10 @@
 
 use super::killed::until;
 use crate::binary::{Binary, command, run};
-use doorward_sim::utec::Config;
+use doorward_sim::{legrand, utec::Config};
 use std::{
     io::{BufRead, BufReader, Write},
+    path::Path,
     process::Stdio,
 };
 use tempfile::tempdir;
@@ -19,6 +20,17 @@ fn arguments(beginning: &str) -> Vec<String> {
 
 fn refer(arguments: &[String]) -> Vec<&str> {
     arguments.iter().map(String::as_str).collect()
+}
+
+/// Runs a login, and pastes what the vendor's page ends at.
+fn sign_in(data: &Path, login: Vec<String>, allow: impl FnOnce(&str) -> Result<String, String>) {
+    let mut login = command(data).args(login).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(login.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let url = said.find(|line| line.trim().starts_with("http")).expect("it prints an address");
+    let redirected = allow(url.trim()).unwrap();
+    writeln!(login.stdin.take().unwrap(), "{redirected}").unwrap();
+    assert!(said.any(|line| line.contains("Signed in")), "it says so");
+    assert!(login.wait().unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,15 +54,7 @@ async fn the_account_and_door_commands_of_the_readme_work() {
     let added = run(data.path(), &refer(&add));
     assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
 
-    let mut login = command(data.path());
-    login.args(arguments("doorward account login")).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut login = login.spawn().unwrap();
-    let mut said = BufReader::new(login.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let url = said.find(|line| line.trim().starts_with("http")).expect("it prints an address");
-    let redirected = sim.allow(url.trim()).unwrap();
-    writeln!(login.stdin.take().unwrap(), "{redirected}").unwrap();
-    assert!(said.any(|line| line.contains("Signed in")), "it says so");
-    assert!(login.wait().unwrap().success());
+    sign_in(data.path(), arguments("doorward account login"), |url| sim.allow(url));
 
     until("the doors are known", async || binary.client().get("/doors").await["items"].as_array().unwrap().len() == 3).await;
     let list = run(data.path(), &refer(&arguments("doorward door list")));
@@ -67,6 +71,38 @@ async fn the_account_and_door_commands_of_the_readme_work() {
     assert_eq!(backed.pop().as_deref(), Some("backup"), "README.md names the command");
     let made = run(data.path(), &["backup", backup.to_str().unwrap(), "--passphrase-file", passphrase.to_str().unwrap()]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gates_of_the_readme_are_added_registered_and_opened() {
+    let sim = legrand::start(legrand::Config::default()).await.unwrap();
+    let data = tempdir().unwrap();
+    let binary = Binary::start(data.path());
+    let key = data.path().join("key.txt");
+    std::fs::write(&key, legrand::Config::default().subscription_key).unwrap();
+    let does = |arguments: &[String]| {
+        let done = run(data.path(), &refer(arguments));
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8([done.stdout, done.stderr].concat()).unwrap()
+    };
+
+    let mut add = arguments("doorward account add bticino");
+    for argument in &mut add {
+        *argument = argument.replace("key.txt", key.to_str().unwrap());
+    }
+    // The simulated cloud instead of the vendor's.
+    for (name, value) in [("login_url", sim.base_url()), ("api_url", sim.base_url()), ("sip_server", sim.sip_addr().to_string())] {
+        add.extend(["--set".to_owned(), format!("{name}={value}")]);
+    }
+    does(&add);
+    let mut login = arguments("doorward account login gates");
+    login.push("--paste".to_owned());
+    sign_in(data.path(), login, |url| sim.allow(url));
+    assert!(does(&arguments("doorward account register gates")).contains("Registered at Home"));
+    until("the gate is there", async || binary.client().get("/doors/driveway_gate").await["online"] == true).await;
+    let opened = does(&arguments("doorward door open"));
+    assert!(opened.contains("unconfirmed"), "nobody saw it: {opened}");
+    assert_eq!(sim.opener("20#2").times_opened, 1);
 }
 
 /// The original's configuration is taken over once, however often the file is imported.
