@@ -72,7 +72,7 @@ fn pieces(bytes: &[u8], size: usize) -> (Vec<Piece>, Option<Broken>) {
     (pieces, None)
 }
 
-/// Whether it is more than an empty line. Those are told as they come: a ping in pieces is no ping.
+/// Whether it is more than an empty line. Those are told as they come, so that a ping in pieces is told as two.
 fn has_words(piece: &Piece) -> bool {
     !matches!(piece, Piece::Ping | Piece::Pong)
 }
