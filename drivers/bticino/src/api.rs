@@ -159,12 +159,19 @@ impl Cloud {
         })
     }
 
+    /// Makes a call that is answered by a list, bare or under this name. Where there is none, nothing is known; that is not
+    /// the same as a list without anything in it.
+    pub(crate) async fn list(&self, ctx: &dyn Ctx, call: &Call, name: &str) -> Result<Value, Fault> {
+        let answer = self.call(ctx, call).await?;
+        let is_there = answer.is_array() || answer.get(name).is_some_and(Value::is_array);
+        if is_there { Ok(answer) } else { Err(not_understood(&call.path, &format!("neither a list nor one under {name}"))) }
+    }
+
     /// The SIP accounts at a gateway that can be read.
     pub(crate) async fn sip_accounts(&self, ctx: &dyn Ctx, gateway: &str) -> Result<Vec<SipAccount>, Fault> {
-        let answer = self.call(ctx, &Call::sip_accounts(gateway)).await?;
-        let list = answer.as_array().or_else(|| answer.get("sipAccounts")?.as_array());
-        let list = list.ok_or_else(|| not_understood("sipaccounts", "neither a list nor one under sipAccounts"))?;
-        Ok(list.iter().filter_map(|account| SipAccount::read_fields(account.as_object()?).ok()).collect())
+        let answer = self.list(ctx, &Call::sip_accounts(gateway), "sipAccounts").await?;
+        let list = answer.as_array().or_else(|| answer.get("sipAccounts")?.as_array()).into_iter().flatten();
+        Ok(list.filter_map(|account| SipAccount::read_fields(account.as_object()?).ok()).collect())
     }
 
     /// The authorities of the SIP server, as DER.

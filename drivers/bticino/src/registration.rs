@@ -111,8 +111,8 @@ impl Bticino {
 
     /// Everything that the account has.
     pub(crate) async fn look(&self, ctx: &dyn Ctx) -> Result<(Vec<Plant>, Inventory), Fault> {
-        let plants = plants::plants(&self.cloud.call(ctx, &Call::plants()).await?);
-        let modules = self.cloud.call(ctx, &Call::modules()).await?;
+        let plants = plants::plants(&self.cloud.list(ctx, &Call::plants(), "plants").await?);
+        let modules = self.cloud.list(ctx, &Call::modules(), "modules").await?;
         let inventory = plants::inventory(&modules, &plants);
         let known = std::mem::replace(&mut *self.inventory(), inventory.clone());
         if known != inventory {

@@ -3,11 +3,14 @@
 use crate::{
     account::{Account, GATE, door},
     support::until,
+    upstream::Upstream,
 };
 use doorward_bticino::files;
 use doorward_core::driver::{Action, Family, Report, Target};
 use doorward_sim::legrand::{Config, Fault, Faults, GatewaySpec, On, OpenerSpec};
 use doorward_wire::attempt::Reason;
+use http_body_util::Full;
+use hyper::Response;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -153,4 +156,20 @@ async fn a_list_without_end_is_cut_and_one_that_is_too_large_is_not_read() {
     account.sign_in().await.unwrap();
     let fault = account.step("plants", &json!({})).await.unwrap_err();
     assert_eq!((fault.family, fault.log.contains("longer than")), (Family::Offline, true), "{fault}");
+}
+
+#[tokio::test]
+async fn an_answer_without_a_list_is_not_understood_and_loses_no_door() {
+    for body in ["", "null", "{}", r#"{"message":"maintenance"}"#, "7"] {
+        let upstream = Upstream::start(move |_| async move { Response::new(Full::from(body)) }).await;
+        let account = Account::registered().await.set("api_url", json!(upstream.base()));
+        let known = account.bench.store();
+        account.bench.reports();
+        for target in [Target::Account, door(GATE)] {
+            assert_eq!(account.act(&target, Action::Refresh).await.unwrap_err().family, Family::Protocol, "{body}");
+        }
+        let told = account.bench.reports();
+        assert!(!told.iter().any(|report| matches!(report, Report::Found(_))), "{body}: {told:?}");
+        assert!(account.bench.store() == known, "{body}");
+    }
 }
