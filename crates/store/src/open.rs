@@ -26,6 +26,8 @@ use uuid::Uuid;
 
 /// How long one statement waits for a connection or for another writer.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the first connection may take: a machine that has just started is busy with everything else too.
+const FIRST: Duration = Duration::from_secs(15);
 /// Argon2id hashes at once, whoever makes them (rule 5): a burst must not take the memory that the house needs.
 const HASHES: usize = 2;
 /// PostgreSQL connections.
@@ -283,10 +285,10 @@ pub(crate) async fn connect(place: &Place) -> Result<Db, OpenError> {
         Place::Server(options) => {
             let options = server_options(options);
             // One connection by hand first: the pool would try again until its patience ends, and lose the reason.
-            match tokio::time::timeout(PATIENCE, sqlx::PgConnection::connect_with(&options)).await {
+            match tokio::time::timeout(FIRST, sqlx::PgConnection::connect_with(&options)).await {
                 Ok(Ok(connection)) => drop(connection.close().await),
                 Ok(Err(error)) => return Err(server_error(place, error)),
-                Err(_) => return Err(OpenError::Unreachable { place: place.shown(), why: "no answer within 3 s".into() }),
+                Err(_) => return Err(OpenError::Unreachable { place: place.shown(), why: format!("no answer within {} s", FIRST.as_secs()) }),
             }
             let pool = PgPoolOptions::new()
                 .max_connections(CONNECTIONS)
