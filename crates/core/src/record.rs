@@ -4,6 +4,7 @@ use doorward_wire::{
     Time,
     account::AccountId,
     attempt::{Actor, Attempt, AttemptId, Reason},
+    device::DeviceId,
     door::DoorId,
     event::{Event, EventKind},
     ring::Ring,
@@ -22,6 +23,8 @@ pub struct NewEvent {
     pub door: Option<DoorId>,
     /// The account that it is about.
     pub account: Option<AccountId>,
+    /// The device that it is about.
+    pub device: Option<DeviceId>,
     /// Who did it; only kind and id are chained.
     pub actor: Option<Actor>,
     /// Why.
@@ -35,7 +38,8 @@ pub struct NewEvent {
 impl NewEvent {
     /// An event about nothing in particular yet.
     pub const fn new(time: Time, kind: EventKind) -> Self {
-        Self { time, kind, door: None, account: None, actor: None, reason: None, attempt: None, data: serde_json::Value::Null }
+        let data = serde_json::Value::Null;
+        Self { time, kind, door: None, account: None, device: None, actor: None, reason: None, attempt: None, data }
     }
 
     /// The same event, about this door.
@@ -49,6 +53,13 @@ impl NewEvent {
     #[must_use]
     pub fn account(mut self, account: &AccountId) -> Self {
         self.account = Some(account.clone());
+        self
+    }
+
+    /// The same event, about this device.
+    #[must_use]
+    pub fn device(mut self, device: &DeviceId) -> Self {
+        self.device = Some(device.clone());
         self
     }
 

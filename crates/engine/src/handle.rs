@@ -149,6 +149,11 @@ impl Handle {
         answer.await.map_err(|_| stopping())?
     }
 
+    /// Tells events that were written down already, with what they are about.
+    pub fn tell(&self, events: Vec<Event>) {
+        let _ = self.inputs.send(Message::Told(events));
+    }
+
     /// Counts a refusal of a caller that did not say who it is.
     pub fn refused(&self, reason: Reason, source: Option<IpAddr>) {
         let _ = self.inputs.send(Message::Refused(reason, source));

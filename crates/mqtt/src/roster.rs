@@ -3,13 +3,16 @@
 //! Rights are looked up for every message, so that a change counts at once. The broker library writes the identifier of
 //! whoever published into messages for MQTT 5 clients; it is therefore given an alias that says nothing.
 
+mod presence;
+
 use argon2::{
     Argon2,
     password_hash::{PasswordVerifier, phc::PasswordHash},
 };
 use doorward_core::{Mono, Now, Secret};
 use doorward_store::{MqttLogin, MqttUser, Store, StoreError};
-use doorward_wire::{Time, topic::Filter};
+use doorward_wire::{Time, device::DeviceId, topic::Filter};
+use presence::Presence;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -47,7 +50,7 @@ struct Inner {
     owners: BTreeMap<String, String>,
     /// Of these that could not be written down yet.
     unwritten: BTreeSet<String>,
-    connected: BTreeMap<String, BTreeSet<String>>,
+    presence: Presence,
     /// Passwords that were right lately, as a keyed hash: clients come back often, and Argon2id is meant to be slow.
     proven: BTreeMap<String, String>,
     /// Wrong passwords by name, and since when.
@@ -108,7 +111,9 @@ impl Roster {
         inner.owners.retain(|_, owner| users.iter().any(|user| user.name == *owner));
         let Inner { owners, unwritten, .. } = &mut *inner;
         unwritten.retain(|client| owners.contains_key(client));
-        inner.users = users.into_iter().map(|user| (self.alias(&user.name), user)).collect();
+        // Devices are not among these: each is known from when it connects.
+        inner.users.retain(|_, user| user.device.is_some());
+        inner.users.extend(users.into_iter().map(|user| (self.alias(&user.name), user)));
         inner.proven.clear();
         Ok(())
     }
@@ -121,11 +126,20 @@ impl Roster {
             return Err(Refusal::ClientId);
         }
         self.room_for(&user.name, client)?;
-        if !client.is_empty() {
+        // A client identifier of a device is nobody else's, whoever connects first.
+        if user.device.is_none() && self.is_a_devices(client).await? {
+            return Err(Refusal::ClientId);
+        }
+        if !client.is_empty() && user.device.is_none() {
             self.own(client, &user.name, now).await?;
         }
         self.write().users.insert(alias.clone(), user);
         Ok(alias)
+    }
+
+    async fn is_a_devices(&self, client: &str) -> Result<bool, Refusal> {
+        let Some(device) = DeviceId::of_client(client) else { return Ok(false) };
+        Ok(self.store.device(&device).await.map_err(|error| unreadable(&error))?.is_some())
     }
 
     /// Makes a client identifier a user's, from now on and over restarts. On a full disk it is theirs all the same, and is
@@ -156,8 +170,7 @@ impl Roster {
         if known.is_some_and(|owner| owner != user) {
             return Err(Refusal::ClientId);
         }
-        let full = inner.connected.get(user).is_some_and(|clients| clients.len() >= CONNECTIONS && !clients.contains(client));
-        if full || (known.is_none() && inner.owners.len() >= CLIENTS) {
+        if !inner.presence.has_room(user, client, CONNECTIONS) || (known.is_none() && inner.owners.len() >= CLIENTS) {
             return Err(Refusal::TooMany);
         }
         Ok(())
@@ -252,24 +265,21 @@ impl Roster {
     pub(crate) fn connected(&self, alias: &str, client: &str) {
         let mut inner = self.write();
         let Some(name) = inner.users.get(alias).map(|user| user.name.clone()) else { return };
-        inner.connected.entry(name).or_default().insert(client.to_owned());
+        inner.presence.came(&name, client);
     }
 
     pub(crate) fn disconnected(&self, client: &str) {
-        self.write().connected.retain(|_, clients| {
-            clients.remove(client);
-            !clients.is_empty()
-        });
+        self.write().presence.went(client);
     }
 
     /// Every client that is connected now.
     pub(crate) fn connected_clients(&self) -> Vec<String> {
-        self.read().connected.values().flatten().cloned().collect()
+        self.read().presence.all().map(str::to_owned).collect()
     }
 
     /// The clients of a user that are connected now.
     pub fn clients_of(&self, user: &str) -> Vec<String> {
-        self.read().connected.get(user).map(|clients| clients.iter().cloned().collect()).unwrap_or_default()
+        self.read().presence.of(user).map(str::to_owned).collect()
     }
 
     fn alias(&self, name: &str) -> String {

@@ -119,6 +119,7 @@ impl Mqtt {
                 subscribe: doorward_wire::topic::Rights::default(),
                 client_id: None,
                 created: self.house.now().utc,
+                device: None,
             });
             self.noted(name, admin::remove(broker.as_ref(), &new_user(&gone, Secret::new(String::new()))).await).await?;
         } else if user.is_none() {

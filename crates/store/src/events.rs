@@ -103,7 +103,7 @@ pub(crate) fn numbered(seq: i64, new: &NewEvent) -> (Event, Vec<Value>) {
         kind: new.kind,
         door: new.door.clone(),
         account: new.account.as_ref().map(ToString::to_string),
-        device: None,
+        device: new.device.as_ref().map(ToString::to_string),
         actor: new.actor.clone(),
         reason: new.reason,
         attempt: new.attempt,

@@ -48,6 +48,11 @@ const MIGRATIONS: &[Migration] = &[
         lite: include_str!("../migrations/sqlite/0008_rings.sql"),
         pg: include_str!("../migrations/postgres/0008_rings.sql"),
     },
+    Migration {
+        number: 9,
+        lite: include_str!("../migrations/sqlite/0009_fleet.sql"),
+        pg: include_str!("../migrations/postgres/0009_fleet.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

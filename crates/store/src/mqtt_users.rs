@@ -10,6 +10,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use doorward_core::Secret;
 use doorward_wire::{
     Time,
+    device::DeviceId,
     topic::{Filter, Rights},
 };
 
@@ -26,6 +27,17 @@ pub struct MqttUser {
     pub client_id: Option<String>,
     /// When it was added.
     pub created: Time,
+    /// The device whose own user it is, with the rights of its role; none for people and programs.
+    pub device: Option<DeviceId>,
+}
+
+impl MqttUser {
+    /// The user of a device: it may do what its role names, under its own client identifier.
+    pub fn of(device: DeviceId, name: &str, created: Time) -> Self {
+        let role = device.role();
+        let (publish, subscribe, client_id) = (role.publish, role.subscribe, Some(device.client_id()));
+        Self { name: name.to_owned(), publish, subscribe, client_id, created, device: Some(device) }
+    }
 }
 
 /// How a user shows who it is.
@@ -56,7 +68,7 @@ impl Store {
         Secret::new(URL_SAFE_NO_PAD.encode(dice::bytes::<24>()))
     }
 
-    /// Adds a user; `false` when the name is taken.
+    /// Adds a user; `false` when the name is taken, by a device too.
     pub async fn add_mqtt_user(&self, user: &MqttUser, password: MqttPassword<'_>) -> Result<bool, StoreError> {
         let (mac, hash) = match password {
             MqttPassword::Made(secret) => (self.mqtt_code(secret.reveal().as_bytes()), None),
@@ -67,21 +79,25 @@ impl Store {
             .db()
             .execute(
                 "INSERT INTO mqtt_users (name, mac, publish_json, subscribe_json, client_id, created_at, password_hash) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING",
+                 SELECT $1, $2, $3, $4, $5, $6, $7 WHERE NOT EXISTS (SELECT 1 FROM devices WHERE mqtt_user = $1) \
+                 ON CONFLICT (name) DO NOTHING",
                 args![&user.name, mac, written(&user.publish), written(&user.subscribe), user.client_id.as_ref(), user.created, hash],
             )
             .await?;
         Ok(added > 0)
     }
 
-    /// Every user, by name.
+    /// Every user of people and programs, by name.
     pub async fn mqtt_users(&self) -> Result<Vec<MqttUser>, StoreError> {
         self.db().all(format!("{SELECT} ORDER BY name"), Vec::new()).await?.iter().map(read).collect()
     }
 
-    /// Holds a name and a secret against the users.
+    /// Holds a name and a secret against the users, and against the devices.
     pub async fn mqtt_login(&self, name: &str, given: &[u8]) -> Result<MqttLogin, StoreError> {
-        let Some(row) = self.db().one(format!("{SELECT} WHERE name = $1"), args![name]).await? else { return Ok(MqttLogin::Wrong) };
+        let Some(row) = self.db().one(format!("{SELECT} WHERE name = $1"), args![name]).await? else {
+            let device = self.device_login(name, given).await?;
+            return Ok(device.map_or(MqttLogin::Wrong, |(device, created)| MqttLogin::Right(MqttUser::of(device, name, created))));
+        };
         if let Some(hash) = row.get::<Option<String>>("password_hash")? {
             return Ok(MqttLogin::Compare(read(&row)?, Secret::new(hash)));
         }
@@ -147,5 +163,6 @@ fn read(row: &Row) -> Result<MqttUser, StoreError> {
         subscribe: rights("subscribe_json")?,
         client_id: row.get("client_id")?,
         created: row.time("created_at")?,
+        device: None,
     })
 }

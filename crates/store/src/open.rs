@@ -288,7 +288,9 @@ pub(crate) async fn connect(place: &Place) -> Result<Db, OpenError> {
             match tokio::time::timeout(FIRST, sqlx::PgConnection::connect_with(&options)).await {
                 Ok(Ok(connection)) => drop(connection.close().await),
                 Ok(Err(error)) => return Err(server_error(place, error)),
-                Err(_) => return Err(OpenError::Unreachable { place: place.shown(), why: format!("no answer within {} s", FIRST.as_secs()) }),
+                Err(_) => {
+                    return Err(OpenError::Unreachable { place: place.shown(), why: format!("no answer within {} s", FIRST.as_secs()) });
+                }
             }
             let pool = PgPoolOptions::new()
                 .max_connections(CONNECTIONS)

@@ -80,6 +80,8 @@ words! {
         AccountRenewed = "account.renewed",
         /// The vendor refused to renew: a person must sign in.
         AccountNeedsSignIn = "account.needs_sign_in",
+        /// A device of the fleet was given its credentials.
+        DeviceProvisioned = "device.provisioned",
         /// Somebody signed in to doorward.
         PersonSignedIn = "person.signed_in",
         /// A sign-in was refused.

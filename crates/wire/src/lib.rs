@@ -7,7 +7,7 @@
 //! It must never decide anything: rules live in `doorward-core`.
 //!
 //! Read next: [`door`] for what a door is, [`attempt`] for what became of a command, [`ring`] for what came of a ring,
-//! [`event`] for what is told about it.
+//! [`event`] for what is told about it, [`device`](mod@device) for the gateways of a fleet.
 //!
 //! ```
 //! use doorward_wire::{attempt::AttemptState, door::{DoorId, DoorState}};
@@ -25,6 +25,7 @@ extern crate alloc;
 pub mod account;
 pub mod attempt;
 pub mod code;
+pub mod device;
 pub mod door;
 pub mod event;
 mod id;

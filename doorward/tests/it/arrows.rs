@@ -26,13 +26,14 @@ fn wire_and_core_know_no_sockets() {
 
 #[test]
 fn arrows_point_one_way() {
-    let allowed: [(&str, &[&str]); 14] = [
+    let allowed: [(&str, &[&str]); 15] = [
         ("doorward-wire", &[]),
         ("doorward-core", &["wire"]),
         ("doorward-store", &["wire", "core"]),
         ("doorward-engine", &["wire", "core", "store"]),
         ("doorward-mqtt", &["wire", "core", "http", "store", "engine"]),
         ("doorward-tunnel", &["wire", "core", "http", "store", "engine", "mqtt"]),
+        ("doorward-fleet", &["wire", "core", "http", "store", "engine", "mqtt"]),
         ("doorward-web", &["wire", "core", "http", "store", "engine", "mqtt", "tunnel"]),
         ("doorward-http", &["wire", "core"]),
         ("doorward-oauth", &["wire", "core", "http"]),

@@ -56,6 +56,11 @@ pub(super) fn all() -> Vec<Table> {
         ("people", "id name role password_hash created_at:i"),
         ("mqtt_users", "name mac:b publish_json subscribe_json client_id created_at:i password_hash"),
         (
+            "devices",
+            "id mac name mqtt_user sealed:b password_mac:b token_mac:b epoch:i broker broker_error created_at:i revoked_at:i",
+        ),
+        ("device_states", "device firmware seen_at:i uptime:i free_heap:i wifi_rssi:i"),
+        (
             "tunnel_keys",
             "name person mac:b sealed:b previous:b previous_until:i scopes_json created_at:i used_at:i accepted_until:i seals:i",
         ),

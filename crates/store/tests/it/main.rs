@@ -8,6 +8,7 @@
 mod audit;
 mod backups;
 mod commands;
+mod devices;
 mod files;
 mod house;
 mod keeping;
@@ -89,6 +90,11 @@ stories! {
         what_was_noted_is_there_after_a_restart,
         a_backlog_is_the_newest_of_what_is_behind,
         of_two_who_note_at_once_one_does,
+    }
+    devices {
+        a_device_and_its_event_are_one_commit_and_the_same_device_again_is_the_same,
+        a_device_shows_its_own_secrets_and_no_others,
+        what_two_devices_share_is_refused,
     }
     mqtt {
         a_user_of_the_broker_is_known_by_its_secret,

@@ -8,7 +8,7 @@ use doorward_wire::topic::Rights;
 fn user(name: &str) -> MqttUser {
     let publish = Rights::new(vec!["doorward/door/+/set".parse().unwrap()]);
     let subscribe = Rights::new(vec!["doorward/#".parse().unwrap(), "ü/+".parse().unwrap()]);
-    MqttUser { name: name.into(), publish, subscribe, client_id: None, created: at(1) }
+    MqttUser { name: name.into(), publish, subscribe, client_id: None, created: at(1), device: None }
 }
 
 pub(crate) async fn a_user_of_the_broker_is_known_by_its_secret(house: &House) {
@@ -56,9 +56,19 @@ pub(crate) async fn a_house_of_the_first_schema_gets_the_tables_of_the_next(hous
     let store = house.open().await;
     let ada = store.add_person("Ada", "administrator", at(1)).await.unwrap();
     store.close().await;
-    for table in
-        ["rings", "tunnel_nonces", "tunnel_keys", "push_subscriptions", "webhook_deliveries", "webhooks", "mqtt_clients", "mqtt_users"]
-    {
+    house.sql("DROP INDEX events_device").await;
+    for table in [
+        "device_states",
+        "devices",
+        "rings",
+        "tunnel_nonces",
+        "tunnel_keys",
+        "push_subscriptions",
+        "webhook_deliveries",
+        "webhooks",
+        "mqtt_clients",
+        "mqtt_users",
+    ] {
         house.sql(&format!("DROP TABLE {table}")).await;
     }
     for column in ["last_online", "last_battery_low"] {

@@ -113,6 +113,7 @@ pub(crate) async fn add_user(web: &Web, actor: &Actor, new: &NewMqttUser) -> Api
         subscribe: rights("subscribe", &new.subscribe)?,
         client_id: new.client_id.clone().filter(|id| !id.is_empty()),
         created: web.house().now().utc,
+        device: None,
     };
     let chosen = match &new.password {
         Some(password) => Some(web.sign_in().hash(password).await?),

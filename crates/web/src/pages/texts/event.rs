@@ -73,6 +73,10 @@ impl Texts {
             EventKind::AccountCertificateRenewed => format!("The certificate of {account} was renewed"),
             EventKind::AccountRenewed => format!("{account} was renewed ahead of time"),
             EventKind::AccountNeedsSignIn => format!("{account} must be signed in again"),
+            EventKind::DeviceProvisioned => {
+                let device = event.device.as_deref().unwrap_or_default();
+                by(&format!("provisioned device {device}"), &format!("Device {device} was provisioned"))
+            }
             EventKind::PersonSignedIn => by("signed in", "Somebody signed in"),
             EventKind::PersonRefused => match &event.actor {
                 Some(actor) => format!("A sign-in as {} was refused", self.actor(actor)),
@@ -186,6 +190,7 @@ impl Texts {
             | EventKind::AccountCertificateCreated
             | EventKind::AccountCertificateRenewed
             | EventKind::AccountRenewed => ("refresh", "ok"),
+            EventKind::DeviceProvisioned => ("key", "ok"),
             EventKind::PersonSignedIn | EventKind::PersonChanged => ("user", "calm"),
             EventKind::PersonRefused | EventKind::RequestsRefused => ("shield", "warn"),
             EventKind::SettingsChanged => ("settings", "calm"),

@@ -41,6 +41,7 @@ impl Texts {
             EventKind::AccountCertificateRenewed => ("Certificate renewed", "Accounts"),
             EventKind::AccountRenewed => ("Token renewed", "Accounts"),
             EventKind::AccountNeedsSignIn => ("Needs sign-in", "Accounts"),
+            EventKind::DeviceProvisioned => ("Device provisioned", "Fleet"),
             EventKind::PersonSignedIn => ("Person signed in", "People"),
             EventKind::PersonRefused => ("Sign-in refused", "People"),
             EventKind::PersonChanged => ("Person changed", "People"),

@@ -1,0 +1,250 @@
+//! Devices of the fleet: who they are, their sealed credentials, and how far their user at the broker is.
+//!
+//! A device is its own user at the embedded broker, with the rights of its role: there is no other row that could differ.
+//! A device and the event that tells of it are one commit.
+
+use crate::{
+    Store, StoreError,
+    chain::Chain,
+    db::{Row, Tx, args},
+    seal::same,
+};
+use doorward_core::{Secret, record::NewEvent};
+use doorward_wire::{
+    Time,
+    device::{DeviceId, Mac},
+    event::Event,
+};
+use serde::{Deserialize, Serialize};
+
+/// Devices at most.
+const MOST: i64 = 50_000;
+
+/// What a device shows to be let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceSecrets {
+    /// At the broker.
+    pub password: Secret<String>,
+    /// At the provisioning server.
+    pub token: Secret<String>,
+}
+
+/// A device that is to be provisioned.
+#[derive(Debug, Clone)]
+pub struct NewDevice {
+    /// What it prints.
+    pub id: DeviceId,
+    /// Its MAC, when it was named by it.
+    pub mac: Option<Mac>,
+    /// What people call it.
+    pub name: Option<String>,
+    /// The name of its user at the broker.
+    pub user: String,
+    /// What it will show.
+    pub secrets: DeviceSecrets,
+    /// How far its user at the broker is: the embedded broker has it from now on.
+    pub broker: BrokerUser,
+    /// What is told about it.
+    pub event: NewEvent,
+}
+
+/// A device as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDevice {
+    /// What it prints.
+    pub id: DeviceId,
+    /// Its MAC.
+    pub mac: Option<Mac>,
+    /// What people call it.
+    pub name: Option<String>,
+    /// The name of its user at the broker.
+    pub user: String,
+    /// What it shows.
+    pub secrets: DeviceSecrets,
+    /// Counts its secrets: whoever works for older ones stops.
+    pub epoch: i64,
+    /// How far its user at the broker is.
+    pub broker: BrokerUser,
+    /// When it was provisioned first.
+    pub created: Time,
+    /// When its rights were taken.
+    pub revoked: Option<Time>,
+}
+
+/// How far the user of a device is at its broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BrokerUser {
+    /// It is to be made, or made as it should be.
+    Making {
+        /// Why the last try failed.
+        error: Option<String>,
+    },
+    /// It is there, with its rights and no others.
+    Made,
+    /// It is to be removed.
+    Removing {
+        /// Why the last try failed.
+        error: Option<String>,
+    },
+}
+
+/// What came of provisioning one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Provisioned {
+    /// It is new, and this event tells of it.
+    New(StoredDevice, Event),
+    /// It was there before, and keeps its secrets.
+    Known(StoredDevice),
+    /// Another device prints the same.
+    Collides(Mac),
+    /// Its broker user would have the name of somebody else's.
+    NameTaken,
+    /// Its rights were taken.
+    Revoked,
+    /// There are as many as there may be.
+    TooMany,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    password: String,
+    token: String,
+}
+
+const SELECT: &str = "SELECT id, mac, name, mqtt_user, sealed, epoch, broker, broker_error, created_at, revoked_at FROM devices";
+
+impl Store {
+    /// Provisions devices, all in one commit: each with its broker user and its event. Those that are there keep what they
+    /// have.
+    pub async fn provision_devices(&self, devices: &[NewDevice]) -> Result<Vec<Provisioned>, StoreError> {
+        let mut tx = self.db().write().await?;
+        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
+        let count = tx.one("SELECT COUNT(*) AS devices FROM devices", Vec::new()).await?;
+        let mut room = MOST - count.map_or(Ok(0), |row| row.get::<i64>("devices"))?;
+        let mut outcomes = Vec::with_capacity(devices.len());
+        for device in devices {
+            let outcome = self.provision_one(&mut tx, &mut chain, device, room > 0).await?;
+            room -= i64::from(matches!(outcome, Provisioned::New(..)));
+            outcomes.push(outcome);
+        }
+        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
+        tx.commit().await?;
+        Ok(outcomes)
+    }
+
+    async fn provision_one(&self, tx: &mut Tx, chain: &mut Chain, device: &NewDevice, room: bool) -> Result<Provisioned, StoreError> {
+        if let Some(row) = tx.one(format!("{SELECT} WHERE id = $1"), args![device.id.as_str()]).await? {
+            let known = self.read_device(&row)?;
+            return Ok(match (known.mac, device.mac) {
+                (Some(known), Some(mac)) if known != mac => Provisioned::Collides(known),
+                _ if known.revoked.is_some() => Provisioned::Revoked,
+                _ => Provisioned::Known(known),
+            });
+        }
+        if !room {
+            return Ok(Provisioned::TooMany);
+        }
+        let sql = "INSERT INTO devices (id, mac, name, mqtt_user, sealed, password_mac, token_mac, epoch, broker, created_at) \
+                   SELECT $1, $2, $3, $4, $5, $6, $7, 1, $8, $9 WHERE NOT EXISTS (SELECT 1 FROM mqtt_users WHERE name = $4) \
+                   ON CONFLICT DO NOTHING";
+        let (mac, now) = (device.mac.map(|mac| mac.to_string()), device.event.time);
+        let (password, token) = (self.device_code("password", &device.secrets.password), self.device_code("token", &device.secrets.token));
+        let sealed = self.sealed(&device.id, &device.secrets)?;
+        let broker = device.broker.word();
+        let args = args![device.id.as_str(), mac, device.name.as_deref(), device.user.as_str(), sealed, password, token, broker, now];
+        if tx.execute(sql, args).await? == 0 {
+            return Ok(Provisioned::NameTaken);
+        }
+        let event = chain.append(&device.event);
+        let stored = StoredDevice {
+            id: device.id.clone(),
+            mac: device.mac,
+            name: device.name.clone(),
+            user: device.user.clone(),
+            secrets: device.secrets.clone(),
+            epoch: 1,
+            broker: device.broker.clone(),
+            created: now,
+            revoked: None,
+        };
+        Ok(Provisioned::New(stored, event))
+    }
+
+    /// Every device, by its identifier.
+    pub async fn devices(&self) -> Result<Vec<StoredDevice>, StoreError> {
+        self.db().all(format!("{SELECT} ORDER BY id"), Vec::new()).await?.iter().map(|row| self.read_device(row)).collect()
+    }
+
+    /// One device.
+    pub async fn device(&self, id: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
+        let row = self.db().one(format!("{SELECT} WHERE id = $1"), args![id.as_str()]).await?;
+        row.map(|row| self.read_device(&row)).transpose()
+    }
+
+    /// Whether this is the token of a device that has its rights.
+    pub async fn is_device_token(&self, id: &DeviceId, token: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT token_mac FROM devices WHERE id = $1 AND revoked_at IS NULL";
+        let Some(row) = self.db().one(sql, args![id.as_str()]).await? else { return Ok(false) };
+        Ok(same(&row.get::<Vec<u8>>("token_mac")?, &self.device_code("token", &Secret::from(token))))
+    }
+
+    /// The device whose broker user has this name and this password.
+    pub(crate) async fn device_login(&self, user: &str, given: &[u8]) -> Result<Option<(DeviceId, Time)>, StoreError> {
+        let sql = "SELECT id, password_mac, created_at FROM devices WHERE mqtt_user = $1 AND revoked_at IS NULL";
+        let Some(row) = self.db().one(sql, args![user]).await? else { return Ok(None) };
+        let right = same(&row.get::<Vec<u8>>("password_mac")?, &self.keys().code("device password", given));
+        if right { Ok(Some((row.parse("id")?, row.time("created_at")?))) } else { Ok(None) }
+    }
+
+    fn read_device(&self, row: &Row) -> Result<StoredDevice, StoreError> {
+        let id: DeviceId = row.parse("id")?;
+        let sealed: Vec<u8> = row.get("sealed")?;
+        let plain = self.keys().open(&place(&id), &sealed)?;
+        let Sealed { password, token } =
+            serde_json::from_slice(plain.reveal()).map_err(|_| StoreError::corrupt(format!("secrets of device {id}")))?;
+        let error = row.get("broker_error")?;
+        let word: String = row.get("broker")?;
+        let broker = match word.as_str() {
+            "made" => BrokerUser::Made,
+            "making" => BrokerUser::Making { error },
+            "removing" => BrokerUser::Removing { error },
+            _ => return Err(StoreError::corrupt(format!("broker user of device {id}"))),
+        };
+        Ok(StoredDevice {
+            mac: row.parse_option("mac")?,
+            name: row.get("name")?,
+            user: row.get("mqtt_user")?,
+            secrets: DeviceSecrets { password: Secret::new(password), token: Secret::new(token) },
+            epoch: row.get("epoch")?,
+            broker,
+            created: row.time("created_at")?,
+            revoked: row.get::<Option<i64>>("revoked_at")?.map(Time::from_micros),
+            id,
+        })
+    }
+
+    fn sealed(&self, id: &DeviceId, secrets: &DeviceSecrets) -> Result<Vec<u8>, StoreError> {
+        let plain = Sealed { password: secrets.password.reveal().clone(), token: secrets.token.reveal().clone() };
+        let plain = serde_json::to_vec(&plain).map_err(|error| StoreError::Bug(format!("secrets of a device: {error}")))?;
+        Ok(self.keys().seal(&place(id), &plain))
+    }
+
+    /// Compares a secret without opening what is sealed.
+    fn device_code(&self, what: &str, secret: &Secret<String>) -> Vec<u8> {
+        self.keys().code(&format!("device {what}"), secret.reveal().as_bytes())
+    }
+}
+
+impl BrokerUser {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Making { .. } => "making",
+            Self::Made => "made",
+            Self::Removing { .. } => "removing",
+        }
+    }
+}
+
+fn place(id: &DeviceId) -> String {
+    format!("devices|{id}|secrets")
+}
