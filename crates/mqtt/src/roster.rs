@@ -15,6 +15,7 @@ use doorward_wire::{Time, device::DeviceId, topic::Filter};
 use presence::Presence;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddr,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
@@ -118,8 +119,9 @@ impl Roster {
         Ok(())
     }
 
-    /// Lets somebody in, and gives the alias under which the broker knows them.
-    pub(crate) async fn admit(&self, name: &str, secret: &[u8], client: &str, now: Now) -> Result<String, Refusal> {
+    /// Lets somebody in, and gives the alias under which the broker knows them. Their place is taken at once and until
+    /// [`Self::left`]: the broker tells of a connection only after it has answered it.
+    pub(crate) async fn admit(&self, name: &str, secret: &[u8], client: &str, peer: SocketAddr, now: Now) -> Result<String, Refusal> {
         let user = self.known(name, secret, now).await?;
         let alias = self.alias(&user.name);
         if user.client_id.as_ref().is_some_and(|own| own != client) {
@@ -133,7 +135,12 @@ impl Roster {
         if !client.is_empty() && user.device.is_none() {
             self.own(client, &user.name, now).await?;
         }
-        self.write().users.insert(alias.clone(), user);
+        let mut inner = self.write();
+        if !inner.presence.has_room(&user.name, client, CONNECTIONS) {
+            return Err(Refusal::TooMany);
+        }
+        inner.presence.came(peer, &user.name, client);
+        inner.users.insert(alias.clone(), user);
         Ok(alias)
     }
 
@@ -262,19 +269,14 @@ impl Roster {
         self.read().users.get(alias).is_some_and(|user| user.subscribe.allow_filter(&filter))
     }
 
-    pub(crate) fn connected(&self, alias: &str, client: &str) {
-        let mut inner = self.write();
-        let Some(name) = inner.users.get(alias).map(|user| user.name.clone()) else { return };
-        inner.presence.came(&name, client);
-    }
-
-    pub(crate) fn disconnected(&self, client: &str) {
-        self.write().presence.went(client);
+    /// A connection is gone, whether it was let in or not.
+    pub(crate) fn left(&self, peer: SocketAddr) {
+        self.write().presence.left(peer);
     }
 
     /// Every client that is connected now.
     pub(crate) fn connected_clients(&self) -> Vec<String> {
-        self.read().presence.all().map(str::to_owned).collect()
+        self.read().presence.all().into_iter().map(str::to_owned).collect()
     }
 
     /// The clients of a user that are connected now.

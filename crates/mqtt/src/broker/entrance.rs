@@ -96,6 +96,7 @@ impl Entrance {
     }
 
     async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, way: Way) {
+        let _leaves = Leaves(&self, peer);
         let mut stop = self.stop.subscribe();
         let _ = stream.set_nodelay(true);
         let transport = tokio::select! {
@@ -124,7 +125,16 @@ impl Entrance {
                 tracing::debug!(%peer, error, "an MQTT connection did not come to stand");
             }
         }
-        self.waiting.said_who(peer);
+    }
+}
+
+/// A connection that ends, however it does, leaves nothing behind.
+struct Leaves<'a>(&'a Entrance, SocketAddr);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.said_who(self.1);
+        self.0.gate.roster.left(self.1);
     }
 }
 

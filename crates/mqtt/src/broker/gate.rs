@@ -34,7 +34,7 @@ impl AuthProvider for Gate {
             }
             let name = connect.username.as_deref().unwrap_or_default();
             let secret = connect.password.as_deref().unwrap_or_default();
-            Ok(match self.roster.admit(name, secret, &connect.client_id, self.inbox.house.now()).await {
+            Ok(match self.roster.admit(name, secret, &connect.client_id, address, self.inbox.house.now()).await {
                 Ok(alias) => AuthResult::success_with_user(alias),
                 Err(refusal) => {
                     tracing::info!(%address, client = connect.client_id, %refusal, "an MQTT client was refused");
@@ -105,20 +105,14 @@ impl Gate {
 }
 
 impl BrokerEventHandler for Gate {
-    fn on_client_connect(&self, event: ClientConnectEvent) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            metrics::gauge!("doorward_mqtt_clients").increment(1.0);
-            if let Some(user) = &event.user_id {
-                self.roster.connected(user, &event.client_id);
-            }
-        })
+    fn on_client_connect(&self, _event: ClientConnectEvent) -> BoxFuture<'_, ()> {
+        metrics::gauge!("doorward_mqtt_clients").increment(1.0);
+        Box::pin(std::future::ready(()))
     }
 
-    fn on_client_disconnect(&self, event: ClientDisconnectEvent) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            metrics::gauge!("doorward_mqtt_clients").decrement(1.0);
-            self.roster.disconnected(&event.client_id);
-        })
+    fn on_client_disconnect(&self, _event: ClientDisconnectEvent) -> BoxFuture<'_, ()> {
+        metrics::gauge!("doorward_mqtt_clients").decrement(1.0);
+        Box::pin(std::future::ready(()))
     }
 
     fn on_client_publish(&self, event: ClientPublishEvent) -> BoxFuture<'_, PublishAction> {

@@ -1,35 +1,37 @@
 //! Who is connected now.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::SocketAddr,
+};
 
-/// The clients of each user. Each is counted: one that takes its own session over is told to have come before the
-/// connection from before is told to have gone.
+/// Connections, whose they are, and the client identifier of each: one that takes its own session over is there twice
+/// for a moment.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
+    connections: HashMap<SocketAddr, (String, String)>,
     /// By user: its clients, and how many connections each has.
     users: BTreeMap<String, BTreeMap<String, u32>>,
-    /// Whose each client is.
-    clients: BTreeMap<String, String>,
 }
 
 impl Presence {
-    pub(super) fn came(&mut self, user: &str, client: &str) {
+    pub(super) fn came(&mut self, peer: SocketAddr, user: &str, client: &str) {
+        self.left(peer);
         *self.users.entry(user.to_owned()).or_default().entry(client.to_owned()).or_default() += 1;
-        self.clients.insert(client.to_owned(), user.to_owned());
+        self.connections.insert(peer, (user.to_owned(), client.to_owned()));
     }
 
-    pub(super) fn went(&mut self, client: &str) {
-        let Some(user) = self.clients.get(client).cloned() else { return };
+    pub(super) fn left(&mut self, peer: SocketAddr) {
+        let Some((user, client)) = self.connections.remove(&peer) else { return };
         let Some(clients) = self.users.get_mut(&user) else { return };
-        if let Some(count) = clients.get_mut(client).filter(|count| **count > 1) {
+        if let Some(count) = clients.get_mut(&client).filter(|count| **count > 1) {
             *count -= 1;
             return;
         }
-        clients.remove(client);
+        clients.remove(&client);
         if clients.is_empty() {
             self.users.remove(&user);
         }
-        self.clients.remove(client);
     }
 
     /// The clients of a user.
@@ -38,8 +40,8 @@ impl Presence {
     }
 
     /// Every client.
-    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
-        self.clients.keys().map(String::as_str)
+    pub(super) fn all(&self) -> BTreeSet<&str> {
+        self.users.values().flat_map(BTreeMap::keys).map(String::as_str).collect()
     }
 
     /// Whether a user has room for a client among so many.
@@ -52,26 +54,32 @@ impl Presence {
 mod tests {
     use super::*;
 
+    fn peer(port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], port).into()
+    }
+
     #[test]
     fn a_takeover_does_not_end_presence() {
         let mut presence = Presence::default();
-        presence.came("ada", "lamp");
-        presence.came("ada", "lamp");
-        presence.went("lamp");
+        presence.came(peer(1), "ada", "lamp");
+        presence.came(peer(2), "ada", "lamp");
+        presence.left(peer(1));
         assert_eq!(presence.of("ada").collect::<Vec<_>>(), ["lamp"], "the new one is there");
-        presence.went("lamp");
-        assert_eq!((presence.of("ada").count(), presence.all().count()), (0, 0));
-        presence.went("lamp");
-        presence.came("ada", "lamp");
-        assert_eq!(presence.all().collect::<Vec<_>>(), ["lamp"]);
+        presence.left(peer(1));
+        assert_eq!(presence.all().len(), 1, "who is gone cannot go again");
+        presence.left(peer(2));
+        assert_eq!((presence.of("ada").count(), presence.all().len()), (0, 0));
+        presence.came(peer(1), "ada", "lamp");
+        presence.came(peer(1), "bob", "lamp");
+        assert_eq!((presence.of("ada").count(), presence.of("bob").count()), (0, 1), "a connection is one user's");
     }
 
     #[test]
     fn a_user_has_so_many_clients_and_no_more() {
         let mut presence = Presence::default();
-        presence.came("ada", "one");
-        presence.came("ada", "two");
-        presence.came("bob", "three");
+        presence.came(peer(1), "ada", "one");
+        presence.came(peer(2), "ada", "two");
+        presence.came(peer(3), "bob", "three");
         assert!(!presence.has_room("ada", "four", 2) && presence.has_room("ada", "two", 2), "its own place is its own");
         assert!(presence.has_room("bob", "four", 2) && presence.has_room("eve", "four", 2));
     }
