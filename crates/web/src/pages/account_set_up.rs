@@ -104,8 +104,23 @@ struct Gateway {
 /// A gateway that doorward uses, and whether the vendor still lists it.
 struct Used<'a> {
     id: &'a str,
-    name: &'a str,
+    /// With its home, since gateways are mostly called by their model.
+    name: String,
+    /// Its doors; what the vendor calls it where it lists none.
+    detail: String,
     listed: bool,
+}
+
+impl<'a> Used<'a> {
+    fn at(plant: &Plant, gateway: &'a Gateway) -> Self {
+        let Gateway { id, name, doors, .. } = gateway;
+        let detail = if doors.is_empty() { id.clone() } else { doors.join(", ") };
+        Self { id, name: format!("{}, {name}", plant.name), detail, listed: true }
+    }
+
+    fn unlisted(gateway: &'a Unlisted) -> Self {
+        Self { id: &gateway.id, name: gateway.name.clone(), detail: gateway.id.clone(), listed: false }
+    }
 }
 
 impl Plant {
@@ -125,9 +140,10 @@ impl SetUpPage {
 
     /// Gateways that doorward uses.
     fn used(&self) -> Vec<Used<'_>> {
-        let gateways = self.listed.plants.iter().flat_map(|plant| &plant.gateways).filter(|gateway| gateway.registered);
-        let listed = gateways.map(|gateway| Used { id: &gateway.id, name: &gateway.name, listed: true });
-        listed.chain(self.listed.unlisted.iter().map(|gateway| Used { id: &gateway.id, name: &gateway.name, listed: false })).collect()
+        let plants = self.listed.plants.iter();
+        let listed = plants
+            .flat_map(|plant| plant.gateways.iter().filter(|gateway| gateway.registered).map(move |gateway| Used::at(plant, gateway)));
+        listed.chain(self.listed.unlisted.iter().map(Used::unlisted)).collect()
     }
 
     fn can_register(&self) -> bool {
