@@ -1,6 +1,7 @@
 //! The command line.
 
 mod account;
+mod device;
 mod door;
 mod mqtt;
 mod notify;
@@ -11,6 +12,7 @@ mod tunnel;
 mod webhook;
 
 pub(crate) use account::{Account, AccountSettings, LoginWay};
+pub(crate) use device::Device;
 pub(crate) use door::{Act, Code, CodeWish, Door};
 pub(crate) use mqtt::{Mqtt, MqttUser};
 pub(crate) use notify::Notify;
@@ -84,6 +86,9 @@ pub(crate) enum Verb {
     /// The embedded MQTT broker: who may connect, publish and subscribe
     #[command(subcommand)]
     Mqtt(Mqtt),
+    /// Devices of the fleet: their identity, rights and state
+    #[command(subcommand)]
+    Device(Device),
     /// The end-to-end encrypted gateway for phones: its keys
     #[command(subcommand)]
     Tunnel(Tunnel),

@@ -4,6 +4,7 @@ mod account;
 mod account_set_up;
 mod ask;
 mod backup;
+mod device;
 mod doctor;
 mod door;
 mod events;
@@ -38,6 +39,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Verb::Account(verb) => account::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Person(verb) => person::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Mqtt(verb) => mqtt::run(&Client::new(&global)?, global.json, verb).await,
+        Verb::Device(verb) => device::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Tunnel(verb) => tunnel::run(&global, verb).await,
         Verb::Notify(verb) => notify::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Webhook(verb) => webhook::run(&Client::new(&global)?, global.json, verb).await,

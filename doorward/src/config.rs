@@ -6,6 +6,7 @@
 
 mod accounts;
 mod doors;
+mod fleet;
 mod http;
 mod keys;
 mod log;
@@ -57,6 +58,7 @@ pub(crate) struct Config {
     pub(crate) store: store::StoreConfig,
     pub(crate) mqtt: mqtt::MqttConfig,
     pub(crate) tunnel: tunnel::TunnelConfig,
+    pub(crate) fleet: fleet::FleetConfig,
     pub(crate) notify: doorward_web::notify::Settings,
     pub(crate) log: log::Log,
     pub(crate) accounts: Vec<AccountConfig>,
@@ -86,6 +88,7 @@ impl Config {
             store: store::StoreConfig::read(keys),
             mqtt: mqtt::MqttConfig::read(keys),
             tunnel: tunnel::TunnelConfig::read(keys),
+            fleet: fleet::FleetConfig::read(keys),
             notify: notify::read(keys, &time_zone),
             log: log::Log::read(keys),
             sites: sites::read(keys),
@@ -140,6 +143,7 @@ pub(crate) fn sources(file: Option<&Path>, fallback: &Path) -> anyhow::Result<So
     }
     sources.environment.extend(std::env::vars());
     sources.originals = tunnel::originals(&sources.environment);
+    sources.originals.extend(fleet::originals(&sources.environment));
     sources.environment.retain(|name, _| name.starts_with("DOORWARD_"));
     Ok(sources)
 }

@@ -14,6 +14,7 @@ use anyhow::Context;
 use doorward_core::Secret;
 use doorward_core::record::NewEvent;
 use doorward_engine::{Clock, Handle, House, Stopper, SystemClock};
+use doorward_fleet::Fleet;
 use doorward_mqtt::Mqtt;
 use doorward_store::{OpenOptions, Store};
 use doorward_tunnel::Tunnel;
@@ -33,6 +34,7 @@ use tokio::{
 };
 
 mod first_key;
+mod fleet;
 mod managed;
 
 /// How long requests that are under way get when the program stops.
@@ -76,6 +78,7 @@ pub(crate) struct Running {
     web: Web,
     mqtt: Option<Arc<Mqtt>>,
     pub(crate) tunnel: Tunnel,
+    pub(crate) fleet: Fleet,
     /// The tunnel's first key, when it was just made.
     pub(crate) first_key: Option<Secret<String>>,
     stopper: Stopper,
@@ -117,12 +120,26 @@ pub(crate) async fn start(folder: std::path::PathBuf, mut sources: Sources, debu
     let mut tls = Tls::default();
     let mqtt = mqtt(&config, &data, &handle, &mut tls, &mut problems).await;
     let (tunnel, first_key) = tunnel(&config, &handle, mqtt.clone(), &mut tls, &mut problems).await?;
+    let fleet = fleet::start(&config, &handle, mqtt.clone(), &mut tls, &mut problems).await;
     let settings = web_config(&config, &data, tls.authority.clone(), problems);
-    let web = Web::new(handle.clone(), settings, logbook, metrics, mqtt.clone(), tunnel.clone());
+    let web = Web::new(handle.clone(), settings, logbook, metrics, mqtt.clone(), tunnel.clone(), fleet.clone());
     let (stop, listeners) = serve(&web, http, public, admin);
     started(&handle).await;
     tokio::spawn(housekeeping(handle.clone(), config.store.keep_events, tls, stop.subscribe()));
-    Ok(Running { handle, http: address, public_url: config.http.public_url, data, web, mqtt, tunnel, first_key, stopper, listeners, stop })
+    Ok(Running {
+        handle,
+        http: address,
+        public_url: config.http.public_url,
+        data,
+        web,
+        mqtt,
+        tunnel,
+        fleet,
+        first_key,
+        stopper,
+        listeners,
+        stop,
+    })
 }
 
 /// Reads the configuration again, now with what was set on the settings page.
@@ -203,7 +220,9 @@ async fn tunnel(
     };
     match started.await {
         Ok((listener, certificate)) => {
-            tunnel.serve_at(listener, certificate);
+            if let Err(error) = tunnel.serve_at(listener, certificate) {
+                problems.push(format!("tunnel.listen {address}: {error}"));
+            }
             let scheme = if config.tunnel.tls { "https" } else { "http" };
             if let Some(address) = tunnel.address() {
                 tracing::info!("the tunnel listens at {scheme}://{address}");
@@ -403,6 +422,7 @@ impl Running {
             self.listeners.shutdown().await;
         }
         self.tunnel.stop().await;
+        self.fleet.stop().await;
         if let Some(mqtt) = &self.mqtt {
             mqtt.stop().await;
         }

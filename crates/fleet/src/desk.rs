@@ -1,14 +1,19 @@
 //! Where devices get their rights: the one way for the listener, the API, the pages and the command line.
 
-use crate::Fleet;
+use crate::{Fleet, Where, credentials::Derivation};
 use doorward_core::record::NewEvent;
-use doorward_store::{BrokerUser, NewDevice, Provisioned, StoreError, StoredDevice};
+use doorward_store::{BrokerUser, DeviceSecrets, NewDevice, Provisioned, StoreError, StoredDevice};
 use doorward_wire::{
+    Time,
     attempt::Actor,
-    device::{DeviceId, Mac, Named},
-    event::EventKind,
+    device::{Device, DeviceId, DeviceState, Mac, Named, Provisioned as Told},
+    event::{Event, EventKind},
 };
+use jiff::tz::TimeZone;
 use serde_json::json;
+
+/// As the original writes times.
+const TIME: &str = "%Y-%m-%d %H:%M:%S";
 
 /// Why a device gets nothing. `Display` says what a person can do.
 #[derive(Debug, thiserror::Error)]
@@ -20,8 +25,17 @@ pub enum DeskError {
     #[error("there is an MQTT user of this name, or a device with this MAC, already")]
     Taken,
     /// Its rights were taken.
-    #[error("this device was revoked")]
+    #[error("this device was revoked; whoever manages devices can give it other secrets and with them its rights again")]
     Revoked,
+    /// There is none.
+    #[error("there is no device with this identifier that has rights")]
+    Unknown,
+    /// Not a network.
+    #[error("{0}")]
+    Network(String),
+    /// Not a span of time for a claim.
+    #[error("a claim stands for a second at least, and 30 days at most; or until it is closed")]
+    Span,
     /// There are as many as there may be.
     #[error("there are too many devices")]
     TooMany,
@@ -68,13 +82,105 @@ impl Fleet {
         }
     }
 
-    /// Every device, by its identifier.
-    pub async fn devices(&self) -> Result<Vec<StoredDevice>, StoreError> {
-        self.house().store().devices().await
+    /// Gives a device other secrets, also one that was revoked: it has its rights again. What it has of the others ends.
+    pub async fn renew(&self, id: &DeviceId, actor: &Actor) -> Result<StoredDevice, DeskError> {
+        let event = NewEvent::new(self.house().now().utc, EventKind::DeviceRenewed).device(id).actor(actor);
+        let renewed = self.house().store().renew_device(id, &self.fresh_secrets(id), &event).await?;
+        let (stored, event) = renewed.ok_or(DeskError::Unknown)?;
+        self.renewed(&stored, vec![event]).await;
+        Ok(stored)
     }
 
-    /// One device.
-    pub async fn device(&self, id: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
-        self.house().store().device(id).await
+    /// Takes a device's rights, and ends its connection.
+    pub async fn revoke(&self, id: &DeviceId, actor: &Actor) -> Result<(), DeskError> {
+        let event = NewEvent::new(self.house().now().utc, EventKind::DeviceRevoked).device(id).actor(actor);
+        let broker = if self.is_embedded() { BrokerUser::Made } else { BrokerUser::Removing { error: None } };
+        let revoked = self.house().store().revoke_device(id, &broker, &event).await?;
+        let (stored, event) = revoked.ok_or(DeskError::Unknown)?;
+        if let Some(mqtt) = self.mqtt() {
+            mqtt.end_device(id, &stored.user, true).await;
+        }
+        self.registry().forget(id);
+        self.house().tell(vec![event]);
+        Ok(())
     }
+
+    /// A device has other secrets: its connection with those before ends.
+    pub(crate) async fn renewed(&self, device: &StoredDevice, events: Vec<Event>) {
+        if let Some(mqtt) = self.mqtt() {
+            mqtt.end_device(&device.id, &device.user, false).await;
+        }
+        self.house().tell(events);
+    }
+
+    /// Secrets that nothing is derived from.
+    pub(crate) fn fresh_secrets(&self, id: &DeviceId) -> DeviceSecrets {
+        let mut dice = [0; 64];
+        self.house().clock().fill(&mut dice);
+        Derivation::Random.credentials(id, dice).secrets
+    }
+
+    /// What a device is told when it is provisioned.
+    pub async fn told(&self, device: &StoredDevice) -> Result<Told, StoreError> {
+        let StoredDevice { id, user, secrets, created, .. } = device;
+        let Where { host, port, .. } = &self.options().broker;
+        Ok(Told {
+            device_id: id.clone(),
+            mqtt_user: user.clone(),
+            mqtt_password: secrets.password.reveal().clone(),
+            mqtt_host: host.clone(),
+            mqtt_port: *port,
+            provision_date: local(*created, &self.zone().await?),
+            device_token: secrets.token.reveal().clone(),
+        })
+    }
+
+    /// The time zone of the house: of its first site.
+    pub(crate) async fn zone(&self) -> Result<TimeZone, StoreError> {
+        let sites = self.house().store().sites().await?;
+        Ok(sites.first().and_then(|site| TimeZone::get(&site.time_zone).ok()).unwrap_or(TimeZone::UTC))
+    }
+
+    /// Every device as people see it, by its identifier.
+    pub async fn devices(&self) -> Result<Vec<Device>, StoreError> {
+        let connected = self.connected();
+        let view = |device: StoredDevice| self.view(connected.contains_key(&device.id), device);
+        Ok(self.house().store().devices().await?.into_iter().map(view).collect())
+    }
+
+    /// One device as people see it.
+    pub async fn device(&self, id: &DeviceId) -> Result<Option<Device>, StoreError> {
+        Ok(self.house().store().device(id).await?.map(|device| self.view(self.connection(id).is_some(), device)))
+    }
+
+    fn view(&self, online: bool, device: StoredDevice) -> Device {
+        let StoredDevice { id, mac, name, user, broker, created, revoked, report, .. } = device;
+        let report = self.registry().newer(&id, report);
+        let (state, detail) = match broker {
+            _ if revoked.is_some() => (DeviceState::Revoked, None),
+            BrokerUser::Making { error } => (DeviceState::Pending, error),
+            BrokerUser::Made | BrokerUser::Removing { .. } if online => (DeviceState::Online, None),
+            BrokerUser::Made | BrokerUser::Removing { .. } if report.seen.is_some() => (DeviceState::Offline, None),
+            BrokerUser::Made | BrokerUser::Removing { .. } => (DeviceState::Provisioned, None),
+        };
+        Device {
+            id,
+            mac,
+            name,
+            state,
+            detail,
+            mqtt_user: user,
+            firmware: report.firmware,
+            seen: if online { Some(self.house().now().utc) } else { report.seen },
+            uptime: report.uptime.and_then(|uptime| uptime.try_into().ok()),
+            free_heap: report.free_heap.and_then(|bytes| bytes.try_into().ok()),
+            wifi_rssi: report.wifi_rssi.and_then(|rssi| rssi.try_into().ok()),
+            provisioned: created,
+        }
+    }
+}
+
+/// A moment as the original writes it.
+pub(crate) fn local(time: Time, zone: &TimeZone) -> String {
+    time.timestamp().to_zoned(zone.clone()).strftime(TIME).to_string()
 }

@@ -2,27 +2,95 @@
 //!
 //! * [`credentials`] makes or derives what a device shows.
 //! * `desk` is the one way to a right, for every surface.
+//! * `claims` lets a device fetch its credentials by itself.
+//! * `listener` is the provisioning server: the wire of the original's clients and devices.
+//! * `telemetry` is what devices tell of themselves, `order` what they are told to do.
 //!
 //! A device is its own user at the embedded broker ([`doorward_store::MqttUser::of`]), with the rights of its role
 //! ([`doorward_wire::device::DeviceId::role`]): none can read another's topics.
 //!
 //! It must never give credentials to somebody who has not shown a right to them.
 
+mod claims;
 pub mod credentials;
 mod desk;
+mod listener;
+mod order;
+mod telemetry;
 
+pub use claims::Stands;
 pub use desk::DeskError;
+pub use order::{Order, OrderError, Outcome};
 
 use credentials::Derivation;
+use doorward_core::Secret;
 use doorward_engine::Handle;
+use doorward_http::network::Network;
+use doorward_listen::{Listening, limits::Limits};
 use doorward_mqtt::Mqtt;
-use std::sync::Arc;
+use doorward_wire::device::DeviceId;
+use rustls::ServerConfig;
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use telemetry::Registry;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 /// How the fleet works.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// How credentials come about.
     pub derivation: Derivation,
+    /// Where devices find their broker.
+    pub broker: Where,
+    /// What devices are told about whose they are.
+    pub company: String,
+    /// What devices are told about what they are for, such as `production`.
+    pub development: String,
+    /// A bearer token beside those of the house, for scripts of the original.
+    pub admin_token: Option<Secret<String>>,
+    /// Secrets may go over plain HTTP.
+    pub plain_http: bool,
+    /// Proxies before the provisioning server whose forwarding headers count.
+    pub proxies: Vec<Network>,
+    /// How long a claim stands, if nothing else is said.
+    pub claim_for: Duration,
+    /// Connections to the provisioning server at once.
+    pub connections: usize,
+    /// How long the head of a request and a TLS handshake may take each.
+    pub patience: Duration,
+}
+
+/// Where devices find their broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Where {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Whether it speaks TLS there.
+    pub tls: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            derivation: Derivation::default(),
+            broker: Where { host: "localhost".into(), port: 1883, tls: false },
+            company: String::new(),
+            development: "production".into(),
+            admin_token: None,
+            plain_http: false,
+            proxies: Vec::new(),
+            claim_for: Duration::from_mins(15),
+            connections: 4096,
+            patience: Duration::from_secs(10),
+        }
+    }
 }
 
 /// The fleet. Cheap to clone.
@@ -35,24 +103,107 @@ struct Inner {
     options: Options,
     house: Handle,
     mqtt: Option<Arc<Mqtt>>,
+    limits: Limits,
+    registry: Registry,
+    stopping: watch::Sender<bool>,
+    running: Mutex<Option<JoinHandle<()>>>,
+    listening: Mutex<Option<Listening>>,
 }
 
 impl Fleet {
     /// The fleet of a house, whose devices connect to this broker.
     pub fn new(options: Options, house: Handle, mqtt: Option<Arc<Mqtt>>) -> Self {
-        Self { inner: Arc::new(Inner { options, house, mqtt }) }
+        let inner = Inner {
+            options,
+            house,
+            mqtt,
+            limits: Limits::default(),
+            registry: Registry::default(),
+            stopping: watch::Sender::new(false),
+            running: Mutex::default(),
+            listening: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Listens to devices from now on.
+    pub fn start(&self) {
+        if let Some(mqtt) = self.mqtt() {
+            mqtt.roster().watch(Arc::new(self.clone()));
+        }
+        *lock(&self.inner.running) = Some(tokio::spawn(self.clone().listen_to_devices()));
+    }
+
+    /// Serves devices and the clients of the original at a listener, until it is stopped.
+    pub fn serve_at(&self, listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> io::Result<()> {
+        let listening = Listening::start(listener, tls, listener::bounds(self), self.clone())?;
+        *lock(&self.inner.listening) = Some(listening);
+        Ok(())
+    }
+
+    /// Where the provisioning server listens.
+    pub fn address(&self) -> Option<SocketAddr> {
+        lock(&self.inner.listening).as_ref().map(Listening::address)
+    }
+
+    /// Whether the provisioning server has TLS of its own.
+    pub fn has_tls(&self) -> bool {
+        lock(&self.inner.listening).as_ref().is_some_and(Listening::has_tls)
+    }
+
+    /// How it works.
+    pub fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    /// Ends its connections, and writes down what is to be written.
+    pub async fn stop(&self) {
+        self.inner.stopping.send_replace(true);
+        let (listening, running) = (lock(&self.inner.listening).take(), lock(&self.inner.running).take());
+        if let Some(listening) = listening {
+            listening.stop().await;
+        }
+        if let Some(running) = running {
+            let _ = running.await;
+        }
     }
 
     fn house(&self) -> &Handle {
         &self.inner.house
     }
 
-    fn options(&self) -> &Options {
-        &self.inner.options
+    fn mqtt(&self) -> Option<&Mqtt> {
+        self.inner.mqtt.as_deref()
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    fn stopping(&self) -> watch::Receiver<bool> {
+        self.inner.stopping.subscribe()
+    }
+
+    /// The devices that are connected to the embedded broker, and the number of each one's connection.
+    fn connected(&self) -> BTreeMap<DeviceId, u64> {
+        self.mqtt().map(|mqtt| mqtt.roster().devices()).unwrap_or_default()
+    }
+
+    /// The number of a device's connection to the embedded broker, while it has one.
+    fn connection(&self, id: &DeviceId) -> Option<u64> {
+        self.mqtt().and_then(|mqtt| mqtt.roster().connection_of(id))
     }
 
     /// Whether the devices' broker is the embedded one, which knows them as soon as the store does.
     fn is_embedded(&self) -> bool {
-        self.inner.mqtt.as_ref().is_some_and(|mqtt| mqtt.remote().is_none())
+        self.mqtt().is_some_and(|mqtt| mqtt.remote().is_none())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

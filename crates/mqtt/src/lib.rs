@@ -35,7 +35,7 @@ use discovery::Mode;
 use doors::Doors;
 use doorward_engine::Handle;
 use doorward_store::StoreError;
-use doorward_wire::{attempt::ActorKind, topic::Filter};
+use doorward_wire::{attempt::ActorKind, device::DeviceId, topic::Filter};
 use elsewhere::{Elsewhere, ElsewhereError};
 use events::Events;
 use line::Line;
@@ -120,12 +120,27 @@ impl Mqtt {
         }
     }
 
+    /// Ends the connection of a device whose rights or secrets have changed, and with `session` all that waits for it.
+    pub async fn end_device(&self, id: &DeviceId, user: &str, session: bool) {
+        let Line::Embedded(broker) = &self.line else { return };
+        self.roster.drop_user(user);
+        if session {
+            broker.forget(&id.client_id()).await;
+        }
+        self.kick(user).await;
+    }
+
     /// Publishes for somebody whose right to do so was looked at, and who is written down where it is a command.
     pub async fn publish_for(&self, elsewhere: &Elsewhere, kind: ActorKind, user: &str, letter: Letter) -> Result<(), String> {
         match &self.line {
             Line::Embedded(broker) => broker.publish_for(kind, user, letter).await.map_err(str::to_owned),
             Line::External(remote) => elsewhere.publish(&remote.as_place(), letter).await.map_err(|error| error.to_string()),
         }
+    }
+
+    /// Publishes for doorward itself, past all rights; `false` when the broker is away. Nothing is kept.
+    pub async fn tell(&self, topic: String, payload: String) -> bool {
+        self.line.publish(line::Message { topic, payload: payload.into_bytes(), retain: false }).await
     }
 
     /// Listens to a filter for somebody whose right to do so was looked at.

@@ -16,7 +16,7 @@ use presence::Presence;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
@@ -41,6 +41,16 @@ const NAMES: usize = 1_000;
 pub struct Roster {
     store: Store,
     inner: RwLock<Inner>,
+    watcher: OnceLock<Arc<dyn Watcher>>,
+}
+
+/// Who looks at what devices publish, before anybody gets it.
+pub trait Watcher: Send + Sync {
+    /// A device published something; `false` when it may not go on, for it speaks for another.
+    fn published(&self, device: &DeviceId, topic: &str, payload: &[u8]) -> bool;
+
+    /// A device came or went.
+    fn seen(&self, device: &DeviceId);
 }
 
 #[derive(Default)]
@@ -52,6 +62,8 @@ struct Inner {
     /// Of these that could not be written down yet.
     unwritten: BTreeSet<String>,
     presence: Presence,
+    /// Counts changes of users' rights.
+    changes: u64,
     /// Passwords that were right lately, as a keyed hash: clients come back often, and Argon2id is meant to be slow.
     proven: BTreeMap<String, String>,
     /// Wrong passwords by name, and since when.
@@ -100,7 +112,7 @@ impl Roster {
     pub async fn load(store: Store, now: Now) -> Result<Self, StoreError> {
         store.forget_mqtt_clients(now.utc.minus(FORGET)).await?;
         let owners = store.mqtt_clients().await?.into_iter().collect();
-        let roster = Self { store, inner: RwLock::new(Inner { owners, ..Inner::default() }) };
+        let roster = Self { store, inner: RwLock::new(Inner { owners, ..Inner::default() }), watcher: OnceLock::new() };
         roster.reload().await?;
         Ok(roster)
     }
@@ -116,13 +128,33 @@ impl Roster {
         inner.users.retain(|_, user| user.device.is_some());
         inner.users.extend(users.into_iter().map(|user| (self.alias(&user.name), user)));
         inner.proven.clear();
+        inner.changes += 1;
         Ok(())
+    }
+
+    /// A user's rights ended or its secret changed: it may do nothing any more until it has come in again.
+    pub(crate) fn drop_user(&self, name: &str) {
+        let alias = self.alias(name);
+        let mut inner = self.write();
+        inner.users.remove(&alias);
+        inner.changes += 1;
     }
 
     /// Lets somebody in, and gives the alias under which the broker knows them. Their place is taken at once and until
     /// [`Self::left`]: the broker tells of a connection only after it has answered it.
     pub(crate) async fn admit(&self, name: &str, secret: &[u8], client: &str, peer: SocketAddr, now: Now) -> Result<String, Refusal> {
-        let user = self.known(name, secret, now).await?;
+        loop {
+            let changes = self.read().changes;
+            let user = self.known(name, secret, now).await?;
+            if let Some(alias) = self.place(user, client, peer, now, changes).await? {
+                return Ok(alias);
+            }
+        }
+    }
+
+    /// Gives a user a place. `None` when somebody's rights changed since they were looked up: they are looked up again, so
+    /// that nobody comes in with what was just taken.
+    async fn place(&self, user: MqttUser, client: &str, peer: SocketAddr, now: Now, changes: u64) -> Result<Option<String>, Refusal> {
         let alias = self.alias(&user.name);
         if user.client_id.as_ref().is_some_and(|own| own != client) {
             return Err(Refusal::ClientId);
@@ -136,12 +168,18 @@ impl Roster {
             self.own(client, &user.name, now).await?;
         }
         let mut inner = self.write();
+        if inner.changes != changes {
+            return Ok(None);
+        }
         if !inner.presence.has_room(&user.name, client, CONNECTIONS) {
             return Err(Refusal::TooMany);
         }
-        inner.presence.came(peer, &user.name, client);
+        inner.presence.came(peer, &user.name, client, user.device.as_ref());
+        let device = user.device.clone();
         inner.users.insert(alias.clone(), user);
-        Ok(alias)
+        drop(inner);
+        self.seen(device);
+        Ok(Some(alias))
     }
 
     async fn is_a_devices(&self, client: &str) -> Result<bool, Refusal> {
@@ -255,9 +293,29 @@ impl Roster {
         self.read().owners.iter().filter(|(_, owner)| *owner == user).map(|(client, _)| client.clone()).collect()
     }
 
-    /// The user behind an alias.
-    pub(crate) fn name(&self, alias: &str) -> Option<String> {
-        self.read().users.get(alias).map(|user| user.name.clone())
+    /// The user behind an alias, and the device whose own user it is.
+    pub(crate) fn who(&self, alias: &str) -> Option<(String, Option<DeviceId>)> {
+        self.read().users.get(alias).map(|user| (user.name.clone(), user.device.clone()))
+    }
+
+    /// From now on somebody looks at what devices publish. There is one.
+    pub fn watch(&self, watcher: Arc<dyn Watcher>) {
+        let _ = self.watcher.set(watcher);
+    }
+
+    /// Whether what a device published may go on.
+    pub(crate) fn may_go_on(&self, device: &DeviceId, topic: &str, payload: &[u8]) -> bool {
+        self.watcher.get().is_none_or(|watcher| watcher.published(device, topic, payload))
+    }
+
+    /// The devices that are connected now, and the number of each one's newest connection.
+    pub fn devices(&self) -> BTreeMap<DeviceId, u64> {
+        self.read().presence.devices().map(|(device, number)| (device.clone(), number)).collect()
+    }
+
+    /// The number of a device's newest connection, while there is one.
+    pub fn connection_of(&self, device: &DeviceId) -> Option<u64> {
+        self.read().presence.devices().find(|(known, _)| *known == device).map(|(_, number)| number)
     }
 
     pub(crate) fn may_publish(&self, alias: &str, topic: &str) -> bool {
@@ -271,7 +329,14 @@ impl Roster {
 
     /// A connection is gone, whether it was let in or not.
     pub(crate) fn left(&self, peer: SocketAddr) {
-        self.write().presence.left(peer);
+        let device = self.write().presence.left(peer);
+        self.seen(device);
+    }
+
+    fn seen(&self, device: Option<DeviceId>) {
+        if let (Some(device), Some(watcher)) = (device, self.watcher.get()) {
+            watcher.seen(&device);
+        }
     }
 
     /// Every client that is connected now.

@@ -69,6 +69,25 @@ pub struct StoredDevice {
     pub created: Time,
     /// When its rights were taken.
     pub revoked: Option<Time>,
+    /// What it told of itself.
+    pub report: DeviceReport,
+}
+
+/// What a device told of itself last. What it left out stays as it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeviceReport {
+    /// When it was last heard of.
+    pub seen: Option<Time>,
+    /// Whether it counts as online.
+    pub online: Option<bool>,
+    /// The firmware that it runs.
+    pub firmware: Option<String>,
+    /// Seconds since it started.
+    pub uptime: Option<i64>,
+    /// Bytes of memory that are free.
+    pub free_heap: Option<i64>,
+    /// How well it hears its access point, in dBm.
+    pub wifi_rssi: Option<i64>,
 }
 
 /// How far the user of a device is at its broker.
@@ -111,7 +130,8 @@ struct Sealed {
     token: String,
 }
 
-const SELECT: &str = "SELECT id, mac, name, mqtt_user, sealed, epoch, broker, broker_error, created_at, revoked_at FROM devices";
+const SELECT: &str = "SELECT id, mac, name, mqtt_user, sealed, epoch, broker, broker_error, created_at, revoked_at, seen_at, online, firmware, \
+                      uptime, free_heap, wifi_rssi FROM devices LEFT JOIN device_states ON device = id";
 
 impl Store {
     /// Provisions devices, all in one commit: each with its broker user and its event. Those that are there keep what they
@@ -166,6 +186,7 @@ impl Store {
             broker: device.broker.clone(),
             created: now,
             revoked: None,
+            report: DeviceReport::default(),
         };
         Ok(Provisioned::New(stored, event))
     }
@@ -173,6 +194,12 @@ impl Store {
     /// Every device, by its identifier.
     pub async fn devices(&self) -> Result<Vec<StoredDevice>, StoreError> {
         self.db().all(format!("{SELECT} ORDER BY id"), Vec::new()).await?.iter().map(|row| self.read_device(row)).collect()
+    }
+
+    /// The devices that counted as online when that was last written down.
+    pub async fn online_devices(&self) -> Result<Vec<DeviceId>, StoreError> {
+        let sql = "SELECT device FROM device_states JOIN devices ON device = id WHERE online = 1 AND revoked_at IS NULL";
+        self.db().all(sql, Vec::new()).await?.iter().map(|row| row.parse("device")).collect()
     }
 
     /// One device.
@@ -194,6 +221,60 @@ impl Store {
         let Some(row) = self.db().one(sql, args![user]).await? else { return Ok(None) };
         let right = same(&row.get::<Vec<u8>>("password_mac")?, &self.keys().code("device password", given));
         if right { Ok(Some((row.parse("id")?, row.time("created_at")?))) } else { Ok(None) }
+    }
+
+    /// Takes a device's rights: its user at the broker, its token, its claim. `None` when there is none that has rights.
+    pub async fn revoke_device(
+        &self,
+        id: &DeviceId,
+        broker: &BrokerUser,
+        event: &NewEvent,
+    ) -> Result<Option<(StoredDevice, Event)>, StoreError> {
+        let mut tx = self.db().write().await?;
+        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
+        let sql = "UPDATE devices SET revoked_at = $2, epoch = epoch + 1, broker = $3, broker_error = NULL \
+                   WHERE id = $1 AND revoked_at IS NULL";
+        if tx.execute(sql, args![id.as_str(), event.time, broker.word()]).await? == 0 {
+            return Ok(None);
+        }
+        tx.execute("DELETE FROM device_claims WHERE device = $1", args![id.as_str()]).await?;
+        tx.execute("DELETE FROM device_states WHERE device = $1", args![id.as_str()]).await?;
+        let stored = self.device_in(&mut tx, id).await?;
+        let event = chain.append(event);
+        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
+        tx.commit().await?;
+        Ok(stored.map(|stored| (stored, event)))
+    }
+
+    /// Gives a device other secrets, also one whose rights were taken: it has them again. What it claimed is over. `None` when
+    /// there is none.
+    pub async fn renew_device(
+        &self,
+        id: &DeviceId,
+        secrets: &DeviceSecrets,
+        event: &NewEvent,
+    ) -> Result<Option<(StoredDevice, Event)>, StoreError> {
+        let mut tx = self.db().write().await?;
+        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
+        let Some(stored) = self.renew_in(&mut tx, id, secrets).await? else { return Ok(None) };
+        let event = chain.append(event);
+        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
+        tx.commit().await?;
+        Ok(Some((stored, event)))
+    }
+
+    pub(crate) async fn renew_in(&self, tx: &mut Tx, id: &DeviceId, secrets: &DeviceSecrets) -> Result<Option<StoredDevice>, StoreError> {
+        let (password, token) = (self.device_code("password", &secrets.password), self.device_code("token", &secrets.token));
+        let sql = "UPDATE devices SET sealed = $2, password_mac = $3, token_mac = $4, epoch = epoch + 1, revoked_at = NULL, \
+                   broker = CASE WHEN broker = 'made' THEN 'made' ELSE 'making' END WHERE id = $1";
+        tx.execute(sql, args![id.as_str(), self.sealed(id, secrets)?, password, token]).await?;
+        tx.execute("DELETE FROM device_claims WHERE device = $1", args![id.as_str()]).await?;
+        self.device_in(tx, id).await
+    }
+
+    async fn device_in(&self, tx: &mut Tx, id: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
+        let row = tx.one(format!("{SELECT} WHERE id = $1"), args![id.as_str()]).await?;
+        row.map(|row| self.read_device(&row)).transpose()
     }
 
     fn read_device(&self, row: &Row) -> Result<StoredDevice, StoreError> {
@@ -218,9 +299,34 @@ impl Store {
             epoch: row.get("epoch")?,
             broker,
             created: row.time("created_at")?,
-            revoked: row.get::<Option<i64>>("revoked_at")?.map(Time::from_micros),
+            revoked: row.time_option("revoked_at")?,
+            report: DeviceReport {
+                seen: row.time_option("seen_at")?,
+                online: row.get::<Option<i64>>("online")?.map(|online| online != 0),
+                firmware: row.get("firmware")?,
+                uptime: row.get("uptime")?,
+                free_heap: row.get("free_heap")?,
+                wifi_rssi: row.get("wifi_rssi")?,
+            },
             id,
         })
+    }
+
+    /// Writes down what devices told of themselves, all in one commit. Those that are not there are left out.
+    pub async fn note_device_reports(&self, reports: &[(DeviceId, DeviceReport)]) -> Result<(), StoreError> {
+        let sql = "INSERT INTO device_states (device, seen_at, online, firmware, uptime, free_heap, wifi_rssi) \
+                   SELECT id, $2, $3, $4, $5, $6, $7 FROM devices WHERE id = $1 \
+                   ON CONFLICT (device) DO UPDATE SET seen_at = COALESCE(excluded.seen_at, device_states.seen_at), \
+                   online = COALESCE(excluded.online, device_states.online), \
+                   firmware = COALESCE(excluded.firmware, device_states.firmware), uptime = COALESCE(excluded.uptime, device_states.uptime), \
+                   free_heap = COALESCE(excluded.free_heap, device_states.free_heap), \
+                   wifi_rssi = COALESCE(excluded.wifi_rssi, device_states.wifi_rssi)";
+        let mut tx = self.db().write().await?;
+        for (id, report) in reports {
+            let DeviceReport { seen, online, firmware, uptime, free_heap, wifi_rssi } = report.clone();
+            tx.execute(sql, args![id.as_str(), seen, online.map(i64::from), firmware, uptime, free_heap, wifi_rssi]).await?;
+        }
+        tx.commit().await
     }
 
     fn sealed(&self, id: &DeviceId, secrets: &DeviceSecrets) -> Result<Vec<u8>, StoreError> {

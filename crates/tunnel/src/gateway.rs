@@ -8,13 +8,13 @@
 use crate::{
     Entry, Tunnel,
     keyring::{Key, Opened},
-    limits::Trial,
     replay::Taken,
     seal::noise,
     service,
     v2::{self, GatewayKey, OpenError},
 };
 use axum::body::Bytes;
+use doorward_listen::limits::Trial;
 use doorward_wire::{
     Time,
     attempt::Reason,

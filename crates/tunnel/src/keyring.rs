@@ -3,12 +3,8 @@
 //! No message names its key, so keys are tried: the one that came from the same address last time first, and all of them
 //! before anybody is told that none fits. A key that changes is another one: what was open with it ends, and comes back.
 
-use crate::{
-    limits::{Trial, network},
-    scopes::Allowed,
-    seal::Seal,
-    v2,
-};
+use crate::{scopes::Allowed, seal::Seal, v2};
+use doorward_listen::limits::{Trial, network};
 use doorward_store::{Store, StoreError, TunnelKey};
 use doorward_wire::{Time, tunnel::NONCE};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};

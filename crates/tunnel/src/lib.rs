@@ -2,7 +2,7 @@
 //! original reach through a network that neither they nor the house trust.
 //!
 //! * `listener` is where requests come in, and bounds them before anything looks inside.
-//! * `gateway` takes a message from its first byte to its answer; `limits`, [`keyring`](Tunnel), `replay` and [`scopes`]
+//! * `gateway` takes a message from its first byte to its answer; [`doorward_listen`], [`keyring`](Tunnel), `replay` and [`scopes`]
 //!   are what it asks on the way.
 //! * `service` does what is asked: `http` and Jeedom by [`outbound`], `mqtt`, `doors`. `streams` tells what is heard.
 //! * [`remote`] is a page for phones without an app, which speaks to the listener as they do.
@@ -16,7 +16,6 @@ mod diary;
 mod gateway;
 mod keyring;
 pub mod keys;
-mod limits;
 mod listener;
 mod oblivious;
 pub mod outbound;
@@ -37,16 +36,17 @@ use diary::Diary;
 use doorward_core::Secret;
 use doorward_engine::Handle;
 use doorward_http::network::Network;
+use doorward_listen::{Listening, limits::Limits};
 use doorward_mqtt::{Mqtt, elsewhere::Elsewhere};
 use doorward_store::StoreError;
 use doorward_wire::{Time, attempt::Reason};
 use keyring::{Bounds, Key, Keyring};
-use limits::Limits;
 use outbound::Outbound;
 use replay::Replay;
 use reqwest::Url;
 use rustls::ServerConfig;
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -55,9 +55,7 @@ use std::{
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
-    task::JoinHandle,
 };
-use tokio_rustls::TlsAcceptor;
 use v2::GatewayKey;
 
 /// Under which name the seed of the gateway's key is kept.
@@ -142,13 +140,6 @@ struct Inner {
     listening: Mutex<Option<Listening>>,
 }
 
-/// The listener while it serves.
-struct Listening {
-    address: SocketAddr,
-    tls: bool,
-    serving: JoinHandle<()>,
-}
-
 /// How a key stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyUse {
@@ -184,24 +175,23 @@ impl Tunnel {
     }
 
     /// Serves at a listener until it is stopped.
-    pub fn serve_at(&self, listener: TcpListener, tls: Option<Arc<ServerConfig>>) {
-        let address = listener::address(&listener);
+    pub fn serve_at(&self, listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> io::Result<()> {
+        let listening = Listening::start(listener, tls, listener::bounds(self), self.clone())?;
         if self.house().store().is_shared() {
             tokio::spawn(self.clone().look());
         }
-        let has_tls = tls.is_some();
-        let serving = tokio::spawn(listener::serve(self.clone(), listener, tls.map(TlsAcceptor::from)));
-        *lock(&self.inner.listening) = address.map(|address| Listening { address, tls: has_tls, serving });
+        *lock(&self.inner.listening) = Some(listening);
+        Ok(())
     }
 
     /// Where it listens.
     pub fn address(&self) -> Option<SocketAddr> {
-        lock(&self.inner.listening).as_ref().map(|listening| listening.address)
+        lock(&self.inner.listening).as_ref().map(Listening::address)
     }
 
     /// Whether it has TLS of its own.
     pub fn has_tls(&self) -> bool {
-        lock(&self.inner.listening).as_ref().is_some_and(|listening| listening.tls)
+        lock(&self.inner.listening).as_ref().is_some_and(Listening::has_tls)
     }
 
     /// Whether it serves the page `/remote`.
@@ -242,7 +232,7 @@ impl Tunnel {
         self.inner.stopping.send_replace(true);
         let listening = lock(&self.inner.listening).take();
         if let Some(listening) = listening {
-            let _ = listening.serving.await;
+            listening.stop().await;
         }
     }
 

@@ -2,8 +2,8 @@
 
 use crate::{
     Tunnel,
-    gateway::{Refused2, Reply, Request, Route, Told2},
-    listener::{self, body, plain, source, too_many},
+    gateway::{BODY, Refused2, Reply, Request, Route, Told2},
+    listener::plain,
     streams::{self, Seal},
     v2::{self, OpenError, Sealer, StreamSealer},
 };
@@ -15,6 +15,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use doorward_listen::{body, source, too_many};
 use doorward_wire::attempt::Reason;
 use serde_json::json;
 use std::net::IpAddr;
@@ -30,10 +31,10 @@ pub(crate) fn keys(tunnel: &Tunnel) -> Response {
 }
 
 /// Answers a request, whole or in chunks as it came.
-pub(crate) async fn answer(tunnel: &Tunnel, peer: IpAddr, request: listener::Request) -> Response {
+pub(crate) async fn answer(tunnel: &Tunnel, peer: IpAddr, request: doorward_listen::Request) -> Response {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
-    let source = source(tunnel, peer, request.headers());
-    let body = match body(request, tunnel.options().patience).await {
+    let source = source(&tunnel.options().proxies, peer, request.headers());
+    let body = match body(request, BODY, tunnel.options().patience).await {
         Ok(body) => body,
         Err(status) => return plain(status),
     };

@@ -6,6 +6,7 @@
 mod access;
 mod accounts;
 mod codes;
+mod devices;
 mod doctor;
 mod doors;
 mod events;
@@ -79,6 +80,7 @@ fn v1() -> OpenApiRouter<Web> {
         .merge(sites::router())
         .merge(mqtt::router())
         .merge(mqtt_users::router())
+        .merge(devices::router())
         .merge(tunnel::router())
         .merge(webhooks::router())
         .merge(notify::router())

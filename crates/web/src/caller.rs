@@ -64,6 +64,15 @@ impl Caller {
         Err(ApiError::Forbidden(format!("this needs the scope {scope}")))
     }
 
+    /// Asks for one of several scopes.
+    pub fn need_any(&self, scopes: &[Scope]) -> ApiResult<()> {
+        if scopes.iter().any(|scope| self.has(scope)) {
+            return Ok(());
+        }
+        let words: Vec<String> = scopes.iter().map(ToString::to_string).collect();
+        Err(ApiError::Forbidden(format!("this needs one of the scopes {}", words.join(", "))))
+    }
+
     /// Whether the caller has a scope.
     pub fn has(&self, scope: &Scope) -> bool {
         self.scopes.iter().any(|own| own == scope || *own == Scope::Admin)

@@ -2,6 +2,7 @@
 
 use crate::{logbook::Logbook, notify, outward::Outward, sign_in::SignIn, webhooks};
 use doorward_engine::Handle;
+use doorward_fleet::Fleet;
 use doorward_http::network::{Network, contains};
 use doorward_mqtt::Mqtt;
 use doorward_tunnel::Tunnel;
@@ -65,6 +66,7 @@ struct Inner {
     metrics: metrics_exporter_prometheus::PrometheusHandle,
     mqtt: Option<Arc<Mqtt>>,
     tunnel: Tunnel,
+    fleet: Fleet,
     webhooks: webhooks::Post,
     notify: notify::Post,
 }
@@ -78,6 +80,7 @@ impl Web {
         metrics: metrics_exporter_prometheus::PrometheusHandle,
         mqtt: Option<Arc<Mqtt>>,
         tunnel: Tunnel,
+        fleet: Fleet,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -90,6 +93,7 @@ impl Web {
                 metrics,
                 mqtt,
                 tunnel,
+                fleet,
                 webhooks: webhooks::Post::default(),
                 notify: notify::Post::default(),
             }),
@@ -124,6 +128,11 @@ impl Web {
     /// The tunnel, whether or not it listens.
     pub fn tunnel(&self) -> &Tunnel {
         &self.inner.tunnel
+    }
+
+    /// The devices.
+    pub fn fleet(&self) -> &Fleet {
+        &self.inner.fleet
     }
 
     /// How many tries of messages to webhooks have ended and are written down.

@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 /// What a device calls itself at the broker begins with this.
 const CLIENT: &str = "BLE-Gateway-";
+/// Topics at which all devices report: who it was stands in the message.
+pub const SHARED: [&str; 4] = ["sensor/data", "sensor/connect", "sensor/disconnect", "gateway/status"];
 
 /// Why a text names no device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -60,16 +62,13 @@ impl DeviceId {
     /// What the device may do at the broker: its own topics, and those that all devices share to report.
     pub fn role(&self) -> Role {
         let id = &self.0;
-        let publish = [
-            "sensor/data".into(),
-            "sensor/connect".into(),
-            "sensor/disconnect".into(),
-            "gateway/status".into(),
+        let own = [
             format!("sensor/{id}/response/#"),
             format!("gateway/{id}/status"),
             format!("gateway/{id}/ota/status"),
             format!("gateway/{id}/device/#"),
         ];
+        let publish = SHARED.into_iter().map(String::from).chain(own);
         let subscribe = [
             format!("gateway/{id}/command"),
             format!("gateway/{id}/ota"),
@@ -89,7 +88,7 @@ pub struct Role {
     pub subscribe: Rights,
 }
 
-fn rights<const N: usize>(filters: [String; N]) -> Rights {
+fn rights(filters: impl IntoIterator<Item = String>) -> Rights {
     Rights::new(filters.into_iter().filter_map(|filter| filter.parse::<Filter>().ok()).collect())
 }
 
@@ -259,6 +258,32 @@ pub struct Device {
     pub wifi_rssi: Option<i16>,
     /// When it was provisioned first.
     pub provisioned: Time,
+}
+
+/// What a device is given when it is provisioned: the answer of `POST /provision/{device_id}`, as the original gives it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Provisioned {
+    /// What it prints.
+    pub device_id: DeviceId,
+    /// Its user at the broker.
+    pub mqtt_user: String,
+    /// What it shows there.
+    pub mqtt_password: String,
+    /// Where the broker is.
+    pub mqtt_host: String,
+    /// The broker's port.
+    pub mqtt_port: u16,
+    /// When it was provisioned first, in the time zone of the house: `2024-11-09 20:00:00`.
+    pub provision_date: String,
+    /// What it shows at the provisioning server.
+    pub device_token: String,
+}
+
+impl fmt::Debug for Provisioned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provisioned").field("device_id", &self.device_id).finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

@@ -82,6 +82,20 @@ words! {
         AccountNeedsSignIn = "account.needs_sign_in",
         /// A device of the fleet was given its credentials.
         DeviceProvisioned = "device.provisioned",
+        /// A device of the fleet connected to the broker.
+        DeviceOnline = "device.online",
+        /// A device of the fleet was not connected for a while.
+        DeviceOffline = "device.offline",
+        /// A device of the fleet got other secrets.
+        DeviceRenewed = "device.renewed",
+        /// A device of the fleet lost its rights.
+        DeviceRevoked = "device.revoked",
+        /// A device of the fleet may fetch its credentials itself for a while, or may not any more.
+        DeviceClaimChanged = "device.claim_changed",
+        /// Two asked for the credentials of one device, or the one who did never came to the broker: it got other secrets.
+        DeviceClaimContested = "device.claim_contested",
+        /// A device of the fleet was told to do something.
+        DeviceCommanded = "device.commanded",
         /// Somebody signed in to doorward.
         PersonSignedIn = "person.signed_in",
         /// A sign-in was refused.

@@ -203,7 +203,8 @@ async fn command() -> Figure {
     let address = listener.local_addr().unwrap();
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
     let tunnel = doorward_tunnel::Tunnel::new(doorward_tunnel::Options::default(), bench.house.clone(), None).await.unwrap();
-    let web = Web::new(bench.house.clone(), WebConfig::default(), Logbook::default(), metrics, None, tunnel);
+    let fleet = doorward_fleet::Fleet::new(doorward_fleet::Options::default(), bench.house.clone(), None);
+    let web = Web::new(bench.house.clone(), WebConfig::default(), Logbook::default(), metrics, None, tunnel, fleet);
     let router = doorward_web::serve::private_router(&web).into_make_service_with_connect_info::<Peer>();
     tokio::spawn(async move { axum::serve(listener, router).await });
     let store = bench.house.store();

@@ -41,7 +41,7 @@ pub(crate) enum Token {
     Create {
         /// What it is for
         name: String,
-        /// What it may do: doors:read, doors:act, doors:act:DOOR, events:read, accounts, people, devices, config, metrics, admin
+        /// What it may do: doors:read, doors:act, doors:act:DOOR, events:read, accounts, people, devices, devices:provision, config, metrics, admin
         #[arg(long, required = true)]
         scope: Vec<String>,
         /// When it ends (RFC 3339)

@@ -172,7 +172,7 @@ fn words(list: &Value) -> String {
 }
 
 /// Seconds of `30m`, `24h`, `7d`.
-fn span(text: &str) -> Option<u64> {
+pub(super) fn span(text: &str) -> Option<u64> {
     let digits = text.len() - text.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let each = match unit {

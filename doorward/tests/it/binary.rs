@@ -138,10 +138,32 @@ impl Binary {
 
     /// Where its tunnel listens, as `host:port`.
     pub(crate) fn tunnel(&self) -> String {
-        let log = self.log();
-        let words = "the tunnel listens at ";
-        let at = log.find(words).unwrap_or_else(|| panic!("no tunnel in {log}")) + words.len();
-        log[at..].split_whitespace().next().unwrap().rsplit('/').next().unwrap().to_owned()
+        self.listens("the tunnel")
+    }
+
+    /// Where its provisioning server listens, as `host:port`.
+    pub(crate) fn fleet(&self) -> String {
+        self.listens("the provisioning server")
+    }
+
+    /// Where something listens, which may come to stand after others.
+    fn listens(&self, what: &str) -> String {
+        let words = format!("{what} listens at ");
+        let found = || {
+            let log = self.log();
+            let at = log.find(&words)? + words.len();
+            Some(log[at..].split_whitespace().next()?.rsplit('/').next()?.to_owned())
+        };
+        let step = Duration::from_millis(5);
+        let looks = PATIENCE.as_millis() / step.as_millis();
+        let found = (0..looks).find_map(|_| {
+            let found = found();
+            if found.is_none() {
+                std::thread::sleep(step);
+            }
+            found
+        });
+        found.unwrap_or_else(|| panic!("no address of {what} in {}", self.log()))
     }
 
     /// Tells it to stop, as a supervisor does, and waits for it.

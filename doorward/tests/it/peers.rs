@@ -6,6 +6,7 @@ mod brokers;
 mod bticino;
 mod chromium;
 mod external;
+mod fleet;
 mod foreign;
 mod gates;
 mod home_assistant;

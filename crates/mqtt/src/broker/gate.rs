@@ -7,6 +7,7 @@ use crate::{
 };
 use doorward_wire::{
     attempt::{ActorKind, Reason},
+    device::{DeviceId, SHARED},
     topic::Topic,
 };
 use mqtt5::{
@@ -27,8 +28,11 @@ impl AuthProvider for Gate {
     fn authenticate<'a>(&'a self, connect: &'a ConnectPacket, address: SocketAddr) -> BoxFuture<'a, mqtt5::Result<AuthResult>> {
         self.waiting.said_who(address);
         Box::pin(async move {
-            // A will is published past what is asked for other messages, so none may speak for doorward or to a door.
-            if connect.will.as_ref().is_some_and(|will| Topic::read(&will.topic).is_some()) {
+            // A will is published past what is asked for other messages, so none may speak for doorward or to a door, and no
+            // device's where all devices report.
+            let is_device = DeviceId::of_client(&connect.client_id).is_some();
+            let may_not = |topic: &str| Topic::read(topic).is_some() || (is_device && SHARED.contains(&topic));
+            if connect.will.as_ref().is_some_and(|will| may_not(&will.topic)) {
                 self.refused("will", &connect.client_id, None, connect.will.as_ref().map_or("", |will| will.topic.as_str()));
                 return Ok(AuthResult::fail(ReasonCode::NotAuthorized));
             }
@@ -117,7 +121,12 @@ impl BrokerEventHandler for Gate {
 
     fn on_client_publish(&self, event: ClientPublishEvent) -> BoxFuture<'_, PublishAction> {
         Box::pin(async move {
-            let Some(user) = event.user_id.as_deref().and_then(|alias| self.roster.name(alias)) else { return PublishAction::Handled };
+            let Some((user, device)) = event.user_id.as_deref().and_then(|alias| self.roster.who(alias)) else {
+                return PublishAction::Handled;
+            };
+            if device.is_some_and(|device| !self.roster.may_go_on(&device, &event.topic, &event.payload)) {
+                return PublishAction::Handled;
+            }
             let arrival = Arrival {
                 kind: ActorKind::Mqtt,
                 user,

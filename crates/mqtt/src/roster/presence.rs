@@ -1,5 +1,6 @@
 //! Who is connected now.
 
+use doorward_wire::device::DeviceId;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::SocketAddr,
@@ -10,28 +11,45 @@ use std::{
 #[derive(Debug, Default)]
 pub(super) struct Presence {
     connections: HashMap<SocketAddr, (String, String)>,
-    /// By user: its clients, and how many connections each has.
-    users: BTreeMap<String, BTreeMap<String, u32>>,
+    /// By user: its clients, and the connections of each.
+    users: BTreeMap<String, BTreeMap<String, Client>>,
+    /// How many came.
+    came: u64,
+}
+
+#[derive(Debug, Default)]
+struct Client {
+    connections: u32,
+    /// The number of the newest.
+    newest: u64,
+    /// The device that it is.
+    device: Option<DeviceId>,
 }
 
 impl Presence {
-    pub(super) fn came(&mut self, peer: SocketAddr, user: &str, client: &str) {
+    pub(super) fn came(&mut self, peer: SocketAddr, user: &str, client: &str, device: Option<&DeviceId>) {
         self.left(peer);
-        *self.users.entry(user.to_owned()).or_default().entry(client.to_owned()).or_default() += 1;
+        self.came += 1;
+        let known = self.users.entry(user.to_owned()).or_default().entry(client.to_owned()).or_default();
+        known.connections += 1;
+        known.newest = self.came;
+        known.device = device.cloned();
         self.connections.insert(peer, (user.to_owned(), client.to_owned()));
     }
 
-    pub(super) fn left(&mut self, peer: SocketAddr) {
-        let Some((user, client)) = self.connections.remove(&peer) else { return };
-        let Some(clients) = self.users.get_mut(&user) else { return };
-        if let Some(count) = clients.get_mut(&client).filter(|count| **count > 1) {
-            *count -= 1;
-            return;
+    /// A connection is gone. Gives the device whose it was.
+    pub(super) fn left(&mut self, peer: SocketAddr) -> Option<DeviceId> {
+        let (user, client) = self.connections.remove(&peer)?;
+        let clients = self.users.get_mut(&user)?;
+        if let Some(known) = clients.get_mut(&client).filter(|known| known.connections > 1) {
+            known.connections -= 1;
+            return known.device.clone();
         }
-        clients.remove(&client);
+        let known = clients.remove(&client);
         if clients.is_empty() {
             self.users.remove(&user);
         }
+        known?.device
     }
 
     /// The clients of a user.
@@ -42,6 +60,11 @@ impl Presence {
     /// Every client.
     pub(super) fn all(&self) -> BTreeSet<&str> {
         self.users.values().flat_map(BTreeMap::keys).map(String::as_str).collect()
+    }
+
+    /// The devices, and the number of each one's newest connection.
+    pub(super) fn devices(&self) -> impl Iterator<Item = (&DeviceId, u64)> {
+        self.users.values().flat_map(BTreeMap::values).filter_map(|known| Some((known.device.as_ref()?, known.newest)))
     }
 
     /// Whether a user has room for a client among so many.
@@ -61,25 +84,41 @@ mod tests {
     #[test]
     fn a_takeover_does_not_end_presence() {
         let mut presence = Presence::default();
-        presence.came(peer(1), "ada", "lamp");
-        presence.came(peer(2), "ada", "lamp");
+        presence.came(peer(1), "ada", "lamp", None);
+        presence.came(peer(2), "ada", "lamp", None);
         presence.left(peer(1));
         assert_eq!(presence.of("ada").collect::<Vec<_>>(), ["lamp"], "the new one is there");
         presence.left(peer(1));
         assert_eq!(presence.all().len(), 1, "who is gone cannot go again");
         presence.left(peer(2));
         assert_eq!((presence.of("ada").count(), presence.all().len()), (0, 0));
-        presence.came(peer(1), "ada", "lamp");
-        presence.came(peer(1), "bob", "lamp");
+        presence.came(peer(1), "ada", "lamp", None);
+        presence.came(peer(1), "bob", "lamp", None);
         assert_eq!((presence.of("ada").count(), presence.of("bob").count()), (0, 1), "a connection is one user's");
+    }
+
+    #[test]
+    fn each_connection_has_a_number() {
+        let mut presence = Presence::default();
+        let device: DeviceId = "A1B2C3".parse().unwrap();
+        let number = |presence: &Presence| presence.devices().map(|(_, number)| number).collect::<Vec<_>>();
+        presence.came(peer(1), "A1B2C3", "BLE-Gateway-A1B2C3", Some(&device));
+        presence.came(peer(2), "eve", "BLE-Gateway-A1B2C4", None);
+        let first = number(&presence);
+        presence.came(peer(3), "A1B2C3", "BLE-Gateway-A1B2C3", Some(&device));
+        presence.left(peer(1));
+        let second = number(&presence);
+        assert!(first.len() == 1 && second.len() == 1 && second > first, "only a device is one: {first:?}, {second:?}");
+        presence.left(peer(3));
+        assert!(number(&presence).is_empty());
     }
 
     #[test]
     fn a_user_has_so_many_clients_and_no_more() {
         let mut presence = Presence::default();
-        presence.came(peer(1), "ada", "one");
-        presence.came(peer(2), "ada", "two");
-        presence.came(peer(3), "bob", "three");
+        presence.came(peer(1), "ada", "one", None);
+        presence.came(peer(2), "ada", "two", None);
+        presence.came(peer(3), "bob", "three", None);
         assert!(!presence.has_room("ada", "four", 2) && presence.has_room("ada", "two", 2), "its own place is its own");
         assert!(presence.has_room("bob", "four", 2) && presence.has_room("eve", "four", 2));
     }

@@ -20,9 +20,19 @@ CREATE TABLE device_states (
     device    TEXT    NOT NULL PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE,
     firmware  TEXT,
     seen_at   BIGINT,
+    online    BIGINT,
     uptime    BIGINT,
     free_heap BIGINT,
     wifi_rssi BIGINT
+);
+
+-- Devices that may fetch their credentials themselves for a while, and who did.
+CREATE TABLE device_claims (
+    device     TEXT    NOT NULL PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE,
+    until      BIGINT,
+    network    TEXT,
+    claimed_by TEXT,
+    claimed_at BIGINT
 );
 
 CREATE INDEX events_device ON events (device, seq) WHERE device IS NOT NULL;

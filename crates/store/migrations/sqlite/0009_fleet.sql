@@ -20,9 +20,19 @@ CREATE TABLE device_states (
     device    TEXT    NOT NULL PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE,
     firmware  TEXT,
     seen_at   INTEGER,
+    online    INTEGER,
     uptime    INTEGER,
     free_heap INTEGER,
     wifi_rssi INTEGER
+) STRICT;
+
+-- Devices that may fetch their credentials themselves for a while, and who did.
+CREATE TABLE device_claims (
+    device     TEXT    NOT NULL PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE,
+    until      INTEGER,
+    network    TEXT,
+    claimed_by TEXT,
+    claimed_at INTEGER
 ) STRICT;
 
 CREATE INDEX events_device ON events (device, seq) WHERE device IS NOT NULL;

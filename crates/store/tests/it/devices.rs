@@ -2,7 +2,9 @@
 
 use crate::house::{House, at};
 use doorward_core::{Secret, record::NewEvent};
-use doorward_store::{BrokerUser, DeviceSecrets, EventQuery, MqttLogin, MqttPassword, MqttUser, NewDevice, Provisioned};
+use doorward_store::{
+    BrokerUser, Claim, Claimed, Contest, DeviceReport, DeviceSecrets, EventQuery, MqttLogin, MqttPassword, MqttUser, NewDevice, Provisioned,
+};
 use doorward_wire::{device::Named, event::EventKind, topic::Rights};
 
 fn new(named: &str, user: &str, secret: &str) -> NewDevice {
@@ -83,5 +85,86 @@ pub(crate) async fn what_two_devices_share_is_refused(house: &House) {
     assert!(!store.add_mqtt_user(&MqttUser { name: "123123AABB".into(), ..person }, MqttPassword::Made(&secret)).await.unwrap());
     assert!(store.audit_verify().await.unwrap().ok, "what was refused left nothing");
     assert_eq!(store.devices().await.unwrap().len(), 1);
+    store.close().await;
+}
+
+pub(crate) async fn other_secrets_and_no_rights_are_one_commit_with_their_event(house: &House) {
+    let store = house.open().await;
+    let id = "A1B2C3".parse().unwrap();
+    store.provision_devices(&[new("A1B2C3", "A1B2C3", "first")]).await.unwrap();
+    let other = DeviceSecrets { password: Secret::from("second"), token: Secret::from("token of second") };
+    let event = |kind| NewEvent::new(at(8), kind).device(&id);
+    let (renewed, told) = store.renew_device(&id, &other, &event(EventKind::DeviceRenewed)).await.unwrap().unwrap();
+    assert_eq!((renewed.epoch, told.kind, renewed.secrets.clone()), (2, EventKind::DeviceRenewed, other.clone()));
+    assert_eq!(store.mqtt_login("A1B2C3", b"first").await.unwrap(), MqttLogin::Wrong);
+    assert!(matches!(store.mqtt_login("A1B2C3", b"second").await.unwrap(), MqttLogin::Right(_)));
+    let (revoked, _) = store.revoke_device(&id, &BrokerUser::Made, &event(EventKind::DeviceRevoked)).await.unwrap().unwrap();
+    assert!(revoked.revoked.is_some());
+    assert_eq!(store.mqtt_login("A1B2C3", b"second").await.unwrap(), MqttLogin::Wrong);
+    assert!(!store.is_device_token(&id, "token of second").await.unwrap());
+    assert_eq!(store.revoke_device(&id, &BrokerUser::Made, &event(EventKind::DeviceRevoked)).await.unwrap(), None, "once");
+    assert_eq!(store.provision_devices(&[new("A1B2C3", "A1B2C3", "x")]).await.unwrap(), [Provisioned::Revoked]);
+    store.renew_device(&id, &other, &event(EventKind::DeviceRenewed)).await.unwrap().unwrap();
+    assert!(matches!(store.mqtt_login("A1B2C3", b"second").await.unwrap(), MqttLogin::Right(_)), "it has its rights again");
+    assert_eq!(store.renew_device(&"D4E5F6".parse().unwrap(), &other, &event(EventKind::DeviceRenewed)).await.unwrap(), None);
+    assert!(store.audit_verify().await.unwrap().ok);
+    store.close().await;
+}
+
+pub(crate) async fn a_claim_belongs_to_whoever_asks_first_and_a_second_one_ends_it(house: &House) {
+    let store = house.open().await;
+    let id = "A1B2C3".parse().unwrap();
+    store.provision_devices(&[new("A1B2C3", "A1B2C3", "first")]).await.unwrap();
+    let contest = Contest {
+        secrets: DeviceSecrets { password: Secret::from("second"), token: Secret::from("token of second") },
+        event: NewEvent::new(at(9), EventKind::DeviceClaimContested).device(&id),
+    };
+    let event = NewEvent::new(at(8), EventKind::DeviceClaimChanged).device(&id);
+    let take = async |address: &str, second| store.take_claim(&id, address, at(second), &contest).await.unwrap();
+    assert_eq!(take("192.0.2.7", 8).await, Claimed::No, "none is open");
+    let claim = Claim { device: id.clone(), until: Some(at(20)), network: None, claimed_by: None, claimed: None };
+    store.open_claim(&claim, &event).await.unwrap().unwrap();
+    assert_eq!(take("192.0.2.7", 9).await, Claimed::Yes);
+    store.close().await;
+
+    let store = house.open().await;
+    let take = async |address: &str, second| store.take_claim(&id, address, at(second), &contest).await.unwrap();
+    assert_eq!(take("192.0.2.7", 10).await, Claimed::Yes, "the same one may ask again, after a restart too");
+    let known = store.claim(&id).await.unwrap().unwrap();
+    assert_eq!((known.claimed_by.as_deref(), known.claimed), (Some("192.0.2.7"), Some(at(9))));
+    let Claimed::Contested(device, events) = take("192.0.2.8", 11).await else { panic!("it is contested") };
+    assert_eq!((device.secrets.password.reveal().as_str(), events[0].kind), ("second", EventKind::DeviceClaimContested));
+    assert_eq!((take("192.0.2.7", 12).await, store.claim(&id).await.unwrap()), (Claimed::No, None));
+
+    store.open_claim(&claim, &event).await.unwrap().unwrap();
+    assert_eq!(take("192.0.2.9", 20).await, Claimed::No, "it is over");
+    store.purge_claims(at(20)).await.unwrap();
+    assert_eq!(store.claims().await.unwrap(), []);
+    let nobody = Claim { device: "D4E5F6".parse().unwrap(), ..claim };
+    assert_eq!(store.open_claim(&nobody, &event).await.unwrap(), None);
+    store.close().await;
+}
+
+pub(crate) async fn what_a_device_told_is_kept_and_what_it_left_out_stays(house: &House) {
+    let store = house.open().await;
+    let (id, nobody) = ("A1B2C3".parse().unwrap(), "D4E5F6".parse().unwrap());
+    store.provision_devices(&[new("A1B2C3", "A1B2C3", "first")]).await.unwrap();
+    let first = DeviceReport {
+        seen: Some(at(9)),
+        online: Some(true),
+        firmware: Some("2.0.0".into()),
+        uptime: Some(300),
+        free_heap: Some(181_234),
+        wifi_rssi: Some(-61),
+    };
+    store.note_device_reports(&[(id, first.clone()), (nobody, first.clone())]).await.unwrap();
+    let id = "A1B2C3".parse().unwrap();
+    assert_eq!(store.online_devices().await.unwrap(), [id]);
+    let id = "A1B2C3".parse().unwrap();
+    store.note_device_reports(&[(id, DeviceReport { seen: Some(at(10)), online: Some(false), ..DeviceReport::default() })]).await.unwrap();
+    let kept = store.devices().await.unwrap();
+    assert_eq!(kept.len(), 1, "whom nobody provisioned is not made known");
+    assert_eq!(kept[0].report, DeviceReport { seen: Some(at(10)), online: Some(false), ..first });
+    assert_eq!(store.online_devices().await.unwrap(), []);
     store.close().await;
 }

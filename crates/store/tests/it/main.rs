@@ -98,6 +98,9 @@ stories! {
         a_device_and_its_event_are_one_commit_and_the_same_device_again_is_the_same,
         a_device_shows_its_own_secrets_and_no_others,
         what_two_devices_share_is_refused,
+        other_secrets_and_no_rights_are_one_commit_with_their_event,
+        a_claim_belongs_to_whoever_asks_first_and_a_second_one_ends_it,
+        what_a_device_told_is_kept_and_what_it_left_out_stays,
     }
     mqtt {
         a_user_of_the_broker_is_known_by_its_secret,

@@ -59,6 +59,7 @@ pub(crate) async fn a_house_of_the_first_schema_gets_the_tables_of_the_next(hous
     house.sql("DROP INDEX events_device").await;
     for table in [
         "device_states",
+        "device_claims",
         "devices",
         "rings",
         "tunnel_nonces",

@@ -306,7 +306,7 @@ async fn act_on_many(
     Ok(Json(Items::all(attempts)))
 }
 
-fn waits(wait: Option<&str>) -> ApiResult<Option<Duration>> {
+pub(super) fn waits(wait: Option<&str>) -> ApiResult<Option<Duration>> {
     wait.map(|wait| span(wait).ok_or_else(|| ApiError::BadRequest("wait: write it like 10s".into()))).transpose()
 }
 

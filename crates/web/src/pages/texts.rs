@@ -9,6 +9,7 @@
 
 pub(crate) mod attempt;
 pub(crate) mod event;
+mod fleet;
 pub(crate) mod kind;
 mod mqtt;
 pub(crate) mod notify;

@@ -87,7 +87,7 @@ impl House {
             broker::Options { plain: any, secure: None, websocket: None, secure_websocket: None, tls: None, folder: folder.0.join("mqtt") };
         let mqtt = Arc::new(Mqtt::embedded(&own, Mode::Component, &handle).await.unwrap());
         let tunnel = Tunnel::new(options, handle.clone(), Some(Arc::clone(&mqtt))).await.unwrap();
-        tunnel.serve_at(TcpListener::bind("127.0.0.1:0").await.unwrap(), None);
+        tunnel.serve_at(TcpListener::bind("127.0.0.1:0").await.unwrap(), None).unwrap();
         Self { tunnel, clock, handle, mqtt, folder, stopper }
     }
 

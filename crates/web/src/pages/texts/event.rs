@@ -73,10 +73,14 @@ impl Texts {
             EventKind::AccountCertificateRenewed => format!("The certificate of {account} was renewed"),
             EventKind::AccountRenewed => format!("{account} was renewed ahead of time"),
             EventKind::AccountNeedsSignIn => format!("{account} must be signed in again"),
-            EventKind::DeviceProvisioned => {
-                let device = event.device.as_deref().unwrap_or_default();
-                by(&format!("provisioned device {device}"), &format!("Device {device} was provisioned"))
-            }
+            EventKind::DeviceProvisioned
+            | EventKind::DeviceOnline
+            | EventKind::DeviceOffline
+            | EventKind::DeviceRenewed
+            | EventKind::DeviceRevoked
+            | EventKind::DeviceClaimChanged
+            | EventKind::DeviceClaimContested
+            | EventKind::DeviceCommanded => self.of_device(event),
             EventKind::PersonSignedIn => by("signed in", "Somebody signed in"),
             EventKind::PersonRefused => match &event.actor {
                 Some(actor) => format!("A sign-in as {} was refused", self.actor(actor)),
@@ -99,10 +103,7 @@ impl Texts {
             EventKind::WebhookDisabled => {
                 format!("Webhook {} was disabled: its endpoint is gone", event.data["webhook"].as_str().unwrap_or_default())
             }
-            EventKind::RequestsRefused => match event.data["count"].as_u64() {
-                Some(1) | None => "A request without credentials was refused".into(),
-                Some(count) => format!("{count} requests without credentials were refused"),
-            },
+            EventKind::RequestsRefused => requests_refused(event.data["count"].as_u64()),
             EventKind::SettingsChanged => {
                 let about = match (&event.door, &event.account, event.data["site"]["name"].as_str()) {
                     (Some(_), ..) => door.to_owned(),
@@ -191,6 +192,11 @@ impl Texts {
             | EventKind::AccountCertificateRenewed
             | EventKind::AccountRenewed => ("refresh", "ok"),
             EventKind::DeviceProvisioned => ("key", "ok"),
+            EventKind::DeviceRenewed => ("key", "ok"),
+            EventKind::DeviceRevoked | EventKind::DeviceClaimChanged => ("key", "calm"),
+            EventKind::DeviceClaimContested => ("alert", "warn"),
+            EventKind::DeviceOnline | EventKind::DeviceCommanded => ("cloud", "calm"),
+            EventKind::DeviceOffline => ("cloud", "warn"),
             EventKind::PersonSignedIn | EventKind::PersonChanged => ("user", "calm"),
             EventKind::PersonRefused | EventKind::RequestsRefused => ("shield", "warn"),
             EventKind::SettingsChanged => ("settings", "calm"),
@@ -234,6 +240,13 @@ impl Texts {
             Reason::ForeignOrigin => "from a foreign page or under a foreign name",
             Reason::BadRequest => "malformed",
         }
+    }
+}
+
+fn requests_refused(count: Option<u64>) -> String {
+    match count {
+        Some(1) | None => "A request without credentials was refused".into(),
+        Some(count) => format!("{count} requests without credentials were refused"),
     }
 }
 

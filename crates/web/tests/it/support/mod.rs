@@ -105,7 +105,8 @@ impl House {
         let mode = doorward_mqtt::discovery::Mode::Component;
         let mqtt = if broker { Some(Arc::new(doorward_mqtt::Mqtt::embedded(&options, mode, &handle).await.unwrap())) } else { None };
         let tunnel = doorward_tunnel::Tunnel::new(doorward_tunnel::Options::default(), handle.clone(), mqtt.clone()).await.unwrap();
-        let web = Web::new(handle, config, Logbook::default(), metrics, mqtt, tunnel);
+        let fleet = doorward_fleet::Fleet::new(doorward_fleet::Options::default(), handle.clone(), mqtt.clone());
+        let web = Web::new(handle, config, Logbook::default(), metrics, mqtt, tunnel, fleet);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = serve::private_router(&web).into_make_service_with_connect_info::<serve::Peer>();

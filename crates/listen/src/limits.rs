@@ -24,7 +24,7 @@ const REMEMBERED: usize = 8192;
 
 /// What may be tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trial {
+pub enum Trial {
     /// Every key.
     All,
     /// Keys that worked within a day.
@@ -35,7 +35,7 @@ pub(crate) enum Trial {
 
 /// Failed trials.
 #[derive(Default)]
-pub(crate) struct Limits {
+pub struct Limits {
     inner: Mutex<Inner>,
 }
 
@@ -64,7 +64,7 @@ impl Budget {
 
 impl Limits {
     /// What somebody may try.
-    pub(crate) fn ask(&self, source: Option<IpAddr>, now: Mono) -> Trial {
+    pub fn ask(&self, source: Option<IpAddr>, now: Mono) -> Trial {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         match source.map(network).map(|network| inner.networks.get(&network)) {
             Some(Some(budget)) if budget.is_spent(BURST, PAUSE, now) => Trial::Closed,
@@ -75,7 +75,7 @@ impl Limits {
     }
 
     /// A trial failed.
-    pub(crate) fn failed(&self, source: Option<IpAddr>, now: Mono) {
+    pub fn failed(&self, source: Option<IpAddr>, now: Mono) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(network) = source.map(network) else { return inner.unknown.spend(UNKNOWN_PAUSE, now) };
         if inner.networks.len() >= REMEMBERED && !inner.networks.contains_key(&network) {
@@ -89,7 +89,7 @@ impl Limits {
 }
 
 /// One subscriber: an IPv4 address, or a /64 of IPv6.
-pub(crate) fn network(address: IpAddr) -> [u8; 8] {
+pub fn network(address: IpAddr) -> [u8; 8] {
     let mut network = [0; 8];
     match address.to_canonical() {
         IpAddr::V4(address) => network[4..].copy_from_slice(&address.octets()),
