@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn a_status_is_learned_and_nonsense_is_not() {
         let registry = Registry::default();
-        let status = json!({ "serialNumber": "A1B2C3D4E5F6", "firmware": " 2.0.0 ", "uptime": 300, "freeHeap": 123456.0, "wifiRssi": -61 });
+        let status = json!({ "serialNumber": "A1B2C3D4E5F6", "firmware": " 2.0.0 ", "uptime": 300, "freeHeap": 123_456.0, "wifiRssi": -61 });
         say(&registry, "gateway/status", &status).unwrap();
         let odd = json!({ "serialNumber": "A1B2C3D4E5F6", "firmware": "", "uptime": -1, "freeHeap": "much", "wifiRssi": 7 });
         say(&registry, "gateway/status", &odd).unwrap();
