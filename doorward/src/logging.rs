@@ -4,24 +4,28 @@ use crate::config::LogFormat;
 use doorward_web::logbook::{LogLine, Logbook};
 use doorward_wire::Time;
 use std::fmt::Write as _;
-use tracing::field::{Field, Visit};
-use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt};
+use tracing::{
+    field::{Field, Visit},
+    level_filters::LevelFilter,
+};
+use tracing_subscriber::{Layer, Registry, filter::Targets, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 /// Changes the filter while the program runs.
-pub(crate) type Reload = reload::Handle<EnvFilter, Registry>;
+pub(crate) type Reload = reload::Handle<Targets, Registry>;
 
 /// Parts that log whole messages or every query are held back, whatever the filter says.
-const QUIET: [&str; 6] = ["sqlx=warn", "hyper=warn", "reqwest=warn", "rustls=warn", "mqtt5=error", "mqtt5::client=off"];
+const QUIET: [(&str, LevelFilter); 6] = [
+    ("sqlx", LevelFilter::WARN),
+    ("hyper", LevelFilter::WARN),
+    ("reqwest", LevelFilter::WARN),
+    ("rustls", LevelFilter::WARN),
+    ("mqtt5", LevelFilter::ERROR),
+    ("mqtt5::client", LevelFilter::OFF),
+];
 
-pub(crate) fn filter(level: &str, debug: bool) -> EnvFilter {
+pub(crate) fn filter(level: &str, debug: bool) -> Targets {
     let level = if debug { format!("debug,{level}").replace(",info", "") } else { level.to_owned() };
-    let mut filter: EnvFilter = level.parse().unwrap_or_default();
-    for quiet in QUIET {
-        if let Ok(directive) = quiet.parse() {
-            filter = filter.add_directive(directive);
-        }
-    }
-    filter
+    level.parse::<Targets>().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO)).with_targets(QUIET)
 }
 
 /// Starts logging. A second call changes nothing.

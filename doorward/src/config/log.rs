@@ -24,7 +24,7 @@ impl Log {
                 Kind::Text,
                 "info",
                 "error, warn, info, debug or trace; or a filter such as info,doorward_utec=debug.",
-                |text| match text.parse::<tracing_subscriber::EnvFilter>() {
+                |text| match text.parse::<tracing_subscriber::filter::Targets>() {
                     Ok(_) => Ok(text.to_owned()),
                     Err(error) => Err(format!("is not a log filter: {error}")),
                 },
