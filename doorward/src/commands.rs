@@ -4,6 +4,7 @@ mod account;
 mod account_set_up;
 mod ask;
 mod backup;
+mod deadline;
 mod device;
 mod doctor;
 mod door;

@@ -385,7 +385,7 @@ impl Running {
             return Ok(());
         }
         let secrets: Vec<&str> = firsts.iter().map(|(_, _, secret)| secret.as_str()).collect();
-        write_private(&path, &(secrets.join("\n") + "\n"))?;
+        write_private(&path, secrets.join("\n") + "\n")?;
         for (what, ..) in &firsts {
             tracing::info!("{what} is in {}", path.display());
         }
@@ -440,11 +440,11 @@ async fn gone_later(path: std::path::PathBuf, handle: Handle) {
 }
 
 /// Writes a file that only its owner may read.
-pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let _ = std::fs::remove_file(path);
     let mut file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())
+    file.write_all(bytes.as_ref())
 }
 
 /// From now on the program can be told to stop, by Ctrl-C or by its supervisor; ends when it is.

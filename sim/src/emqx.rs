@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -52,7 +52,7 @@ impl Emqx {
         let rules = "/api/v5/authorization/sources/built_in_database/rules/users";
         let router = Router::new()
             .route("/api/v5/authorization/settings", get(settings))
-            .route(users, post(add_user))
+            .route(users, post(add_user).get(list_users))
             .route("/api/v5/authentication/{id}/users/{user}", delete(remove_user))
             .route(rules, post(add_rules))
             .route("/api/v5/authorization/sources/built_in_database/rules/users/{user}", delete(remove_rules).put(change_rules))
@@ -116,6 +116,24 @@ async fn add_user(
         return Err(no(StatusCode::CONFLICT, "user exists"));
     }
     Ok((StatusCode::CREATED, Json(json!({ "user_id": user }))))
+}
+
+async fn list_users(State(inside): State<Shared>, Query(page): Query<Page>, headers: HeaderMap) -> Result<Answer, Answer> {
+    let_in(&headers)?;
+    let (page, limit) = (page.page.unwrap_or(1), page.limit.unwrap_or(100));
+    if page == 0 || !(1..=10_000).contains(&limit) {
+        return Err(no(StatusCode::BAD_REQUEST, "a page has 1 to 10000 users"));
+    }
+    let inside = lock(&inside);
+    let some: Vec<Value> = inside.users.keys().skip((page - 1) * limit).take(limit).map(|user| json!({ "user_id": user })).collect();
+    Ok((StatusCode::OK, Json(json!({ "data": some, "meta": { "page": page, "limit": limit, "count": inside.users.len() } }))))
+}
+
+/// A part of a list.
+#[derive(serde::Deserialize)]
+struct Page {
+    page: Option<usize>,
+    limit: Option<usize>,
 }
 
 async fn remove_user(

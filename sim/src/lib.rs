@@ -15,7 +15,8 @@
 //! and never sleep. Tokens and ids come from a seed, so that a run can be repeated.
 //!
 //! Where to read next: [`utec`] (the U-tec cloud: `OAuth`, `/action`, pushes, locks), [`legrand`] (BTicino's: sign-in, REST,
-//! certificates, SIP, gates and bells), [`relay`] (a relay behind HTTP), [`jeedom`] (its JSON-RPC API).
+//! certificates, SIP, gates and bells), [`relay`] (a relay behind HTTP), [`jeedom`] (its JSON-RPC API),
+//! [`device`] (gateways of a fleet).
 //!
 //! ```
 //! use doorward_sim::utec::{self, Bolt, Config, Position};
@@ -32,6 +33,7 @@
 //! ```
 
 mod clock;
+pub mod device;
 mod dice;
 mod disk;
 pub mod emqx;

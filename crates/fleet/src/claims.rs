@@ -90,7 +90,7 @@ impl Fleet {
 
     fn contest(&self, id: &DeviceId, now: Time, data: serde_json::Value) -> Contest {
         let event = NewEvent::new(now, EventKind::DeviceClaimContested).device(id).data(data);
-        Contest { secrets: self.fresh_secrets(id), event }
+        Contest { secrets: self.fresh_secrets(id), broker: self.to_be_made(), event }
     }
 
     /// Whoever fetched credentials and did not come to the broker in time was not the device.
@@ -106,7 +106,8 @@ impl Fleet {
                 continue;
             }
             let contest = self.contest(&device.id, now, json!({ "why": "silent", "first": claim.claimed_by }));
-            if let Some((stored, event)) = house.store().renew_device(&device.id, &contest.secrets, &contest.event).await? {
+            if let Some((stored, event)) = house.store().renew_device(&device.id, &contest.secrets, &contest.broker, &contest.event).await?
+            {
                 self.renewed(&stored, vec![event]).await;
             }
         }

@@ -9,11 +9,23 @@ use doorward_wire::{
     device::{Device, DeviceId, DeviceState, Mac, Named, Provisioned as Told},
     event::{Event, EventKind},
 };
+use futures_util::future::join_all;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
+/// Devices whose users at another broker are made at the same time.
+const AT_ONCE: usize = 8;
 /// As the original writes times.
 const TIME: &str = "%Y-%m-%d %H:%M:%S";
+
+/// A device that is to be provisioned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// The device.
+    pub device: Named,
+    /// What people call it.
+    pub name: Option<String>,
+}
 
 /// Why a device gets nothing. `Display` says what a person can do.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +48,9 @@ pub enum DeskError {
     /// Not a span of time for a claim.
     #[error("a claim stands for a second at least, and 30 days at most; or until it is closed")]
     Span,
+    /// The broker does not have its user yet.
+    #[error("the device is known, but its user at the broker is not made yet; that is tried again by itself. {0}")]
+    Pending(String),
     /// There are as many as there may be.
     #[error("there are too many devices")]
     TooMany,
@@ -50,57 +65,97 @@ pub enum DeskError {
 impl Fleet {
     /// Provisions a device for somebody. One that was provisioned before gets what it has.
     pub async fn provision(&self, device: &Named, name: Option<&str>, actor: &Actor) -> Result<StoredDevice, DeskError> {
+        let wish = Wish { device: device.clone(), name: name.map(str::to_owned) };
+        let outcome = self.provision_many(&[wish], actor).await?.pop();
+        outcome.unwrap_or(Err(DeskError::TooMany))
+    }
+
+    /// Provisions devices, all in one commit, and gives what came of each, in their order.
+    pub async fn provision_many(&self, wishes: &[Wish], actor: &Actor) -> Result<Vec<Result<StoredDevice, DeskError>>, DeskError> {
         let house = self.house();
         if house.store().space().low {
             return Err(DeskError::Full);
         }
+        let new: Vec<NewDevice> = wishes.iter().map(|wish| self.new_device(wish, actor)).collect();
+        let outcomes = house.store().provision_devices(&new).await?;
+        let mut events = Vec::new();
+        let mut stored: Vec<Result<StoredDevice, DeskError>> = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            stored.push(match outcome {
+                Provisioned::New(device, event) => {
+                    events.push(event);
+                    Ok(device)
+                }
+                Provisioned::Known(device) => Ok(device),
+                Provisioned::Collides(mac) => Err(DeskError::Collides(mac)),
+                Provisioned::NameTaken => Err(DeskError::Taken),
+                Provisioned::Revoked => Err(DeskError::Revoked),
+                Provisioned::TooMany => Err(DeskError::TooMany),
+            });
+        }
+        house.tell(events);
+        let mut settled = Vec::with_capacity(stored.len());
+        let mut stored = stored.into_iter().peekable();
+        while stored.peek().is_some() {
+            let some = stored.by_ref().take(AT_ONCE).map(async |device| match device {
+                Ok(device) => self.settled(device).await,
+                Err(error) => Err(error),
+            });
+            settled.extend(join_all(some).await);
+        }
+        Ok(settled)
+    }
+
+    fn new_device(&self, wish: &Wish, actor: &Actor) -> NewDevice {
+        let (house, Named { id, mac }) = (self.house(), &wish.device);
         let mut dice = [0; 64];
         house.clock().fill(&mut dice);
-        let credentials = self.options().derivation.credentials(&device.id, dice);
-        let data = json!({ "device": device.id, "mac": device.mac, "name": name });
-        let event = NewEvent::new(house.now().utc, EventKind::DeviceProvisioned).device(&device.id).actor(actor).data(data);
-        let new = NewDevice {
-            id: device.id.clone(),
-            mac: device.mac,
-            name: name.map(str::to_owned),
+        let credentials = self.options().derivation.credentials(id, dice);
+        let data = json!({ "device": id, "mac": mac, "name": wish.name });
+        NewDevice {
+            id: id.clone(),
+            mac: *mac,
+            name: wish.name.clone(),
             user: credentials.user,
             secrets: credentials.secrets,
-            broker: if self.is_embedded() { BrokerUser::Made } else { BrokerUser::Making { error: None } },
-            event,
-        };
-        let outcome = house.store().provision_devices(&[new]).await?.pop();
-        match outcome {
-            Some(Provisioned::New(stored, event)) => {
-                house.tell(vec![event]);
-                Ok(stored)
-            }
-            Some(Provisioned::Known(stored)) => Ok(stored),
-            Some(Provisioned::Collides(mac)) => Err(DeskError::Collides(mac)),
-            Some(Provisioned::NameTaken) => Err(DeskError::Taken),
-            Some(Provisioned::Revoked) => Err(DeskError::Revoked),
-            Some(Provisioned::TooMany) | None => Err(DeskError::TooMany),
+            broker: self.to_be_made(),
+            event: NewEvent::new(house.now().utc, EventKind::DeviceProvisioned).device(id).actor(actor).data(data),
+        }
+    }
+
+    /// A device that another broker does not know yet is made known there before it is told anything.
+    async fn settled(&self, device: StoredDevice) -> Result<StoredDevice, DeskError> {
+        if device.broker == BrokerUser::Settled {
+            return Ok(device);
+        }
+        let device = self.settle(&device.id).await?.ok_or(DeskError::Unknown)?;
+        match device.broker {
+            BrokerUser::Settled => Ok(device),
+            BrokerUser::Making { error } | BrokerUser::Removing { error } => Err(DeskError::Pending(error.unwrap_or_default())),
         }
     }
 
     /// Gives a device other secrets, also one that was revoked: it has its rights again. What it has of the others ends.
     pub async fn renew(&self, id: &DeviceId, actor: &Actor) -> Result<StoredDevice, DeskError> {
         let event = NewEvent::new(self.house().now().utc, EventKind::DeviceRenewed).device(id).actor(actor);
-        let renewed = self.house().store().renew_device(id, &self.fresh_secrets(id), &event).await?;
+        let renewed = self.house().store().renew_device(id, &self.fresh_secrets(id), &self.to_be_made(), &event).await?;
         let (stored, event) = renewed.ok_or(DeskError::Unknown)?;
         self.renewed(&stored, vec![event]).await;
-        Ok(stored)
+        self.settled(stored).await
     }
 
     /// Takes a device's rights, and ends its connection.
     pub async fn revoke(&self, id: &DeviceId, actor: &Actor) -> Result<(), DeskError> {
         let event = NewEvent::new(self.house().now().utc, EventKind::DeviceRevoked).device(id).actor(actor);
-        let broker = if self.is_embedded() { BrokerUser::Made } else { BrokerUser::Removing { error: None } };
+        let keeps = self.to_be_made() != BrokerUser::Settled;
+        let broker = if keeps { BrokerUser::Removing { error: None } } else { BrokerUser::Settled };
         let revoked = self.house().store().revoke_device(id, &broker, &event).await?;
         let (stored, event) = revoked.ok_or(DeskError::Unknown)?;
         if let Some(mqtt) = self.mqtt() {
             mqtt.end_device(id, &stored.user, true).await;
         }
         self.registry().forget(id);
+        self.settling().wake();
         self.house().tell(vec![event]);
         Ok(())
     }
@@ -110,6 +165,7 @@ impl Fleet {
         if let Some(mqtt) = self.mqtt() {
             mqtt.end_device(&device.id, &device.user, false).await;
         }
+        self.settling().wake();
         self.house().tell(events);
     }
 
@@ -122,21 +178,26 @@ impl Fleet {
 
     /// What a device is told when it is provisioned.
     pub async fn told(&self, device: &StoredDevice) -> Result<Told, StoreError> {
+        Ok(self.told_in(device, &self.zone().await?))
+    }
+
+    /// The same, in this time zone.
+    pub fn told_in(&self, device: &StoredDevice, zone: &TimeZone) -> Told {
         let StoredDevice { id, user, secrets, created, .. } = device;
         let Where { host, port, .. } = &self.options().broker;
-        Ok(Told {
+        Told {
             device_id: id.clone(),
             mqtt_user: user.clone(),
             mqtt_password: secrets.password.reveal().clone(),
             mqtt_host: host.clone(),
             mqtt_port: *port,
-            provision_date: local(*created, &self.zone().await?),
+            provision_date: local(*created, zone),
             device_token: secrets.token.reveal().clone(),
-        })
+        }
     }
 
     /// The time zone of the house: of its first site.
-    pub(crate) async fn zone(&self) -> Result<TimeZone, StoreError> {
+    pub async fn zone(&self) -> Result<TimeZone, StoreError> {
         let sites = self.house().store().sites().await?;
         Ok(sites.first().and_then(|site| TimeZone::get(&site.time_zone).ok()).unwrap_or(TimeZone::UTC))
     }
@@ -157,11 +218,12 @@ impl Fleet {
         let StoredDevice { id, mac, name, user, broker, created, revoked, report, .. } = device;
         let report = self.registry().newer(&id, report);
         let (state, detail) = match broker {
+            BrokerUser::Removing { error } => (DeviceState::Revoked, error),
             _ if revoked.is_some() => (DeviceState::Revoked, None),
             BrokerUser::Making { error } => (DeviceState::Pending, error),
-            BrokerUser::Made | BrokerUser::Removing { .. } if online => (DeviceState::Online, None),
-            BrokerUser::Made | BrokerUser::Removing { .. } if report.seen.is_some() => (DeviceState::Offline, None),
-            BrokerUser::Made | BrokerUser::Removing { .. } => (DeviceState::Provisioned, None),
+            BrokerUser::Settled if online => (DeviceState::Online, None),
+            BrokerUser::Settled if report.seen.is_some() => (DeviceState::Offline, None),
+            BrokerUser::Settled => (DeviceState::Provisioned, None),
         };
         Device {
             id,

@@ -1,9 +1,10 @@
 //! Devices of a fleet: how each gets its own identity and rights, and what it may do with them.
 //!
 //! * [`credentials`] makes or derives what a device shows.
-//! * `desk` is the one way to a right, for every surface.
+//! * `desk` is the one way to a right, for every surface; [`csv`] reads lists of devices.
 //! * `claims` lets a device fetch its credentials by itself.
 //! * `listener` is the provisioning server: the wire of the original's clients and devices.
+//! * `settle` keeps devices' users at another broker as they should be, `doctor` compares.
 //! * `telemetry` is what devices tell of themselves, `order` what they are told to do.
 //!
 //! A device is its own user at the embedded broker ([`doorward_store::MqttUser::of`]), with the rights of its role
@@ -13,13 +14,17 @@
 
 mod claims;
 pub mod credentials;
+pub mod csv;
 mod desk;
+mod doctor;
 mod listener;
 mod order;
+mod settle;
 mod telemetry;
 
 pub use claims::Stands;
-pub use desk::DeskError;
+pub use desk::{DeskError, Wish};
+pub use doctor::{Finding, Looked};
 pub use order::{Order, OrderError, Outcome};
 
 use credentials::Derivation;
@@ -28,8 +33,10 @@ use doorward_engine::Handle;
 use doorward_http::network::Network;
 use doorward_listen::{Listening, limits::Limits};
 use doorward_mqtt::Mqtt;
+use doorward_store::BrokerUser;
 use doorward_wire::device::DeviceId;
 use rustls::ServerConfig;
+use settle::Settling;
 use std::{
     collections::BTreeMap,
     io,
@@ -105,8 +112,9 @@ struct Inner {
     mqtt: Option<Arc<Mqtt>>,
     limits: Limits,
     registry: Registry,
+    settling: Settling,
     stopping: watch::Sender<bool>,
-    running: Mutex<Option<JoinHandle<()>>>,
+    running: Mutex<Vec<JoinHandle<()>>>,
     listening: Mutex<Option<Listening>>,
 }
 
@@ -119,6 +127,7 @@ impl Fleet {
             mqtt,
             limits: Limits::default(),
             registry: Registry::default(),
+            settling: Settling::default(),
             stopping: watch::Sender::new(false),
             running: Mutex::default(),
             listening: Mutex::default(),
@@ -131,7 +140,12 @@ impl Fleet {
         if let Some(mqtt) = self.mqtt() {
             mqtt.roster().watch(Arc::new(self.clone()));
         }
-        *lock(&self.inner.running) = Some(tokio::spawn(self.clone().listen_to_devices()));
+        let mut running = vec![tokio::spawn(self.clone().listen_to_devices())];
+        if self.broker_elsewhere() {
+            running.push(tokio::spawn(self.clone().keep_settled()));
+            running.extend(self.hear_elsewhere());
+        }
+        *lock(&self.inner.running) = running;
     }
 
     /// Serves devices and the clients of the original at a listener, until it is stopped.
@@ -159,12 +173,12 @@ impl Fleet {
     /// Ends its connections, and writes down what is to be written.
     pub async fn stop(&self) {
         self.inner.stopping.send_replace(true);
-        let (listening, running) = (lock(&self.inner.listening).take(), lock(&self.inner.running).take());
+        let (listening, running) = (lock(&self.inner.listening).take(), std::mem::take(&mut *lock(&self.inner.running)));
         if let Some(listening) = listening {
             listening.stop().await;
         }
-        if let Some(running) = running {
-            let _ = running.await;
+        for task in running {
+            let _ = task.await;
         }
     }
 
@@ -184,23 +198,40 @@ impl Fleet {
         &self.inner.registry
     }
 
+    fn settling(&self) -> &Settling {
+        &self.inner.settling
+    }
+
     fn stopping(&self) -> watch::Receiver<bool> {
         self.inner.stopping.subscribe()
     }
 
-    /// The devices that are connected to the embedded broker, and the number of each one's connection.
+    /// The devices that are connected to the embedded broker, and the number of each one's connection. Another broker does not tell
+    /// who is connected: there those count that were heard lately.
     fn connected(&self) -> BTreeMap<DeviceId, u64> {
+        if self.broker_elsewhere() {
+            return self.registry().heard_lately(self.house().now().mono);
+        }
         self.mqtt().map(|mqtt| mqtt.roster().devices()).unwrap_or_default()
     }
 
-    /// The number of a device's connection to the embedded broker, while it has one.
+    /// The number of a device's connection, while it has one.
     fn connection(&self, id: &DeviceId) -> Option<u64> {
+        if self.broker_elsewhere() {
+            return self.registry().heard_lately(self.house().now().mono).remove(id);
+        }
         self.mqtt().and_then(|mqtt| mqtt.roster().connection_of(id))
     }
 
-    /// Whether the devices' broker is the embedded one, which knows them as soon as the store does.
-    fn is_embedded(&self) -> bool {
-        self.mqtt().is_some_and(|mqtt| mqtt.remote().is_none())
+    /// Whether the devices' broker is another one than the embedded one, which knows them as soon as the store does.
+    fn broker_elsewhere(&self) -> bool {
+        self.mqtt().is_some_and(|mqtt| mqtt.remote().is_some())
+    }
+
+    /// How far the user of a device with new secrets is.
+    fn to_be_made(&self) -> BrokerUser {
+        let keeps = self.mqtt().is_some_and(Mqtt::keeps_users_elsewhere);
+        if keeps { BrokerUser::Making { error: None } } else { BrokerUser::Settled }
     }
 }
 

@@ -101,6 +101,7 @@ impl From<DeskError> for Refused {
             DeskError::Collides(_) | DeskError::Taken | DeskError::Revoked => StatusCode::CONFLICT,
             DeskError::Unknown => StatusCode::NOT_FOUND,
             DeskError::Network(_) | DeskError::Span => StatusCode::UNPROCESSABLE_ENTITY,
+            DeskError::Pending(_) => StatusCode::SERVICE_UNAVAILABLE,
             DeskError::TooMany | DeskError::Full => StatusCode::INSUFFICIENT_STORAGE,
         };
         Self::new(status, error.to_string())

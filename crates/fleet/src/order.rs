@@ -35,6 +35,8 @@ pub enum Outcome {
     Answered(Value),
     /// It went, and is back.
     Back,
+    /// It was told. Another broker does not tell who comes back.
+    Told,
     /// Nothing was heard in time. It may have done it all the same.
     Silent,
 }
@@ -85,7 +87,11 @@ impl Fleet {
         match order {
             Order::Restart => {
                 let told = mqtt.tell(format!("gateway/{id}/command"), json!({ "command": "restart" }).to_string()).await;
-                if told { Ok(self.back(id, before, wait).await) } else { Err(OrderError::Broker) }
+                match told {
+                    true if self.broker_elsewhere() => Ok(Outcome::Told),
+                    true => Ok(self.back(id, before, wait).await),
+                    false => Err(OrderError::Broker),
+                }
             }
             Order::Call { method, params } => {
                 let (number, answer) = self.registry().ask(id, method, self.house().now().utc).ok_or(OrderError::Busy)?;

@@ -6,12 +6,13 @@
 
 use crate::{Fleet, lock};
 use doorward_core::{Mono, Now, record::NewEvent};
-use doorward_mqtt::roster::Watcher;
+use doorward_mqtt::{elsewhere::Elsewhere, roster::Watcher};
 use doorward_store::{DeviceReport, StoreError};
 use doorward_wire::{
     Time,
     device::{DeviceId, SHARED},
     event::EventKind,
+    topic::Filter,
 };
 use serde_json::{Map, Value};
 use std::{
@@ -22,16 +23,23 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinHandle};
 
 /// How long a device may be away before it is offline.
 pub(crate) const GRACE: Duration = Duration::from_secs(90);
 /// How often what was learned is written down.
 pub(crate) const FLUSH: Duration = Duration::from_secs(10);
+/// How long until a broker that went away is listened to again.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Bytes of a message that are looked into.
 const MESSAGE: usize = 64 << 10;
 /// Characters of a version.
 const VERSION: usize = 64;
+/// Devices in the field tell of themselves every five minutes: whoever did within this time is there, where nobody tells who is
+/// connected.
+const LATELY: Duration = Duration::from_mins(6);
+/// Devices that are remembered: at another broker anybody may say that it is one.
+const MOST: usize = 60_000;
 /// Answers that are waited for at once.
 const WAITING: usize = 256;
 
@@ -51,6 +59,8 @@ struct Live {
     online: bool,
     /// Since when it is not connected, while it still counts as online.
     away: Option<Mono>,
+    /// When it was last heard.
+    heard: Option<Mono>,
 }
 
 /// Why a message goes no further.
@@ -79,7 +89,7 @@ impl Registry {
     }
 
     /// A device said something. What it says of another is not believed, and goes no further.
-    pub(crate) fn heard(&self, id: &DeviceId, topic: &str, payload: &[u8], now: Time) -> Result<(), Wrong> {
+    pub(crate) fn heard(&self, id: &DeviceId, topic: &str, payload: &[u8], now: Now) -> Result<(), Wrong> {
         let said = read(id, topic, payload)?;
         if let (Some(said), Some(request)) = (&said, answered(id, topic)) {
             let waiting = lock(&self.waiting).remove(&(id.clone(), request));
@@ -87,13 +97,24 @@ impl Registry {
             let _ = waiting.map(|waiting| waiting.send(Value::Object(said.clone())));
         }
         let mut devices = lock(&self.devices);
+        if devices.len() >= MOST && !devices.contains_key(id) {
+            return Ok(());
+        }
         let live = devices.entry(id.clone()).or_default();
-        live.report.seen = Some(now);
+        live.report.seen = Some(now.utc);
+        live.heard = Some(now.mono);
         live.changed = true;
         if let Some(said) = said {
             learn(&mut live.report, &said);
         }
         Ok(())
+    }
+
+    /// The devices that were heard lately.
+    pub(crate) fn heard_lately(&self, now: Mono) -> BTreeMap<DeviceId, u64> {
+        let devices = lock(&self.devices);
+        let lately = |live: &Live| live.heard.is_some_and(|heard| now.since(heard) < LATELY);
+        devices.iter().filter(|(_, live)| lately(live)).map(|(id, _)| (id.clone(), 0)).collect()
     }
 
     /// A device came or went.
@@ -151,7 +172,7 @@ impl Registry {
                 reports.push((id.clone(), std::mem::take(&mut live.report)));
             }
         }
-        devices.retain(|_, live| live.online || live.changed);
+        devices.retain(|_, live| live.online || live.changed || live.heard.is_some_and(|heard| now.mono.since(heard) < LATELY));
         (events, reports)
     }
 
@@ -195,6 +216,15 @@ fn merged(older: DeviceReport, newer: DeviceReport) -> DeviceReport {
     }
 }
 
+/// Whom a message names as its sender.
+fn speaker(topic: &str, payload: &[u8]) -> Option<DeviceId> {
+    if !SHARED.contains(&topic) {
+        return topic.split('/').nth(1)?.parse().ok();
+    }
+    let said: Map<String, Value> = serde_json::from_slice(payload.get(..MESSAGE).unwrap_or(payload)).ok()?;
+    said.get(if topic == "sensor/data" { "gateway" } else { "serialNumber" })?.as_str()?.parse().ok()
+}
+
 /// Reads what a device published, if it may have been this one. Other messages at its own topics are its own affair.
 fn read(id: &DeviceId, topic: &str, payload: &[u8]) -> Result<Option<Map<String, Value>>, Wrong> {
     let shared = SHARED.contains(&topic);
@@ -234,7 +264,7 @@ fn whole(number: f64) -> Option<i64> {
 
 impl Watcher for Fleet {
     fn published(&self, device: &DeviceId, topic: &str, payload: &[u8]) -> bool {
-        match self.registry().heard(device, topic, payload, self.house().now().utc) {
+        match self.registry().heard(device, topic, payload, self.house().now()) {
             Ok(()) => true,
             Err(wrong) => {
                 metrics::counter!("doorward_fleet_refused_total", "reason" => wrong.word()).increment(1);
@@ -250,6 +280,39 @@ impl Watcher for Fleet {
 }
 
 impl Fleet {
+    /// Hears devices at another broker. It does not tell who sent a message, so whom it names is believed; its rights keep a device
+    /// from other topics than its own and the shared ones.
+    pub(crate) fn hear_elsewhere(&self) -> Vec<JoinHandle<()>> {
+        let own = ["gateway/+/status", "gateway/+/ota/status", "sensor/+/response/#"];
+        let filters = SHARED.into_iter().chain(own).filter_map(|filter| filter.parse::<Filter>().ok());
+        let elsewhere = Elsewhere::new(self.house().clone());
+        filters.map(|filter| tokio::spawn(self.clone().hear_filter(filter, elsewhere.clone()))).collect()
+    }
+
+    async fn hear_filter(self, filter: Filter, elsewhere: Elsewhere) {
+        let (clock, mut stopping) = (Arc::clone(self.house().clock()), self.stopping());
+        loop {
+            let hear = async {
+                let Some(mqtt) = self.mqtt() else { return };
+                match mqtt.tap(&elsewhere, &filter).await {
+                    Ok(mut tap) => {
+                        while let Ok(heard) = tap.next().await {
+                            if let Some(id) = speaker(&heard.topic, &heard.payload).filter(|_| !heard.retain) {
+                                self.published(&id, &heard.topic, &heard.payload);
+                            }
+                        }
+                    }
+                    Err(error) => tracing::debug!(%filter, error, "devices cannot be heard at the broker now"),
+                }
+                clock.sleep_until(clock.now().mono.plus(AGAIN)).await;
+            };
+            tokio::select! {
+                () = hear => {}
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            }
+        }
+    }
+
     /// Writes down what devices tell, until the fleet stops.
     pub(crate) async fn listen_to_devices(self) {
         match self.house().store().online_devices().await {
@@ -302,7 +365,7 @@ mod tests {
     }
 
     fn say(registry: &Registry, topic: &str, said: &Value) -> Result<(), Wrong> {
-        registry.heard(&id("A1B2C3D4E5F6"), topic, said.to_string().as_bytes(), at(1).utc)
+        registry.heard(&id("A1B2C3D4E5F6"), topic, said.to_string().as_bytes(), at(1))
     }
 
     #[test]
@@ -326,7 +389,8 @@ mod tests {
     #[test]
     fn a_status_is_learned_and_nonsense_is_not() {
         let registry = Registry::default();
-        let status = json!({ "serialNumber": "A1B2C3D4E5F6", "firmware": " 2.0.0 ", "uptime": 300, "freeHeap": 123_456.0, "wifiRssi": -61 });
+        let status =
+            json!({ "serialNumber": "A1B2C3D4E5F6", "firmware": " 2.0.0 ", "uptime": 300, "freeHeap": 123_456.0, "wifiRssi": -61 });
         say(&registry, "gateway/status", &status).unwrap();
         let odd = json!({ "serialNumber": "A1B2C3D4E5F6", "firmware": "", "uptime": -1, "freeHeap": "much", "wifiRssi": 7 });
         say(&registry, "gateway/status", &odd).unwrap();
@@ -380,7 +444,7 @@ mod tests {
         assert_ne!(first, second);
         say(&registry, &format!("sensor/A1B2C3D4E5F6/response/read/{first}"), &json!({ "temp": 21 })).unwrap();
         assert_eq!(answer.await.unwrap(), json!({ "temp": 21 }));
-        registry.heard(&id("A1B2C3"), &format!("sensor/A1B2C3/response/read/{second}"), b"{}", at(1).utc).unwrap();
+        registry.heard(&id("A1B2C3"), &format!("sensor/A1B2C3/response/read/{second}"), b"{}", at(1)).unwrap();
         assert_eq!(lock(&registry.waiting).len(), 1, "another device answers nothing of this one's");
     }
 }

@@ -26,7 +26,7 @@ use std::{sync::Arc, time::Duration};
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are read.
-const MOST: usize = 1 << 20;
+const MOST: usize = 16 << 20;
 
 /// Which brokers can be administered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,11 @@ impl AdminError {
     fn new(person: impl Into<String>, log: impl Into<String>) -> Self {
         Self { person: person.into(), log: log.into() }
     }
+
+    /// One that says the same to both.
+    pub(crate) fn told(text: String) -> Self {
+        Self { log: text.clone(), person: text }
+    }
 }
 
 /// One call to a broker.
@@ -141,6 +146,9 @@ pub trait Administration: Send + Sync {
 
     /// What gives a user other rights, and ends its connections where that can be done.
     fn rights(&self, user: &NewUser) -> Vec<Call>;
+
+    /// The names of all users there.
+    fn users(&self) -> BoxFuture<'_, Result<Vec<String>, AdminError>>;
 
     /// Makes a call.
     fn call<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<(), AdminError>>;
@@ -272,6 +280,11 @@ impl Api {
             status => Err(refused(status, &format!("{method} {path}"), &answer)),
         }
     }
+}
+
+/// One text of each object of a list.
+fn names(list: &Value, key: &str) -> Vec<String> {
+    list.as_array().into_iter().flatten().filter_map(|item| item[key].as_str().map(str::to_owned)).collect()
 }
 
 fn refused(status: u16, place: &str, answer: &Value) -> AdminError {

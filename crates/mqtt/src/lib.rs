@@ -6,6 +6,7 @@
 //!   is named.
 //! * `doors` publishes what doors are, `events` what happened, `discovery` what Home Assistant is told about a door.
 //! * [`users`] adds and removes users, at the embedded broker or by [`admin`] at another one.
+//! * [`devices`] keeps the users of devices at another one.
 //! * `inbox` turns what is published at `doorward/door/<id>/set` into commands.
 //! * What drivers and contacts want to hear and say goes through [`doorward_engine::Exchange`].
 //!
@@ -18,6 +19,7 @@
 
 pub mod admin;
 pub mod broker;
+pub mod devices;
 pub mod discovery;
 mod doors;
 pub mod elsewhere;

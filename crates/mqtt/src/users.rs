@@ -168,7 +168,7 @@ impl Mqtt {
         }
     }
 
-    fn administration(&self, remote: &Remote) -> Result<Arc<dyn Administration>, UserError> {
+    pub(crate) fn administration(&self, remote: &Remote) -> Result<Arc<dyn Administration>, UserError> {
         let options = self.admin.as_ref().ok_or_else(|| UserError::Elsewhere(remote.place()))?;
         let broker = admin::administration(options, remote.options());
         broker.map_err(|error: AdminError| UserError::Broker(SagaError { error, orphans: Vec::new() }))

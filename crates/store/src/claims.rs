@@ -7,7 +7,7 @@ use crate::{
     Store, StoreError,
     chain::Chain,
     db::{Row, args},
-    devices::{DeviceSecrets, StoredDevice},
+    devices::{BrokerUser, DeviceSecrets, StoredDevice},
 };
 use doorward_core::record::NewEvent;
 use doorward_wire::{Time, device::DeviceId, event::Event};
@@ -43,6 +43,8 @@ pub enum Claimed {
 pub struct Contest {
     /// The other secrets.
     pub secrets: DeviceSecrets,
+    /// How far its user at the broker is then.
+    pub broker: BrokerUser,
     /// What is told about it.
     pub event: NewEvent,
 }
@@ -110,7 +112,7 @@ impl Store {
             }
             Some(_) => {}
         }
-        let Some(stored) = self.renew_in(&mut tx, device, &contest.secrets).await? else { return Ok(Claimed::No) };
+        let Some(stored) = self.renew_in(&mut tx, device, &contest.secrets, &contest.broker).await? else { return Ok(Claimed::No) };
         let event = chain.append(&contest.event);
         chain.finish(&mut tx, self.keys(), self.inner.house).await?;
         tx.commit().await?;

@@ -98,8 +98,8 @@ pub enum BrokerUser {
         /// Why the last try failed.
         error: Option<String>,
     },
-    /// It is there, with its rights and no others.
-    Made,
+    /// It is as it should be: there with its rights and no others, or gone.
+    Settled,
     /// It is to be removed.
     Removing {
         /// Why the last try failed.
@@ -252,24 +252,44 @@ impl Store {
         &self,
         id: &DeviceId,
         secrets: &DeviceSecrets,
+        broker: &BrokerUser,
         event: &NewEvent,
     ) -> Result<Option<(StoredDevice, Event)>, StoreError> {
         let mut tx = self.db().write().await?;
         let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
-        let Some(stored) = self.renew_in(&mut tx, id, secrets).await? else { return Ok(None) };
+        let Some(stored) = self.renew_in(&mut tx, id, secrets, broker).await? else { return Ok(None) };
         let event = chain.append(event);
         chain.finish(&mut tx, self.keys(), self.inner.house).await?;
         tx.commit().await?;
         Ok(Some((stored, event)))
     }
 
-    pub(crate) async fn renew_in(&self, tx: &mut Tx, id: &DeviceId, secrets: &DeviceSecrets) -> Result<Option<StoredDevice>, StoreError> {
+    pub(crate) async fn renew_in(
+        &self,
+        tx: &mut Tx,
+        id: &DeviceId,
+        secrets: &DeviceSecrets,
+        broker: &BrokerUser,
+    ) -> Result<Option<StoredDevice>, StoreError> {
         let (password, token) = (self.device_code("password", &secrets.password), self.device_code("token", &secrets.token));
         let sql = "UPDATE devices SET sealed = $2, password_mac = $3, token_mac = $4, epoch = epoch + 1, revoked_at = NULL, \
-                   broker = CASE WHEN broker = 'made' THEN 'made' ELSE 'making' END WHERE id = $1";
-        tx.execute(sql, args![id.as_str(), self.sealed(id, secrets)?, password, token]).await?;
+                   broker = $5, broker_error = NULL WHERE id = $1";
+        tx.execute(sql, args![id.as_str(), self.sealed(id, secrets)?, password, token, broker.word()]).await?;
         tx.execute("DELETE FROM device_claims WHERE device = $1", args![id.as_str()]).await?;
         self.device_in(tx, id).await
+    }
+
+    /// Says how far a device's user at the broker is, unless its secrets changed meanwhile.
+    pub async fn set_device_broker(&self, id: &DeviceId, epoch: i64, broker: &BrokerUser) -> Result<(), StoreError> {
+        let sql = "UPDATE devices SET broker = $3, broker_error = $4 WHERE id = $1 AND epoch = $2";
+        self.db().execute(sql, args![id.as_str(), epoch, broker.word(), broker.error()]).await.map(drop)
+    }
+
+    /// Devices whose users at the broker are not as they should be, in the order of their identifiers.
+    pub async fn unsettled_devices(&self, after: Option<&DeviceId>, most: u32) -> Result<Vec<DeviceId>, StoreError> {
+        let sql = "SELECT id FROM devices WHERE broker <> 'settled' AND id > $1 ORDER BY id LIMIT $2";
+        let rows = self.db().all(sql, args![after.map_or("", DeviceId::as_str), i64::from(most)]).await?;
+        rows.iter().map(|row| row.parse("id")).collect()
     }
 
     async fn device_in(&self, tx: &mut Tx, id: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
@@ -286,7 +306,7 @@ impl Store {
         let error = row.get("broker_error")?;
         let word: String = row.get("broker")?;
         let broker = match word.as_str() {
-            "made" => BrokerUser::Made,
+            "settled" => BrokerUser::Settled,
             "making" => BrokerUser::Making { error },
             "removing" => BrokerUser::Removing { error },
             _ => return Err(StoreError::corrupt(format!("broker user of device {id}"))),
@@ -342,10 +362,17 @@ impl Store {
 }
 
 impl BrokerUser {
+    fn error(&self) -> Option<&str> {
+        match self {
+            Self::Making { error } | Self::Removing { error } => error.as_deref(),
+            Self::Settled => None,
+        }
+    }
+
     const fn word(&self) -> &'static str {
         match self {
             Self::Making { .. } => "making",
-            Self::Made => "made",
+            Self::Settled => "settled",
             Self::Removing { .. } => "removing",
         }
     }

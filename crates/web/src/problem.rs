@@ -60,6 +60,9 @@ pub enum ApiError {
     /// The store cannot be used.
     #[error("{}", .0.person())]
     Store(StoreError),
+    /// It is begun, and tried again by itself.
+    #[error("the device is known, but its user at the broker is not made yet; that is tried again by itself. {0}")]
+    Pending(String),
     /// doorward is stopping.
     #[error("doorward is stopping; try again in a moment")]
     Stopping,
@@ -80,7 +83,7 @@ impl ApiError {
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(attempt) => refusal(attempt.reason),
-            Self::Store(_) | Self::Stopping | Self::Vendor(Fault { reason: Some(Reason::AuditUnavailable), .. }) => {
+            Self::Pending(_) | Self::Store(_) | Self::Stopping | Self::Vendor(Fault { reason: Some(Reason::AuditUnavailable), .. }) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Vendor(fault) => match fault.family {
@@ -106,6 +109,7 @@ impl ApiError {
             Self::Refused(_) => "refused",
             Self::Vendor(_) => "vendor",
             Self::Store(_) => "store",
+            Self::Pending(_) => "pending",
             Self::Stopping => "stopping",
         }
     }

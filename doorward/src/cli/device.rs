@@ -1,12 +1,30 @@
 //! `doorward device …`
 
 use clap::Subcommand;
+use std::path::PathBuf;
 
 const PROVISION: &str = "\
 Examples:
   doorward device provision A1B2C3D4E5F6
   doorward device provision e8:06:90:9e:9a:b4 --name 'Garage'
   doorward device provision A1B2C3D4E5F6 --json | jq -r .mqtt_password";
+
+const BATCH: &str = "\
+Examples:
+  doorward device batch devices.csv --out credentials.csv
+  printf 'A1B2C3D4E5F6\nA1B2C3D4E5F7\n' | doorward device batch - --out credentials.csv";
+
+const IMAGE: &str = "\
+Examples:
+  doorward device image --id A1B2C3D4E5F6 --out nvs.bin
+  doorward device image --id A1B2C3D4E5F6 --out nvs.bin --wifi-ssid Home --wifi-password-file wifi.txt --size 0x6000
+
+Encrypted storage (NVS encryption) is not supported: the partition is as readable as flash is.";
+
+const SERIAL: &str = "\
+Examples:
+  doorward device serial
+  doorward device serial --port /dev/ttyACM0 --wifi-ssid Home --wait 60s";
 
 const COMMAND: &str = "\
 Examples:
@@ -75,6 +93,101 @@ pub(crate) enum Device {
         /// What it prints, or its MAC
         #[arg(value_name = "ID")]
         id: String,
+    },
+    /// Provision all devices of a list, and write their credentials to a file
+    ///
+    /// The list is CSV with a column “id” (or “mac”) and, if you like, “name”, or one identifier a line. Run it again
+    /// when it broke off, or when the list was corrected: it goes on.
+    #[command(after_help = BATCH)]
+    Batch {
+        /// The list; “-” for standard input
+        #[arg(value_name = "LIST")]
+        list: PathBuf,
+        /// Where the credentials go, as CSV; only you may read it
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Write the partition with which a device is flashed in a factory, and its CSV
+    #[command(after_help = IMAGE)]
+    Image {
+        /// What the device prints, or its MAC
+        #[arg(long, value_name = "ID")]
+        id: String,
+        /// Where the partition goes; its CSV goes beside it
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// The name of its Wi-Fi
+        #[arg(long, value_name = "NAME")]
+        wifi_ssid: Option<String>,
+        /// A file that holds the password of its Wi-Fi; asked for when absent
+        #[arg(long, value_name = "FILE", requires = "wifi_ssid")]
+        wifi_password_file: Option<PathBuf>,
+        /// Bytes of the partition, as its partition table says
+        #[arg(long, value_name = "BYTES", default_value = "0x5000")]
+        size: String,
+        /// Where the partition begins, for the command that flashes it
+        #[arg(long, value_name = "BYTES", default_value = "0x9000")]
+        offset: String,
+        /// The namespace that the firmware reads
+        #[arg(long, default_value = "gateway")]
+        namespace: String,
+    },
+    /// Provision a device that is on a cable
+    ///
+    /// It says who it is, gets its credentials and starts again. Its Wi-Fi goes over the cable too where its firmware speaks Improv.
+    #[command(after_help = SERIAL)]
+    Serial {
+        /// The port, such as /dev/ttyUSB0; “auto” for the only one that there is
+        #[arg(long, default_value = "auto")]
+        port: String,
+        /// The name of its Wi-Fi
+        #[arg(long, value_name = "NAME")]
+        wifi_ssid: Option<String>,
+        /// A file that holds the password of its Wi-Fi; asked for when absent
+        #[arg(long, value_name = "FILE", requires = "wifi_ssid")]
+        wifi_password_file: Option<PathBuf>,
+        /// Clear what it has first, also its Wi-Fi
+        #[arg(long)]
+        clear: bool,
+        /// Let it fetch its firmware from this address instead of starting again. It checks no signature
+        #[arg(long, value_name = "URL")]
+        ota: Option<String>,
+        /// Wait until it is at the broker, such as 60s
+        #[arg(long, value_name = "SPAN")]
+        wait: Option<String>,
+        /// What people call it
+        #[arg(long)]
+        name: Option<String>,
+        /// Show what it says; secrets are masked
+        #[arg(long, short)]
+        verbose: bool,
+    },
+    /// Provision a device by the form at its own access point, BLE-Gateway-Setup
+    Portal {
+        /// What the device prints, or its MAC
+        #[arg(value_name = "ID")]
+        id: String,
+        /// The name of the Wi-Fi that it is to join
+        #[arg(long, value_name = "NAME")]
+        wifi_ssid: String,
+        /// A file that holds the password of that Wi-Fi; asked for when absent
+        #[arg(long, value_name = "FILE")]
+        wifi_password_file: Option<PathBuf>,
+        /// Where its form is
+        #[arg(long, value_name = "URL", default_value = "http://192.168.4.1")]
+        address: String,
+        /// How long each of the two waits may take: until its form answers, and until it is at the broker
+        #[arg(long, value_name = "SPAN", default_value = "3m")]
+        wait: String,
+        /// What people call it
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Compare devices' users at another broker with what they should be; each device's credentials are tried
+    Doctor {
+        /// Put right what differs
+        #[arg(long)]
+        repair: bool,
     },
     /// One device: how it stands, and what it told of itself
     Show {

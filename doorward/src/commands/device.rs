@@ -10,6 +10,13 @@ use crate::{
 use doorward_wire::device::{Device, Provisioned};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
+
+mod batch;
+mod image;
+mod port;
+mod portal;
+mod serial;
 
 pub(crate) async fn run(client: &Client, as_json: bool, verb: Verb) -> Outcome {
     match verb {
@@ -32,17 +39,15 @@ pub(crate) async fn run(client: &Client, as_json: bool, verb: Verb) -> Outcome {
             let wish = Wish { id, command, params, wait };
             return wish.send(client, as_json).await;
         }
-        Verb::Claim { id, span, until_closed, network, close } => {
+        Verb::Claim { id, span: given, until_closed, network, close } => {
             let path = format!("/devices/{}/claim", segment(&id));
             if close {
                 client.send::<Value>(Method::DELETE, &path, None).await?;
                 output::line(&format!("The claim of {id} is closed."));
                 return Ok(Exit::Done);
             }
-            let seconds = span
-                .as_deref()
-                .map(|text| tunnel::span(text).ok_or_else(|| Failure::usage(format!("--for: “{text}” is no span such as 15m or 2h"))));
-            let body = json!({ "seconds": seconds.transpose()?, "until_closed": until_closed, "network": network });
+            let seconds = given.as_deref().map(|text| span("--for", text)).transpose()?.map(|span| span.as_secs());
+            let body = json!({ "seconds": seconds, "until_closed": until_closed, "network": network });
             let claim: Value = client.send(Method::PUT, &path, Some(body)).await?;
             if as_json {
                 output::json(&claim);
@@ -59,12 +64,63 @@ pub(crate) async fn run(client: &Client, as_json: bool, verb: Verb) -> Outcome {
             client.send::<Value>(Method::DELETE, &format!("/devices/{}", segment(&id)), None).await?;
             output::line(&format!("{id} is revoked, and its connection is ended."));
         }
+        Verb::Batch { list, out } => return batch::run(client, as_json, &batch::Wish { list, out }).await,
+        Verb::Image { id, out, wifi_ssid, wifi_password_file, size, offset, namespace } => {
+            let wish = image::Wish { id, out, wifi_ssid, wifi_password_file, size, offset, namespace };
+            return image::run(client, as_json, &wish).await;
+        }
+        Verb::Serial { port, wifi_ssid, wifi_password_file, clear, ota, wait, name, verbose } => {
+            let wait = wait.as_deref().map(|wait| span("--wait", wait)).transpose()?;
+            let wish = serial::Wish { port, wifi_ssid, wifi_password_file, clear, ota, wait, name, verbose };
+            return serial::run(client, as_json, &wish).await;
+        }
+        Verb::Portal { id, wifi_ssid, wifi_password_file, address, wait, name } => {
+            let wait = span("--wait", &wait)?;
+            return portal::run(client, as_json, &portal::Wish { id, wifi_ssid, wifi_password_file, address, wait, name }).await;
+        }
+        Verb::Doctor { repair } => return doctor(client, as_json, repair).await,
         Verb::Show { id } => {
             let device: Device = client.get(&format!("/devices/{}", segment(&id))).await?;
             show(as_json, &device);
         }
     }
     Ok(Exit::Done)
+}
+
+/// A span of time such as `60s`.
+fn span(flag: &str, text: &str) -> Result<Duration, Failure> {
+    tunnel::span(text).map(Duration::from_secs).ok_or_else(|| Failure::usage(format!("{flag}: “{text}” is no span such as 60s or 3m")))
+}
+
+/// Compares page by page, and says how far it is.
+async fn doctor(client: &Client, as_json: bool, repair: bool) -> Outcome {
+    let (mut devices, mut findings, mut after) = (0, Vec::new(), String::new());
+    loop {
+        let page: Value = client.post(&format!("/devices/doctor{after}"), json!({ "repair": repair })).await?;
+        devices += page["devices"].as_u64().unwrap_or_default();
+        findings.extend(page["findings"].as_array().cloned().unwrap_or_default());
+        let Some(next) = page["next"].as_str() else { break };
+        output::note(&format!("{devices} devices looked at …"));
+        after = format!("?after={}", segment(next));
+    }
+    let wrong = findings.iter().filter(|finding| finding["repaired"] != true).count();
+    if as_json {
+        output::json(&json!({ "devices": devices, "findings": findings }));
+    } else if findings.is_empty() {
+        output::line(&format!("{devices} devices: each has its user at the broker, and no other rights than its own."));
+    } else {
+        let row = |finding: &Value| {
+            let text = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
+            let done = match (finding["repaired"] == true, text("why")) {
+                (true, _) => "repaired".to_owned(),
+                (false, why) if why.is_empty() => "--repair puts it right".to_owned(),
+                (false, why) => why,
+            };
+            vec![text("device"), text("what"), done]
+        };
+        output::table(&["device", "what", ""], &findings.iter().map(row).collect::<Vec<_>>());
+    }
+    Ok(if wrong == 0 { Exit::Done } else { Exit::Failed })
 }
 
 /// Something that a device is to do.

@@ -36,7 +36,7 @@ pub(super) async fn make(tunnel: &Tunnel, config: &TunnelConfig) -> anyhow::Resu
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let secret = tunnel.add_key(NAME, None, &scopes, &actor).await?;
             let text = hex(&secret);
-            write_private(path, &format!("{}\n", text.reveal())).with_context(|| format!("{} cannot be written", path.display()))?;
+            write_private(path, format!("{}\n", text.reveal())).with_context(|| format!("{} cannot be written", path.display()))?;
             tracing::info!("the first key of the tunnel is in {}", path.display());
             Ok(Some(text))
         }

@@ -15,3 +15,4 @@ mod postgresql;
 mod remote;
 mod rings;
 mod tunnel;
+mod ways;

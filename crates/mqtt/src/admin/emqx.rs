@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 const USERS: &str = "/api/v5/authentication/password_based%3Abuilt_in_database/users";
 const RULES: &str = "/api/v5/authorization/sources/built_in_database/rules/users";
+/// Users of one page.
+const PAGE: usize = 1000;
 const SETTINGS: &str = "/api/v5/authorization/settings";
 
 pub(super) struct Emqx {
@@ -46,6 +48,25 @@ impl Administration for Emqx {
     fn rights(&self, user: &NewUser) -> Vec<Call> {
         // EMQX asks for each message, so nobody has to come back.
         vec![Call::Http(Method::PUT, format!("{RULES}/{}", segment(&user.name)), Some(rules(user)))]
+    }
+
+    fn users(&self) -> BoxFuture<'_, Result<Vec<String>, AdminError>> {
+        Box::pin(async {
+            let mut all = Vec::new();
+            loop {
+                let page = format!("{USERS}?page={}&limit={PAGE}", all.len() / PAGE + 1);
+                let (status, answer) = self.api.ask(&Method::GET, &page, None).await?;
+                if status != 200 {
+                    return Err(super::refused(status, "GET …/users", &answer));
+                }
+                let some = super::names(&answer["data"], "user_id");
+                let is_last = some.len() < PAGE;
+                all.extend(some);
+                if is_last {
+                    return Ok(all);
+                }
+            }
+        })
     }
 
     fn call<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<(), AdminError>> {

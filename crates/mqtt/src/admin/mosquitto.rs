@@ -8,10 +8,13 @@ use doorward_core::driver::BoxFuture;
 use doorward_wire::topic::Filter;
 use mqtt5::{MqttClient, ProtocolVersion, QoS};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 
 const COMMANDS: &str = "$CONTROL/dynamic-security/v1";
 const ANSWERS: &str = "$CONTROL/dynamic-security/v1/response";
+/// How many administrators there were.
+static COUNT: AtomicU64 = AtomicU64::new(0);
 /// What the plugin says of what is not there (any more).
 const GONE: [&str; 2] = ["not found", "does not exist"];
 
@@ -22,7 +25,8 @@ pub(super) struct Mosquitto {
 impl Mosquitto {
     /// The administrator's own connection to the same broker.
     pub(super) fn new(remote: &RemoteOptions, options: &AdminOptions) -> Self {
-        let client_id = format!("{}-admin", remote.client_id);
+        // Each has a connection of its own: two at once would take over each other's.
+        let client_id = format!("{}-admin-{}", remote.client_id, COUNT.fetch_add(1, Ordering::Relaxed));
         let (user, password) = (Some(options.user.clone()), Some(options.password.clone()));
         Self { remote: RemoteOptions { user, password, client_id, ..remote.clone() } }
     }
@@ -103,6 +107,14 @@ impl Administration for Mosquitto {
         let role = Call::Control(json!({ "command": "modifyRole", "rolename": role(user), "acls": acls(user) }));
         // Disabling ends its connections.
         vec![role, control("disableClient"), control("enableClient")]
+    }
+
+    fn users(&self) -> BoxFuture<'_, Result<Vec<String>, AdminError>> {
+        Box::pin(async {
+            let answer = self.command(&json!({ "command": "listClients", "verbose": false, "count": -1, "offset": 0 })).await?;
+            let clients = answer["data"]["clients"].as_array().cloned().unwrap_or_default();
+            Ok(clients.iter().filter_map(|client| client.as_str().map(str::to_owned)).collect())
+        })
     }
 
     fn call<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<(), AdminError>> {

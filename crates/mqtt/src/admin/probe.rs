@@ -30,8 +30,9 @@ impl Proof {
 /// Tries whether a user can read or write at a topic that is none of its own, such as a neighbour's. doorward's own user
 /// must be able to do both there.
 pub async fn probe(remote: &RemoteOptions, user: &NewUser, foreign: &str) -> Result<Proof, AdminError> {
-    let version = version(remote).await?;
-    let own = RemoteOptions { client_id: format!("{}-probe", remote.client_id), ..remote.clone() };
+    let version = version(remote, user).await?;
+    // Several may be tried at the same time, and nobody takes over another's connection.
+    let own = RemoteOptions { client_id: format!("{}-probe-{}", remote.client_id, user.client_id), ..remote.clone() };
     let theirs = RemoteOptions {
         client_id: user.client_id.clone(),
         user: Some(user.name.clone()),
@@ -48,8 +49,8 @@ pub async fn probe(remote: &RemoteOptions, user: &NewUser, foreign: &str) -> Res
     found
 }
 
-async fn version(remote: &RemoteOptions) -> Result<ProtocolVersion, AdminError> {
-    let test = RemoteOptions { client_id: format!("{}-version", remote.client_id), ..remote.clone() };
+async fn version(remote: &RemoteOptions, user: &NewUser) -> Result<ProtocolVersion, AdminError> {
+    let test = RemoteOptions { client_id: format!("{}-version-{}", remote.client_id, user.client_id), ..remote.clone() };
     let mut why = String::new();
     for version in [ProtocolVersion::V5, ProtocolVersion::V311] {
         match connect_once(&test, version).await {

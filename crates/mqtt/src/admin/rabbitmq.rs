@@ -38,15 +38,25 @@ impl Administration for RabbitMq {
             put(account.clone(), account_of),
             permissions_call(user),
             topics_call(user),
-            put(limits.clone(), json!({ "value": user.connections })),
+            put(limits, json!({ "value": user.connections })),
         ];
-        let paths = [account, permissions, topics, limits];
+        // Limits go with their user, and cannot be deleted once it is gone.
+        let paths = [account.clone(), permissions, topics, account];
         made.into_iter().zip(calls).zip(paths).map(|((makes, call), path)| Step { makes, call, undo: delete(path) }).collect()
     }
 
     fn rights(&self, user: &NewUser) -> Vec<Call> {
         // A connection keeps the rights that it began with, so it is ended.
         vec![permissions_call(user), topics_call(user), Call::Http(Method::DELETE, Paths::of(user).connections, None)]
+    }
+
+    fn users(&self) -> BoxFuture<'_, Result<Vec<String>, AdminError>> {
+        Box::pin(async {
+            match self.api.ask(&Method::GET, "/api/users?columns=name", None).await? {
+                (200, answer) => Ok(super::names(&answer, "name")),
+                (status, answer) => Err(super::refused(status, "GET /api/users", &answer)),
+            }
+        })
     }
 
     fn call<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<(), AdminError>> {

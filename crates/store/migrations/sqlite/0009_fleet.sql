@@ -13,7 +13,7 @@ CREATE TABLE devices (
     created_at   INTEGER NOT NULL,
     revoked_at   INTEGER
 ) STRICT;
-CREATE INDEX devices_unsettled ON devices (id) WHERE broker <> 'made';
+CREATE INDEX devices_unsettled ON devices (id) WHERE broker <> 'settled';
 
 -- What a device told of itself: it changes often, and holds nothing secret.
 CREATE TABLE device_states (

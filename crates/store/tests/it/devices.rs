@@ -11,7 +11,7 @@ fn new(named: &str, user: &str, secret: &str) -> NewDevice {
     let Named { id, mac } = named.parse().unwrap();
     let event = NewEvent::new(at(7), EventKind::DeviceProvisioned).device(&id);
     let secrets = DeviceSecrets { password: Secret::from(secret), token: Secret::new(format!("token of {secret}")) };
-    NewDevice { id, mac, name: None, user: user.into(), secrets, broker: BrokerUser::Made, event }
+    NewDevice { id, mac, name: None, user: user.into(), secrets, broker: BrokerUser::Settled, event }
 }
 
 pub(crate) async fn a_device_and_its_event_are_one_commit_and_the_same_device_again_is_the_same(house: &House) {
@@ -94,19 +94,22 @@ pub(crate) async fn other_secrets_and_no_rights_are_one_commit_with_their_event(
     store.provision_devices(&[new("A1B2C3", "A1B2C3", "first")]).await.unwrap();
     let other = DeviceSecrets { password: Secret::from("second"), token: Secret::from("token of second") };
     let event = |kind| NewEvent::new(at(8), kind).device(&id);
-    let (renewed, told) = store.renew_device(&id, &other, &event(EventKind::DeviceRenewed)).await.unwrap().unwrap();
+    let (renewed, told) = store.renew_device(&id, &other, &BrokerUser::Settled, &event(EventKind::DeviceRenewed)).await.unwrap().unwrap();
     assert_eq!((renewed.epoch, told.kind, renewed.secrets.clone()), (2, EventKind::DeviceRenewed, other.clone()));
     assert_eq!(store.mqtt_login("A1B2C3", b"first").await.unwrap(), MqttLogin::Wrong);
     assert!(matches!(store.mqtt_login("A1B2C3", b"second").await.unwrap(), MqttLogin::Right(_)));
-    let (revoked, _) = store.revoke_device(&id, &BrokerUser::Made, &event(EventKind::DeviceRevoked)).await.unwrap().unwrap();
+    let (revoked, _) = store.revoke_device(&id, &BrokerUser::Settled, &event(EventKind::DeviceRevoked)).await.unwrap().unwrap();
     assert!(revoked.revoked.is_some());
     assert_eq!(store.mqtt_login("A1B2C3", b"second").await.unwrap(), MqttLogin::Wrong);
     assert!(!store.is_device_token(&id, "token of second").await.unwrap());
-    assert_eq!(store.revoke_device(&id, &BrokerUser::Made, &event(EventKind::DeviceRevoked)).await.unwrap(), None, "once");
+    assert_eq!(store.revoke_device(&id, &BrokerUser::Settled, &event(EventKind::DeviceRevoked)).await.unwrap(), None, "once");
     assert_eq!(store.provision_devices(&[new("A1B2C3", "A1B2C3", "x")]).await.unwrap(), [Provisioned::Revoked]);
-    store.renew_device(&id, &other, &event(EventKind::DeviceRenewed)).await.unwrap().unwrap();
+    store.renew_device(&id, &other, &BrokerUser::Settled, &event(EventKind::DeviceRenewed)).await.unwrap().unwrap();
     assert!(matches!(store.mqtt_login("A1B2C3", b"second").await.unwrap(), MqttLogin::Right(_)), "it has its rights again");
-    assert_eq!(store.renew_device(&"D4E5F6".parse().unwrap(), &other, &event(EventKind::DeviceRenewed)).await.unwrap(), None);
+    assert_eq!(
+        store.renew_device(&"D4E5F6".parse().unwrap(), &other, &BrokerUser::Settled, &event(EventKind::DeviceRenewed)).await.unwrap(),
+        None
+    );
     assert!(store.audit_verify().await.unwrap().ok);
     store.close().await;
 }
@@ -117,6 +120,7 @@ pub(crate) async fn a_claim_belongs_to_whoever_asks_first_and_a_second_one_ends_
     store.provision_devices(&[new("A1B2C3", "A1B2C3", "first")]).await.unwrap();
     let contest = Contest {
         secrets: DeviceSecrets { password: Secret::from("second"), token: Secret::from("token of second") },
+        broker: BrokerUser::Settled,
         event: NewEvent::new(at(9), EventKind::DeviceClaimContested).device(&id),
     };
     let event = NewEvent::new(at(8), EventKind::DeviceClaimChanged).device(&id);

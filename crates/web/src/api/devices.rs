@@ -9,10 +9,10 @@ use super::{
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::{extract::State, http::StatusCode};
 use doorward_core::scope::Scope;
-use doorward_fleet::{DeskError, Order, OrderError, Outcome, Stands};
+use doorward_fleet::{DeskError, Finding, Looked, Order, OrderError, Outcome, Stands, Wish};
 use doorward_wire::{
     Time,
-    device::{Device, Named, Provisioned},
+    device::{Device, DeviceId, Named, Provisioned},
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -23,6 +23,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 const WAIT: Duration = Duration::from_secs(10);
 /// The longest time.
 const LONGEST: Duration = Duration::from_mins(2);
+/// Devices of one batch.
+const BATCH: usize = 200;
+/// Devices that the doctor looks at in one request.
+const SOME: usize = 20;
 /// Characters of a name.
 const NAME: usize = 64;
 
@@ -32,7 +36,9 @@ pub(super) fn router() -> OpenApiRouter<Web> {
         .routes(routes!(show, revoke))
         .routes(routes!(renew))
         .routes(routes!(claim, close_claim))
+        .routes(routes!(batch))
         .routes(routes!(order))
+        .routes(routes!(doctor))
 }
 
 /// A device that is to be provisioned.
@@ -68,13 +74,71 @@ async fn show(caller: Caller, State(web): State<Web>, At(id): At<String>) -> Api
     responses((status = 200, body = Provisioned), (status = 409, description = "Another device prints the same, or it was revoked.")))]
 async fn provision(caller: Caller, State(web): State<Web>, Json(new): Json<NewDevice>) -> ApiResult<Json<Provisioned>> {
     caller.need_any(&[Scope::Devices { provision_only: true }, Scope::Devices { provision_only: false }])?;
-    let named = named(&new.id)?;
+    let Wish { device, name } = wish(&new)?;
+    let device = web.fleet().provision(&device, name.as_deref(), &caller.actor).await?;
+    Ok(Json(web.fleet().told(&device).await?))
+}
+
+fn wish(new: &NewDevice) -> ApiResult<Wish> {
+    let device = named(&new.id)?;
     let name = new.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
     if name.is_some_and(|name| name.chars().count() > NAME || name.chars().any(char::is_control)) {
         return Err(ApiError::Unprocessable(format!("a name has at most {NAME} characters, and no line breaks")));
     }
-    let device = web.fleet().provision(&named, name, &caller.actor).await?;
-    Ok(Json(web.fleet().told(&device).await?))
+    Ok(Wish { device, name: name.map(str::to_owned) })
+}
+
+/// Devices that are to be provisioned together.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewDevices {
+    /// 200 at most.
+    devices: Vec<NewDevice>,
+}
+
+/// What came of one of them.
+#[derive(Debug, Serialize, ToSchema)]
+struct BatchResult {
+    /// As it was named.
+    id: String,
+    /// Its credentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<Provisioned>,
+    /// Why it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// Provisions devices, all in one commit. What came of each is answered in their order; one that is wrong stops no other.
+#[utoipa::path(post, path = "/devices/batch", tag = "devices", request_body = NewDevices,
+    responses((status = 200, body = Items<BatchResult>)))]
+async fn batch(caller: Caller, State(web): State<Web>, Json(new): Json<NewDevices>) -> ApiResult<Json<Items<BatchResult>>> {
+    caller.need_any(&[Scope::Devices { provision_only: true }, Scope::Devices { provision_only: false }])?;
+    if new.devices.len() > BATCH {
+        return Err(ApiError::Unprocessable(format!("{BATCH} devices at most are provisioned together")));
+    }
+    let ids: Vec<String> = new.devices.iter().map(|device| device.id.clone()).collect();
+    let mut results: Vec<Option<Result<Provisioned, String>>> = Vec::new();
+    let mut wishes = Vec::new();
+    for device in new.devices {
+        results.push(match wish(&device) {
+            Ok(wish) => {
+                wishes.push(wish);
+                None
+            }
+            Err(error) => Some(Err(error.to_string())),
+        });
+    }
+    let zone = web.fleet().zone().await?;
+    let stored = web.fleet().provision_many(&wishes, &caller.actor).await?;
+    let mut stored =
+        stored.into_iter().map(|device| device.map(|device| web.fleet().told_in(&device, &zone)).map_err(|error| error.to_string()));
+    let results = results.into_iter().map(|wrong| wrong.or_else(|| stored.next()).unwrap_or_else(|| Err("try again".into())));
+    let item = |(id, result): (String, Result<Provisioned, String>)| match result {
+        Ok(device) => BatchResult { id, device: Some(device), error: None },
+        Err(error) => BatchResult { id, device: None, error: Some(error) },
+    };
+    Ok(Json(Items::all(ids.into_iter().zip(results).map(item).collect())))
 }
 
 /// Takes a device's rights and ends its connection. Its identifier stays known, so that nobody provisions it by mistake.
@@ -145,6 +209,65 @@ async fn close_claim(Sure(caller): Sure, State(web): State<Web>, At(id): At<Stri
     }
 }
 
+/// Which devices are compared.
+#[derive(Debug, Deserialize, IntoParams)]
+struct Rest {
+    /// Those after this one; from the beginning when it is left out.
+    after: Option<String>,
+}
+
+/// What the doctor is to do.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Doctor {
+    /// Put right what differs.
+    #[serde(default)]
+    repair: bool,
+}
+
+/// Something that differs.
+#[derive(Debug, Serialize, ToSchema)]
+struct DeviceFinding {
+    /// The device.
+    device: DeviceId,
+    /// What is wrong.
+    what: String,
+    /// Whether it was put right.
+    repaired: bool,
+    /// Why it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+/// What was compared.
+#[derive(Debug, Serialize, ToSchema)]
+struct DeviceFindings {
+    /// How many devices.
+    devices: usize,
+    /// What differs.
+    findings: Vec<DeviceFinding>,
+    /// Where it goes on: the next `after`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<DeviceId>,
+}
+
+/// Compares the users that devices should have at another broker with those that they have: each device's credentials are tried,
+/// twenty devices at a time. A device that is connected loses its connection for a moment.
+#[utoipa::path(post, path = "/devices/doctor", tag = "devices", params(Rest), request_body = Doctor,
+    responses((status = 200, body = DeviceFindings)))]
+async fn doctor(
+    caller: Caller,
+    State(web): State<Web>,
+    Query(Rest { after }): Query<Rest>,
+    Json(Doctor { repair }): Json<Doctor>,
+) -> ApiResult<Json<DeviceFindings>> {
+    caller.need(&Scope::Devices { provision_only: false })?;
+    let after = after.as_deref().map(named).transpose()?.map(|named| named.id);
+    let Looked { devices, findings, next } = web.fleet().doctor(after.as_ref(), SOME, repair).await?;
+    let finding = |Finding { device, what, repaired, why }| DeviceFinding { device, what, repaired, why };
+    Ok(Json(DeviceFindings { devices, findings: findings.into_iter().map(finding).collect(), next }))
+}
+
 /// Something that a device is told.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, tag = "command", rename_all = "snake_case")]
@@ -164,7 +287,7 @@ enum DeviceCommand {
 /// What came of a command.
 #[derive(Debug, Serialize, ToSchema)]
 struct DeviceAnswer {
-    /// `answered`, `back` after a restart, or `silent` when nothing was heard in time: it may have done it all the same.
+    /// `answered`, `back` after a restart (`told` where the broker does not tell who comes back), or `silent` when nothing was heard in time: it may have done it all the same.
     outcome: &'static str,
     /// What it answered.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -198,6 +321,7 @@ async fn order(
     let (outcome, answer) = match outcome {
         Outcome::Answered(answer) => ("answered", Some(answer)),
         Outcome::Back => ("back", None),
+        Outcome::Told => ("told", None),
         Outcome::Silent => ("silent", None),
     };
     Ok(Json(DeviceAnswer { outcome, answer }))
@@ -223,6 +347,7 @@ impl From<DeskError> for ApiError {
         match error {
             DeskError::Store(error) => Self::Store(error),
             DeskError::Unknown => Self::NotFound("device with this identifier that has rights"),
+            DeskError::Pending(error) => Self::Pending(error),
             error @ (DeskError::Network(_) | DeskError::Span) => Self::Unprocessable(error.to_string()),
             error @ (DeskError::Collides(_) | DeskError::Taken | DeskError::Revoked | DeskError::TooMany | DeskError::Full) => {
                 Self::Conflict(error.to_string())

@@ -27,6 +27,11 @@ pub(super) struct Mosquitto {
 impl Mosquitto {
     /// `more` are further lines of its configuration; `{folder}` stands for a folder of its own.
     pub(super) fn start(users: &[(&str, &str)], more: &str) -> Self {
+        Self::start_with_rights(users, None, more)
+    }
+
+    /// One whose users may do what these lines of an `acl_file` say.
+    pub(super) fn start_with_rights(users: &[(&str, &str)], rights: Option<&str>, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display().to_string();
         let passwords = folder.path().join("passwords");
@@ -35,6 +40,9 @@ impl Mosquitto {
             let made = Command::new("mosquitto_passwd").args(["-b", &passwords.display().to_string(), name, password]).output();
             assert!(made.expect("mosquitto is installed: `make test` does it").status.success());
         }
+        let acl = rights.map_or("", |_| "acl_file {folder}/rights\n");
+        fs::write(folder.path().join("rights"), rights.unwrap_or_default()).unwrap();
+        let more = format!("{acl}{more}");
         let port = free_port();
         let text = format!(
             "listener {port} 127.0.0.1\npersistence true\npersistence_location {path}/\nallow_anonymous false\n\

@@ -1,0 +1,248 @@
+//! ESP32 gateways of a fleet: what a box of them does when it is plugged in, without a box.
+//!
+//! A device starts with what its [`Memory`] holds. Without a Wi-Fi it opens its portal; with one that exists it goes to the
+//! broker as its own user, tells of itself and does what it is told. [`Firmware`] says which of the field's it runs:
+//!
+//! * A takes everything by its portal, and nothing over serial.
+//! * B takes its broker's credentials over serial, and nothing of them by its portal.
+//! * C is B with Improv, so that its Wi-Fi goes over serial too.
+//!
+//! Radio and flash are not there: which Wi-Fis exist is said by [`Config::networks`], the portal is at a port of this machine, and
+//! the serial line is a pseudo-terminal.
+
+mod console;
+mod mqtt;
+mod nvs;
+mod portal;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// Between two tries to reach the broker.
+const AGAIN: Duration = Duration::from_millis(500);
+/// How long a device takes to start.
+const BOOT: Duration = Duration::from_millis(100);
+
+/// Which firmware a device runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Firmware {
+    /// The seed's: portal alone.
+    A,
+    /// The newer one: credentials over serial.
+    B,
+    /// One that also speaks Improv.
+    C,
+}
+
+/// What a device keeps.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Memory {
+    /// The name of its Wi-Fi.
+    pub wifi_ssid: String,
+    /// The password of its Wi-Fi.
+    pub wifi_pass: String,
+    /// Its broker.
+    pub mqtt_host: String,
+    /// Its user there.
+    pub mqtt_user: String,
+    /// Its password there.
+    pub mqtt_pass: String,
+    /// What it shows at the provisioning server.
+    pub device_token: String,
+}
+
+impl Memory {
+    /// What a factory image holds.
+    pub fn from_image(image: &[u8]) -> Result<Self, String> {
+        nvs::read(image)
+    }
+}
+
+/// What a device is, and what is around it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Its firmware.
+    pub firmware: Firmware,
+    /// The Wi-Fi MAC.
+    pub mac: [u8; 6],
+    /// The version that it tells.
+    pub version: String,
+    /// Where the broker is; what its memory says of that is a name that only devices can look up.
+    pub broker: SocketAddr,
+    /// The Wi-Fis that exist, each with its password.
+    pub networks: Vec<(String, String)>,
+    /// How often it tells of itself.
+    pub report: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            firmware: Firmware::B,
+            mac: [0xA1, 0xB2, 0xC3, 0xD4, 0xE5, 0xF6],
+            version: "2.0.0".into(),
+            broker: SocketAddr::from(([127, 0, 0, 1], 1883)),
+            networks: vec![("Home".into(), "wifi-password".into())],
+            report: Duration::from_mins(1),
+        }
+    }
+}
+
+/// How a device stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// It has no Wi-Fi, and its portal is open.
+    Portal,
+    /// It has a Wi-Fi that it cannot join.
+    NoWifi,
+    /// It has its Wi-Fi, and no broker that lets it in.
+    NoBroker,
+    /// It is connected to the broker.
+    Online,
+}
+
+struct Shared {
+    config: Config,
+    memory: Mutex<Memory>,
+    standing: Mutex<Standing>,
+    restart: Notify,
+    boots: Mutex<u32>,
+    stopping: AtomicBool,
+}
+
+/// A device that runs.
+pub struct Device {
+    shared: Arc<Shared>,
+    portal: SocketAddr,
+    console: PathBuf,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Device {
+    /// Plugs a device in.
+    pub async fn start(config: Config, memory: Memory) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            config,
+            memory: Mutex::new(memory),
+            standing: Mutex::new(Standing::Portal),
+            restart: Notify::new(),
+            boots: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        });
+        let (portal, serving) = portal::open(Arc::clone(&shared)).await?;
+        let console = console::open(Arc::clone(&shared))?;
+        let living = tokio::spawn(live(Arc::clone(&shared)));
+        Ok(Self { shared, portal, console, tasks: vec![serving, living] })
+    }
+
+    /// What it prints: its MAC, each byte without a leading zero.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.shared.id()
+    }
+
+    /// Where its portal is, while it is open.
+    #[must_use]
+    pub fn portal(&self) -> String {
+        format!("http://{}", self.portal)
+    }
+
+    /// Its serial line.
+    #[must_use]
+    pub fn console(&self) -> &Path {
+        &self.console
+    }
+
+    /// What it keeps.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        lock(&self.shared.memory).clone()
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        *lock(&self.shared.standing)
+    }
+
+    /// How often it started.
+    #[must_use]
+    pub fn boots(&self) -> u32 {
+        *lock(&self.shared.boots)
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Shared {
+    fn id(&self) -> String {
+        let bytes: Vec<String> = self.config.mac.iter().map(|byte| format!("{byte:X}")).collect();
+        bytes.concat()
+    }
+
+    fn mac(&self) -> String {
+        let bytes: Vec<String> = self.config.mac.iter().map(|byte| format!("{byte:02X}")).collect();
+        bytes.join(":")
+    }
+
+    fn stands(&self, standing: Standing) {
+        *lock(&self.standing) = standing;
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Whether a Wi-Fi exists, with this password.
+    fn joins(&self, ssid: &str, password: &str) -> bool {
+        self.config.networks.iter().any(|(name, right)| name == ssid && right == password)
+    }
+}
+
+/// From start to start.
+async fn live(shared: Arc<Shared>) {
+    loop {
+        *lock(&shared.boots) += 1;
+        tokio::time::sleep(BOOT).await;
+        tokio::select! {
+            () = run(&shared) => {}
+            () = shared.restart.notified() => {}
+        }
+    }
+}
+
+async fn run(shared: &Shared) {
+    let memory = lock(&shared.memory).clone();
+    if memory.wifi_ssid.is_empty() {
+        shared.stands(Standing::Portal);
+        return std::future::pending().await;
+    }
+    if !shared.joins(&memory.wifi_ssid, &memory.wifi_pass) {
+        shared.stands(Standing::NoWifi);
+        return std::future::pending().await;
+    }
+    loop {
+        shared.stands(Standing::NoBroker);
+        if let Err(error) = mqtt::talk(shared, &memory).await {
+            tracing::debug!(device = shared.id(), %error, "the broker is lost");
+        }
+        shared.stands(Standing::NoBroker);
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
