@@ -3,6 +3,7 @@
 mod account;
 mod device;
 mod door;
+mod firmware;
 mod mqtt;
 mod notify;
 mod person;
@@ -14,6 +15,7 @@ mod webhook;
 pub(crate) use account::{Account, AccountSettings, LoginWay};
 pub(crate) use device::Device;
 pub(crate) use door::{Act, Code, CodeWish, Door};
+pub(crate) use firmware::{Firmware, Rollout};
 pub(crate) use mqtt::{Mqtt, MqttUser};
 pub(crate) use notify::Notify;
 pub(crate) use person::{Person, Token};
@@ -89,6 +91,9 @@ pub(crate) enum Verb {
     /// Devices of the fleet: their identity, rights and state
     #[command(subcommand)]
     Device(Device),
+    /// Firmware of the fleet's devices: images, signatures, updates
+    #[command(subcommand)]
+    Firmware(Firmware),
     /// The end-to-end encrypted gateway for phones: its keys
     #[command(subcommand)]
     Tunnel(Tunnel),

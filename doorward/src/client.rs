@@ -55,15 +55,32 @@ impl Client {
             .map_err(|error| Failure::failed(format!("doorward at {} answered something else: {error}", self.place)))
     }
 
+    /// Sends bytes, and reads the JSON of the answer.
+    pub(crate) async fn upload<T: DeserializeOwned>(&self, path: &str, bytes: Vec<u8>) -> Result<T, Failure> {
+        let request = self.request(Method::POST, path).header("content-type", "application/octet-stream").body(bytes);
+        let answer = self.answer(request).await?.json().await;
+        answer.map_err(|error| Failure::failed(format!("doorward at {} answered something else: {error}", self.place)))
+    }
+
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("{}/api/v1{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
     /// Sends a request and returns its answer, unless it is an error.
     pub(crate) async fn raw(&self, method: Method, path: &str, body: Option<Value>) -> Result<Response, Failure> {
-        let mut request = self.http.request(method, format!("{}/api/v1{path}", self.base));
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
+        let request = self.request(method, path);
+        self.answer(match body {
+            Some(body) => request.json(&body),
+            None => request,
+        })
+        .await
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Response, Failure> {
         let response = request.send().await.map_err(|error| self.lost(&error))?;
         if response.status().is_success() {
             return Ok(response);

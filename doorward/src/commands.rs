@@ -9,6 +9,7 @@ mod device;
 mod doctor;
 mod door;
 mod events;
+mod firmware;
 mod mqtt;
 mod notify;
 mod person;
@@ -41,6 +42,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Verb::Person(verb) => person::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Mqtt(verb) => mqtt::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Device(verb) => device::run(&Client::new(&global)?, global.json, verb).await,
+        Verb::Firmware(verb) => firmware::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Tunnel(verb) => tunnel::run(&global, verb).await,
         Verb::Notify(verb) => notify::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Webhook(verb) => webhook::run(&Client::new(&global)?, global.json, verb).await,

@@ -14,6 +14,7 @@ mod console;
 mod mqtt;
 mod nvs;
 mod portal;
+mod update;
 
 use std::io;
 use std::net::SocketAddr;
@@ -74,6 +75,10 @@ pub struct Config {
     pub mac: [u8; 6],
     /// The version that it tells.
     pub version: String,
+    /// Its board, which firmware C looks at.
+    pub hardware: String,
+    /// The Ed25519 key whose signatures firmware C believes: 32 bytes.
+    pub public_key: Option<Vec<u8>>,
     /// Where the broker is; what its memory says of that is a name that only devices can look up.
     pub broker: SocketAddr,
     /// The Wi-Fis that exist, each with its password.
@@ -88,11 +93,22 @@ impl Default for Config {
             firmware: Firmware::B,
             mac: [0xA1, 0xB2, 0xC3, 0xD4, 0xE5, 0xF6],
             version: "2.0.0".into(),
+            hardware: "xiao-esp32s3".into(),
+            public_key: None,
             broker: SocketAddr::from(([127, 0, 0, 1], 1883)),
             networks: vec![("Home".into(), "wifi-password".into())],
             report: Duration::from_mins(1),
         }
     }
+}
+
+/// What goes wrong with it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// At so many per cent of its next download somebody pulls the plug, once.
+    pub power_loss_at: Option<u64>,
+    /// New firmware does not start, and the one before comes back.
+    pub boot_loop: bool,
 }
 
 /// How a device stands.
@@ -113,6 +129,10 @@ struct Shared {
     memory: Mutex<Memory>,
     standing: Mutex<Standing>,
     restart: Notify,
+    version: Mutex<String>,
+    min_version: Mutex<String>,
+    image: Mutex<Vec<u8>>,
+    faults: Mutex<Faults>,
     boots: Mutex<u32>,
     stopping: AtomicBool,
 }
@@ -129,6 +149,10 @@ impl Device {
     /// Plugs a device in.
     pub async fn start(config: Config, memory: Memory) -> io::Result<Self> {
         let shared = Arc::new(Shared {
+            version: Mutex::new(config.version.clone()),
+            min_version: Mutex::new("0".into()),
+            image: Mutex::default(),
+            faults: Mutex::default(),
             config,
             memory: Mutex::new(memory),
             standing: Mutex::new(Standing::Portal),
@@ -172,6 +196,23 @@ impl Device {
         *lock(&self.shared.standing)
     }
 
+    /// The version that it runs.
+    #[must_use]
+    pub fn version(&self) -> String {
+        self.shared.version()
+    }
+
+    /// The image that it has flashed last.
+    #[must_use]
+    pub fn image(&self) -> Vec<u8> {
+        lock(&self.shared.image).clone()
+    }
+
+    /// Changes what goes wrong.
+    pub fn set(&self, change: impl FnOnce(&mut Faults)) {
+        change(&mut lock(&self.shared.faults));
+    }
+
     /// How often it started.
     #[must_use]
     pub fn boots(&self) -> u32 {
@@ -195,6 +236,10 @@ impl Shared {
     fn mac(&self) -> String {
         let bytes: Vec<String> = self.config.mac.iter().map(|byte| format!("{byte:02X}")).collect();
         bytes.join(":")
+    }
+
+    fn version(&self) -> String {
+        lock(&self.version).clone()
     }
 
     fn stands(&self, standing: Standing) {

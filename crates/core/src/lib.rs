@@ -23,6 +23,7 @@ pub mod keeper;
 pub mod policy;
 pub mod record;
 pub mod refusals;
+pub mod rollout;
 pub mod scope;
 mod secret;
 pub mod setup;

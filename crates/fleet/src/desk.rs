@@ -8,6 +8,7 @@ use doorward_wire::{
     attempt::Actor,
     device::{Device, DeviceId, DeviceState, Mac, Named, Provisioned as Told},
     event::{Event, EventKind},
+    firmware::Hardware,
 };
 use futures_util::future::join_all;
 use jiff::tz::TimeZone;
@@ -144,6 +145,15 @@ impl Fleet {
         self.settled(stored).await
     }
 
+    /// Says what people call a device, and its hardware.
+    pub async fn edit(&self, id: &DeviceId, name: Option<&str>, hardware: Option<&Hardware>, actor: &Actor) -> Result<(), DeskError> {
+        let event = NewEvent::new(self.house().now().utc, EventKind::DeviceChanged).device(id).actor(actor);
+        let event = event.data(json!({ "name": name, "hardware": hardware }));
+        let told = self.house().store().edit_device(id, name, hardware, &event).await?.ok_or(DeskError::Unknown)?;
+        self.house().tell(vec![told]);
+        Ok(())
+    }
+
     /// Takes a device's rights, and ends its connection.
     pub async fn revoke(&self, id: &DeviceId, actor: &Actor) -> Result<(), DeskError> {
         let event = NewEvent::new(self.house().now().utc, EventKind::DeviceRevoked).device(id).actor(actor);
@@ -215,6 +225,7 @@ impl Fleet {
     }
 
     fn view(&self, online: bool, device: StoredDevice) -> Device {
+        let hardware = self.hardware_of(&device).clone();
         let StoredDevice { id, mac, name, user, broker, created, revoked, report, .. } = device;
         let report = self.registry().newer(&id, report);
         let (state, detail) = match broker {
@@ -231,6 +242,7 @@ impl Fleet {
             name,
             state,
             detail,
+            hardware,
             mqtt_user: user,
             firmware: report.firmware,
             seen: if online { Some(self.house().now().utc) } else { report.seen },

@@ -4,6 +4,8 @@
 //! * `desk` is the one way to a right, for every surface; [`csv`] reads lists of devices.
 //! * `claims` lets a device fetch its credentials by itself.
 //! * `listener` is the provisioning server: the wire of the original's clients and devices.
+//! * `firmware` takes images in and signs them, `download` gives them to devices, `offers` follows a device's update to its end,
+//!   `rollouts` brings it to a fleet.
 //! * `settle` keeps devices' users at another broker as they should be, `doctor` compares.
 //! * `telemetry` is what devices tell of themselves, `order` what they are told to do.
 //!
@@ -17,15 +19,22 @@ pub mod credentials;
 pub mod csv;
 mod desk;
 mod doctor;
+mod download;
+mod firmware;
 mod listener;
+mod offers;
 mod order;
+mod rollouts;
 mod settle;
 mod telemetry;
 
 pub use claims::Stands;
 pub use desk::{DeskError, Wish};
 pub use doctor::{Finding, Looked};
+pub use firmware::{FirmwareError, Upload};
+pub use offers::OfferError;
 pub use order::{Order, OrderError, Outcome};
+pub use rollouts::{RolloutError, RolloutView, Turn};
 
 use credentials::Derivation;
 use doorward_core::Secret;
@@ -34,7 +43,9 @@ use doorward_http::network::Network;
 use doorward_listen::{Listening, limits::Limits};
 use doorward_mqtt::Mqtt;
 use doorward_store::BrokerUser;
-use doorward_wire::device::DeviceId;
+use doorward_wire::{device::DeviceId, firmware::Hardware};
+use firmware::Images;
+use offers::{News, Offers};
 use rustls::ServerConfig;
 use settle::Settling;
 use std::{
@@ -45,7 +56,11 @@ use std::{
     time::Duration,
 };
 use telemetry::Registry;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 
 /// How the fleet works.
 #[derive(Debug, Clone)]
@@ -64,6 +79,12 @@ pub struct Options {
     pub plain_http: bool,
     /// Proxies before the provisioning server whose forwarding headers count.
     pub proxies: Vec<Network>,
+    /// The address at which devices reach the provisioning server.
+    pub public_url: Option<String>,
+    /// The hardware of devices of which nothing else is said.
+    pub hardware: Hardware,
+    /// Bytes that firmware may have.
+    pub partition_size: usize,
     /// How long a claim stands, if nothing else is said.
     pub claim_for: Duration,
     /// Connections to the provisioning server at once.
@@ -93,11 +114,20 @@ impl Default for Options {
             admin_token: None,
             plain_http: false,
             proxies: Vec::new(),
+            public_url: None,
+            hardware: usual_hardware(),
+            partition_size: 0x33_0000,
             claim_for: Duration::from_mins(15),
             connections: 4096,
             patience: Duration::from_secs(10),
         }
     }
+}
+
+/// The board of the seed.
+fn usual_hardware() -> Hardware {
+    #[expect(clippy::expect_used, reason = "it is one")]
+    "xiao-esp32s3".parse().expect("a word")
 }
 
 /// The fleet. Cheap to clone.
@@ -113,6 +143,9 @@ struct Inner {
     limits: Limits,
     registry: Registry,
     settling: Settling,
+    images: Images,
+    offers: Offers,
+    news: Mutex<Option<mpsc::Receiver<(DeviceId, News)>>>,
     stopping: watch::Sender<bool>,
     running: Mutex<Vec<JoinHandle<()>>>,
     listening: Mutex<Option<Listening>>,
@@ -121,6 +154,7 @@ struct Inner {
 impl Fleet {
     /// The fleet of a house, whose devices connect to this broker.
     pub fn new(options: Options, house: Handle, mqtt: Option<Arc<Mqtt>>) -> Self {
+        let (offers, news) = Offers::new();
         let inner = Inner {
             options,
             house,
@@ -128,6 +162,9 @@ impl Fleet {
             limits: Limits::default(),
             registry: Registry::default(),
             settling: Settling::default(),
+            images: Images::default(),
+            offers,
+            news: Mutex::new(Some(news)),
             stopping: watch::Sender::new(false),
             running: Mutex::default(),
             listening: Mutex::default(),
@@ -140,7 +177,10 @@ impl Fleet {
         if let Some(mqtt) = self.mqtt() {
             mqtt.roster().watch(Arc::new(self.clone()));
         }
-        let mut running = vec![tokio::spawn(self.clone().listen_to_devices())];
+        let mut running = vec![tokio::spawn(self.clone().listen_to_devices()), tokio::spawn(self.clone().keep_rolling())];
+        if let Some(news) = lock(&self.inner.news).take() {
+            running.push(tokio::spawn(self.clone().follow_updates(news)));
+        }
         if self.broker_elsewhere() {
             running.push(tokio::spawn(self.clone().keep_settled()));
             running.extend(self.hear_elsewhere());
@@ -200,6 +240,14 @@ impl Fleet {
 
     fn settling(&self) -> &Settling {
         &self.inner.settling
+    }
+
+    fn images(&self) -> &Images {
+        &self.inner.images
+    }
+
+    fn offers(&self) -> &Offers {
+        &self.inner.offers
     }
 
     fn stopping(&self) -> watch::Receiver<bool> {

@@ -3,7 +3,7 @@
 //! A bearer token gives a device its credentials; whoever has none learns nothing, and what is secret goes over TLS or stays
 //! on this machine.
 
-use crate::{DeskError, Fleet, desk::local};
+use crate::{DeskError, Fleet, desk::local, download};
 use axum::{
     http::{HeaderMap, Method, StatusCode, header},
     response::{IntoResponse, Response},
@@ -43,9 +43,9 @@ impl Answer for Fleet {
 }
 
 /// From where somebody asks.
-struct Asked {
+pub(crate) struct Asked {
     /// As far as anybody knows, for bounds.
-    source: Option<IpAddr>,
+    pub(crate) source: Option<IpAddr>,
     /// The address of whoever asks, also on this machine; nobody's behind a proxy that is not named.
     address: Option<IpAddr>,
     /// Nobody on the way can read the answer.
@@ -67,13 +67,13 @@ impl Asked {
 }
 
 /// Why somebody is refused, as the original's clients read it.
-struct Refused {
+pub(crate) struct Refused {
     status: StatusCode,
     error: String,
 }
 
 impl Refused {
-    fn new(status: StatusCode, error: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, error: impl Into<String>) -> Self {
         Self { status, error: error.into() }
     }
 }
@@ -110,6 +110,7 @@ impl From<DeskError> for Refused {
 
 async fn route(fleet: &Fleet, asked: &Asked, request: &Request) -> Result<Response, Refused> {
     let path = request.uri().path().trim_start_matches('/');
+    let query = request.uri().query().unwrap_or_default();
     let (method, headers) = (request.method(), request.headers());
     let is_read = matches!(*method, Method::GET | Method::HEAD);
     let wrong_method = || Refused::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
@@ -118,6 +119,7 @@ async fn route(fleet: &Fleet, asked: &Asked, request: &Request) -> Result<Respon
         None if path == "devices" && is_read => devices(fleet, asked, headers).await,
         Some(("provision", id)) if *method == Method::POST => provision(fleet, asked, headers, id).await,
         Some(("provision", _)) => Err(wrong_method()),
+        Some(("firmware", rest)) if is_read => download::answer(fleet, asked, headers, rest, query).await,
         None if !is_read => Err(wrong_method()),
         None => configuration(fleet, asked, headers, path).await,
         Some(_) => Err(Refused::new(StatusCode::NOT_FOUND, "Not Found")),
@@ -166,7 +168,7 @@ async fn configuration(fleet: &Fleet, asked: &Asked, headers: &HeaderMap, id: &s
         return Err(Refused::new(StatusCode::NOT_FOUND, "Not Found"));
     };
     let given = headers.get("x-device-token").and_then(|token| token.to_str().ok()).filter(|token| !token.is_empty());
-    let is_own = given.is_some_and(|given| same(&device.secrets.token, &Secret::from(given)));
+    let is_own = given.is_some_and(|given| same(device.secrets.token.reveal(), given));
     if given.is_some() && !is_own {
         fleet.limits().failed(asked.source, now.mono);
         refuse(fleet, asked, Reason::NotAuthenticated);
@@ -229,7 +231,7 @@ async fn bearer(fleet: &Fleet, asked: &Asked, headers: &HeaderMap, scopes: &[Sco
         refuse(fleet, asked, Reason::NotAuthenticated);
         return Err(unauthorized());
     };
-    if fleet.options().admin_token.as_ref().is_some_and(|own| same(own, &given)) {
+    if fleet.options().admin_token.as_ref().is_some_and(|own| same(own.reveal(), given.reveal())) {
         return Ok(Actor { kind: ActorKind::Token, id: "fleet.admin_token".into(), name: None });
     }
     let Some(token) = fleet.house().store().find_token(&given, now.utc).await? else {
@@ -244,15 +246,15 @@ async fn bearer(fleet: &Fleet, asked: &Asked, headers: &HeaderMap, scopes: &[Sco
     Ok(Actor { kind: ActorKind::Token, id: token.id, name: Some(token.name) })
 }
 
-fn refuse(fleet: &Fleet, asked: &Asked, reason: Reason) {
+pub(crate) fn refuse(fleet: &Fleet, asked: &Asked, reason: Reason) {
     metrics::counter!("doorward_fleet_refused_total", "reason" => reason.as_str()).increment(1);
     fleet.house().refused(reason, asked.source);
 }
 
 /// Compares without telling by its time how much is right.
-fn same(own: &Secret<String>, given: &Secret<String>) -> bool {
+pub(crate) fn same(own: &str, given: &str) -> bool {
     use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
-    let digest = |secret: &Secret<String>| digest::digest(&digest::SHA256, secret.reveal().as_bytes());
+    let digest = |text: &str| digest::digest(&digest::SHA256, text.as_bytes());
     verify_slices_are_equal(digest(own).as_ref(), digest(given).as_ref()).is_ok()
 }
 

@@ -4,7 +4,7 @@
 //! heard by nobody. What is learned is held here, and written down together now and then. A device is online while it is
 //! connected, and offline when it was not for [`GRACE`]: a restart, or a Wi-Fi that falters, is no news.
 
-use crate::{Fleet, lock};
+use crate::{Fleet, lock, offers::News};
 use doorward_core::{Mono, Now, record::NewEvent};
 use doorward_mqtt::{elsewhere::Elsewhere, roster::Watcher};
 use doorward_store::{DeviceReport, StoreError};
@@ -265,13 +265,20 @@ fn whole(number: f64) -> Option<i64> {
 impl Watcher for Fleet {
     fn published(&self, device: &DeviceId, topic: &str, payload: &[u8]) -> bool {
         match self.registry().heard(device, topic, payload, self.house().now()) {
-            Ok(()) => true,
+            Ok(()) => {
+                self.heard_of_update(device, topic, payload);
+                true
+            }
             Err(wrong) => {
                 metrics::counter!("doorward_fleet_refused_total", "reason" => wrong.word()).increment(1);
                 tracing::debug!(%device, topic, ?wrong, "a message of a device goes no further");
                 false
             }
         }
+    }
+
+    fn ready(&self, device: &DeviceId) {
+        self.tell_update(device, News::Ready);
     }
 
     fn seen(&self, device: &DeviceId) {
@@ -315,6 +322,9 @@ impl Fleet {
 
     /// Writes down what devices tell, until the fleet stops.
     pub(crate) async fn listen_to_devices(self) {
+        if let Err(error) = self.remember_offers().await {
+            tracing::warn!(%error, "what devices are offered could not be read");
+        }
         match self.house().store().online_devices().await {
             Ok(online) => self.registry().remember(online),
             Err(error) => tracing::warn!(%error, "which devices were online could not be read"),

@@ -51,6 +51,9 @@ pub trait Watcher: Send + Sync {
 
     /// A device came or went.
     fn seen(&self, device: &DeviceId);
+
+    /// A device listens for what it is offered.
+    fn ready(&self, device: &DeviceId);
 }
 
 #[derive(Default)]
@@ -331,6 +334,14 @@ impl Roster {
     pub(crate) fn left(&self, peer: SocketAddr) {
         let device = self.write().presence.left(peer);
         self.seen(device);
+    }
+
+    /// A client subscribed to something.
+    pub(crate) fn subscribed(&self, client: &str, filter: &str) {
+        let device = DeviceId::of_client(client).filter(|device| filter == format!("gateway/{device}/ota"));
+        if let (Some(device), Some(watcher)) = (device, self.watcher.get()) {
+            watcher.ready(&device);
+        }
     }
 
     fn seen(&self, device: Option<DeviceId>) {

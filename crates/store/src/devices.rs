@@ -14,6 +14,7 @@ use doorward_wire::{
     Time,
     device::{DeviceId, Mac},
     event::Event,
+    firmware::Hardware,
 };
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,8 @@ pub struct StoredDevice {
     pub mac: Option<Mac>,
     /// What people call it.
     pub name: Option<String>,
+    /// Its hardware, when it is another one than the fleet's usual one.
+    pub hardware: Option<Hardware>,
     /// The name of its user at the broker.
     pub user: String,
     /// What it shows.
@@ -130,7 +133,7 @@ struct Sealed {
     token: String,
 }
 
-const SELECT: &str = "SELECT id, mac, name, mqtt_user, sealed, epoch, broker, broker_error, created_at, revoked_at, seen_at, online, firmware, \
+const SELECT: &str = "SELECT id, mac, name, hardware, mqtt_user, sealed, epoch, broker, broker_error, created_at, revoked_at, seen_at, online, firmware, \
                       uptime, free_heap, wifi_rssi FROM devices LEFT JOIN device_states ON device = id";
 
 impl Store {
@@ -180,6 +183,7 @@ impl Store {
             id: device.id.clone(),
             mac: device.mac,
             name: device.name.clone(),
+            hardware: None,
             user: device.user.clone(),
             secrets: device.secrets.clone(),
             epoch: 1,
@@ -221,6 +225,26 @@ impl Store {
         let Some(row) = self.db().one(sql, args![user]).await? else { return Ok(None) };
         let right = same(&row.get::<Vec<u8>>("password_mac")?, &self.keys().code("device password", given));
         if right { Ok(Some((row.parse("id")?, row.time("created_at")?))) } else { Ok(None) }
+    }
+
+    /// Says what people call a device, and its hardware; `None` when there is none.
+    pub async fn edit_device(
+        &self,
+        id: &DeviceId,
+        name: Option<&str>,
+        hardware: Option<&Hardware>,
+        event: &NewEvent,
+    ) -> Result<Option<Event>, StoreError> {
+        let mut tx = self.db().write().await?;
+        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
+        let sql = "UPDATE devices SET name = $2, hardware = $3 WHERE id = $1";
+        if tx.execute(sql, args![id.as_str(), name, hardware.map(Hardware::as_str)]).await? == 0 {
+            return Ok(None);
+        }
+        let event = chain.append(event);
+        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
+        tx.commit().await?;
+        Ok(Some(event))
     }
 
     /// Takes a device's rights: its user at the broker, its token, its claim. `None` when there is none that has rights.
@@ -314,6 +338,7 @@ impl Store {
         Ok(StoredDevice {
             mac: row.parse_option("mac")?,
             name: row.get("name")?,
+            hardware: row.parse_option("hardware")?,
             user: row.get("mqtt_user")?,
             secrets: DeviceSecrets { password: Secret::new(password), token: Secret::new(token) },
             epoch: row.get("epoch")?,

@@ -7,6 +7,7 @@ use crate::{
 use doorward_core::record::NewEvent;
 use doorward_wire::{
     attempt::{Actor, ActorKind},
+    device::DeviceId,
     door::DoorId,
     event::{Event, EventKind},
 };
@@ -32,6 +33,8 @@ pub struct EventQuery {
     pub before: Option<i64>,
     /// Only those about this door.
     pub door: Option<DoorId>,
+    /// Only those about this device.
+    pub device: Option<DeviceId>,
     /// Only those of this kind.
     pub kind: Option<EventKind>,
     /// At most so many.
@@ -41,7 +44,7 @@ pub struct EventQuery {
 impl Default for EventQuery {
     /// The newest 200.
     fn default() -> Self {
-        Self { after: None, before: None, door: None, kind: None, limit: 200 }
+        Self { after: None, before: None, door: None, device: None, kind: None, limit: 200 }
     }
 }
 
@@ -50,7 +53,12 @@ impl Store {
     pub async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
         let mut values = args![query.after.unwrap_or(0), query.before.unwrap_or(i64::MAX), i64::from(query.limit)];
         let mut filter = String::new();
-        for (column, value) in [("door", query.door.as_ref().map(DoorId::as_str)), ("kind", query.kind.map(EventKind::as_str))] {
+        let filters = [
+            ("door", query.door.as_ref().map(DoorId::as_str)),
+            ("device", query.device.as_ref().map(DeviceId::as_str)),
+            ("kind", query.kind.map(EventKind::as_str)),
+        ];
+        for (column, value) in filters {
             if let Some(value) = value {
                 values.push(value.into());
                 let _ = write!(filter, " AND {column} = ${}", values.len());

@@ -141,6 +141,11 @@ impl Store {
         URL_SAFE_NO_PAD.encode(code.get(..12).unwrap_or_default())
     }
 
+    /// A code of a text that only this house can make, in base64url.
+    pub fn code_of(&self, purpose: &str, text: &str) -> String {
+        URL_SAFE_NO_PAD.encode(self.keys().code(purpose, text.as_bytes()))
+    }
+
     fn mqtt_code(&self, secret: &[u8]) -> Vec<u8> {
         self.keys().code("mqtt", secret)
     }

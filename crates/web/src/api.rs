@@ -11,6 +11,7 @@ mod doctor;
 mod doors;
 mod events;
 pub(crate) mod fields;
+mod firmware;
 pub mod health;
 pub mod hooks;
 pub mod json;
@@ -22,6 +23,7 @@ mod openapi;
 pub mod params;
 mod people;
 mod rings;
+mod rollouts;
 pub(crate) mod settings;
 mod sites;
 mod stream;
@@ -81,6 +83,8 @@ fn v1() -> OpenApiRouter<Web> {
         .merge(mqtt::router())
         .merge(mqtt_users::router())
         .merge(devices::router())
+        .merge(firmware::router())
+        .merge(rollouts::router())
         .merge(tunnel::router())
         .merge(webhooks::router())
         .merge(notify::router())

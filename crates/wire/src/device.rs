@@ -5,6 +5,7 @@
 
 use crate::{
     Time,
+    firmware::Hardware,
     topic::{Filter, Rights},
     words::words,
 };
@@ -239,6 +240,8 @@ pub struct Device {
     /// Why it stands so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Its hardware.
+    pub hardware: Hardware,
     /// The name of its user at the broker.
     pub mqtt_user: String,
     /// The firmware that it runs, as it says.

@@ -94,6 +94,20 @@ words! {
         DeviceClaimChanged = "device.claim_changed",
         /// Two asked for the credentials of one device, or the one who did never came to the broker: it got other secrets.
         DeviceClaimContested = "device.claim_contested",
+        /// What people call a device of the fleet, or its hardware, was changed.
+        DeviceChanged = "device.changed",
+        /// Firmware was added.
+        FirmwareAdded = "firmware.added",
+        /// For whom firmware is meant was changed.
+        FirmwareChanged = "firmware.changed",
+        /// Firmware was removed.
+        FirmwareRemoved = "firmware.removed",
+        /// Firmware was offered to a device.
+        FirmwareOffered = "firmware.offered",
+        /// A rollout was made, or goes another way: approved, paused, going on, stopped, done, taken back.
+        RolloutChanged = "rollout.changed",
+        /// The update of a device ended: it is done, failed, or was withdrawn.
+        FirmwareProgress = "firmware.progress",
         /// A device of the fleet was told to do something.
         DeviceCommanded = "device.commanded",
         /// Somebody signed in to doorward.

@@ -28,6 +28,7 @@ pub mod code;
 pub mod device;
 pub mod door;
 pub mod event;
+pub mod firmware;
 mod id;
 pub mod improv;
 pub mod notify;

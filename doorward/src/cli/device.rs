@@ -88,6 +88,18 @@ pub(crate) enum Device {
         #[arg(value_name = "ID")]
         id: String,
     },
+    /// Say what people call a device, and its hardware
+    Set {
+        /// What it prints, or its MAC
+        #[arg(value_name = "ID")]
+        id: String,
+        /// What people call it
+        #[arg(long)]
+        name: Option<String>,
+        /// Its hardware, when it is another one than the fleet's usual one
+        #[arg(long)]
+        hardware: Option<String>,
+    },
     /// Take a device's rights and end its connection
     Revoke {
         /// What it prints, or its MAC

@@ -60,6 +60,14 @@ pub(crate) async fn run(client: &Client, as_json: bool, verb: Verb) -> Outcome {
             let told: Provisioned = client.post(&format!("/devices/{}/rotate", segment(&id)), json!({})).await?;
             provisioned(as_json, &told);
         }
+        Verb::Set { id, name, hardware } => {
+            let path = format!("/devices/{}", segment(&id));
+            // What is not named stays as it is.
+            let before: Device = client.get(&path).await?;
+            let hardware = hardware.unwrap_or_else(|| before.hardware.to_string());
+            let body = json!({ "name": name.or(before.name), "hardware": hardware });
+            show(as_json, &client.send::<Device>(Method::PATCH, &path, Some(body)).await?);
+        }
         Verb::Revoke { id } => {
             client.send::<Value>(Method::DELETE, &format!("/devices/{}", segment(&id)), None).await?;
             output::line(&format!("{id} is revoked, and its connection is ended."));
@@ -195,6 +203,7 @@ fn show(as_json: bool, device: &Device) {
     let rows = [
         ("name", device.name.clone()),
         ("MAC", device.mac.map(|mac| mac.to_string())),
+        ("hardware", Some(device.hardware.to_string())),
         ("state", Some(device.state.to_string())),
         ("", device.detail.clone()),
         ("MQTT user", Some(device.mqtt_user.clone())),

@@ -3,13 +3,14 @@
 use super::{
     CertificateFiles, Listen,
     http::{listen, networks, switch},
-    keys::{Keys, Kind},
+    keys::{Keys, Kind, Section},
 };
 use doorward_core::Secret;
 use doorward_fleet::{
     Options,
     credentials::{Derivation, Salt},
 };
+use doorward_wire::firmware::Hardware;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// Where the original listens.
@@ -57,19 +58,7 @@ impl FleetConfig {
                 text => Ok(Some(Secret::from(text))),
             },
         );
-        let mqtt_host =
-            section.value("mqtt_host", Kind::Text, "", "The broker that devices are told; found by itself when empty.", |text| {
-                Ok::<_, String>((!text.is_empty()).then(|| text.to_owned()))
-            });
-        let mqtt_port = section.value("mqtt_port", Kind::Text, "", "Its port; found by itself when empty.", |text| match text {
-            "" => Ok(None),
-            text => text.parse::<u16>().ok().filter(|port| *port > 0).map(Some).ok_or_else(|| format!("“{text}” is not a port")),
-        });
-        let mqtt_use_tls =
-            section.value("mqtt_use_tls", Kind::Auto, "auto", "Whether they use TLS there: true, false, or auto.", |text| match text {
-                "auto" => Ok(None),
-                text => switch(text).map(Some).map_err(|_| format!("“{text}” is none of auto, true and false")),
-            });
+        let (mqtt_host, mqtt_port, mqtt_use_tls) = broker(&mut section);
         let claim_for = section.value(
             "claim_for",
             Kind::Number,
@@ -80,6 +69,7 @@ impl FleetConfig {
                 minutes.map(Duration::from_mins).ok_or_else(|| format!("“{text}” is not a number of minutes from 1 to 43200"))
             },
         );
+        let (public_url, hardware, partition_size) = firmware(&mut section);
         let company = section.value("company", Kind::Text, "", "What devices are told about whose they are.", text);
         let development = section.value("development", Kind::Text, "production", "What devices are told about what they are for.", text);
         let salt =
@@ -96,20 +86,7 @@ impl FleetConfig {
                 text => Err(format!("“{text}” is none of random, sha256-salt and hmac")),
             },
         );
-        let derivation = match (kind.as_str(), salt) {
-            ("sha256-salt", Some(salt)) => Derivation::Sha256Salt(salt),
-            ("hmac", Some(salt)) => Derivation::Hmac(salt),
-            ("random", None) => Derivation::Random,
-            ("random", Some(_)) => {
-                keys.mistake("fleet.salt", "is for fleet.derivation sha256-salt or hmac: set that too, or leave the salt out");
-                Derivation::Random
-            }
-            _ if keys.mistakes.iter().any(|mistake| mistake.key.to_ascii_lowercase().ends_with("salt")) => Derivation::Random,
-            _ => {
-                keys.mistake("fleet.derivation", "needs fleet.salt (or fleet.salt_file)");
-                Derivation::Random
-            }
-        };
+        let derivation = derivation(keys, &kind, salt);
         if certificate.is_some() != key.is_some() {
             keys.mistake("fleet.cert_file", "fleet.cert_file and fleet.key_file belong together");
         }
@@ -117,8 +94,84 @@ impl FleetConfig {
             keys.mistake("fleet.cert_file", "is for TLS of its own: set fleet.tls = true too");
         }
         let certificate = certificate.zip(key).map(|(certificate, key)| CertificateFiles { certificate, key });
-        let options = Options { derivation, company, development, admin_token, plain_http, proxies, claim_for, ..Options::default() };
+        let options = Options {
+            derivation,
+            company,
+            development,
+            admin_token,
+            plain_http,
+            proxies,
+            claim_for,
+            public_url,
+            hardware,
+            partition_size,
+            ..Options::default()
+        };
         Self { listen, tls, certificate, mqtt_host, mqtt_port, mqtt_use_tls, options }
+    }
+}
+
+/// Where devices find their broker.
+fn broker(section: &mut Section<'_, '_>) -> (Option<String>, Option<u16>, Option<bool>) {
+    let mqtt_host = section.value("mqtt_host", Kind::Text, "", "The broker that devices are told; found by itself when empty.", |text| {
+        Ok::<_, String>((!text.is_empty()).then(|| text.to_owned()))
+    });
+    let mqtt_port = section.value("mqtt_port", Kind::Text, "", "Its port; found by itself when empty.", |text| match text {
+        "" => Ok(None),
+        text => text.parse::<u16>().ok().filter(|port| *port > 0).map(Some).ok_or_else(|| format!("“{text}” is not a port")),
+    });
+    let mqtt_use_tls =
+        section.value("mqtt_use_tls", Kind::Auto, "auto", "Whether they use TLS there: true, false, or auto.", |text| match text {
+            "auto" => Ok(None),
+            text => switch(text).map(Some).map_err(|_| format!("“{text}” is none of auto, true and false")),
+        });
+    (mqtt_host, mqtt_port, mqtt_use_tls)
+}
+
+/// Where devices fetch firmware, and what fits.
+fn firmware(section: &mut Section<'_, '_>) -> (Option<String>, Hardware, usize) {
+    let public_url = section.value(
+        "public_url",
+        Kind::Text,
+        "",
+        "The address at which devices reach it, such as http://gwconfig.example; it is in the addresses of firmware. Where it listens when empty.",
+        |text| match text {
+            "" => Ok(None),
+            text if text.starts_with("https://") || text.starts_with("http://") => Ok(Some(text.trim_end_matches('/').to_owned())),
+            text => Err(format!("“{text}” must begin with http:// or https://")),
+        },
+    );
+    let hardware =
+        section.value("hardware", Kind::Text, "xiao-esp32s3", "The hardware of devices of which nothing else is said.", |text| {
+            text.parse::<Hardware>().map_err(|error| error.to_string())
+        });
+    let partition_size = section.value(
+        "partition_size",
+        Kind::Number,
+        "3342336",
+        "Bytes that firmware may have: the size of the application's partition.",
+        |text| {
+            let bytes = text.parse::<usize>().ok().filter(|bytes| (0x1_0000..=0x100_0000).contains(bytes));
+            bytes.ok_or_else(|| format!("“{text}” is not a number of bytes from 65536 to 16777216"))
+        },
+    );
+    (public_url, hardware, partition_size)
+}
+
+fn derivation(keys: &mut Keys, kind: &str, salt: Option<Salt>) -> Derivation {
+    match (kind, salt) {
+        ("sha256-salt", Some(salt)) => Derivation::Sha256Salt(salt),
+        ("hmac", Some(salt)) => Derivation::Hmac(salt),
+        ("random", None) => Derivation::Random,
+        ("random", Some(_)) => {
+            keys.mistake("fleet.salt", "is for fleet.derivation sha256-salt or hmac: set that too, or leave the salt out");
+            Derivation::Random
+        }
+        _ if keys.mistakes.iter().any(|mistake| mistake.key.to_ascii_lowercase().ends_with("salt")) => Derivation::Random,
+        _ => {
+            keys.mistake("fleet.derivation", "needs fleet.salt (or fleet.salt_file)");
+            Derivation::Random
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod brokers;
 mod bticino;
 mod chromium;
 mod external;
+mod firmware;
 mod fleet;
 mod foreign;
 mod gates;

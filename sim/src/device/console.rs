@@ -78,7 +78,7 @@ impl Console {
 
     fn greet(&self) -> io::Result<()> {
         self.say("========================================")?;
-        self.say(&format!("BLE-Gateway-XIAO v{}", self.shared.config.version))?;
+        self.say(&format!("BLE-Gateway-XIAO v{}", self.shared.version()))?;
         self.say(&format!("Device ID: {}", self.shared.id()))
     }
 

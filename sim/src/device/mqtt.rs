@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Firmware, Memory, Shared, Standing};
+use super::{Firmware, Memory, Shared, Standing, update};
 
 /// Seconds.
 const KEEP_ALIVE: u16 = 60;
@@ -62,7 +62,7 @@ fn status(shared: &Shared, uptime: u64) -> Value {
         "serialNumber": shared.id(),
         "sensorType": "gateway",
         "sensorModel": "XIAO",
-        "firmware": shared.config.version,
+        "firmware": shared.version(),
         "uptime": uptime,
         "freeHeap": 181_234,
         "wifiRssi": -61,
@@ -87,6 +87,9 @@ async fn hear(shared: &Shared, stream: &mut TcpStream, kind: u8, body: &[u8]) ->
         shared.restart.notify_one();
         // It is cut off here, without a farewell.
         return std::future::pending().await;
+    }
+    if topic == format!("gateway/{id}/ota") {
+        return update::follow(shared, stream, &said).await;
     }
     if let Some(request) = topic.strip_prefix(&format!("sensor/{id}/request/")) {
         let method = request.split('/').next().unwrap_or_default();
@@ -138,7 +141,7 @@ fn subscribe(topics: &[String], qos: u8) -> Vec<u8> {
     packet(0x82, &body)
 }
 
-fn publish(topic: &str, said: &Value) -> Vec<u8> {
+pub(super) fn publish(topic: &str, said: &Value) -> Vec<u8> {
     let mut body = text_of(topic);
     body.extend_from_slice(said.to_string().as_bytes());
     packet(0x30, &body)

@@ -11,7 +11,10 @@ use doorward_wire::{
     topic::Topic,
 };
 use mqtt5::{
-    broker::{AuthProvider, AuthResult, BrokerEventHandler, ClientConnectEvent, ClientDisconnectEvent, ClientPublishEvent, PublishAction},
+    broker::{
+        AuthProvider, AuthResult, BrokerEventHandler, ClientConnectEvent, ClientDisconnectEvent, ClientPublishEvent, ClientSubscribeEvent,
+        PublishAction, SubAckReasonCode,
+    },
     packet::connect::ConnectPacket,
     types::ReasonCode,
 };
@@ -116,6 +119,16 @@ impl BrokerEventHandler for Gate {
 
     fn on_client_disconnect(&self, _event: ClientDisconnectEvent) -> BoxFuture<'_, ()> {
         metrics::gauge!("doorward_mqtt_clients").decrement(1.0);
+        Box::pin(std::future::ready(()))
+    }
+
+    fn on_client_subscribe(&self, event: ClientSubscribeEvent) -> BoxFuture<'_, ()> {
+        // What was not allowed was refused before, and tells nobody anything here.
+        let granted =
+            |result| matches!(result, SubAckReasonCode::GrantedQoS0 | SubAckReasonCode::GrantedQoS1 | SubAckReasonCode::GrantedQoS2);
+        for subscription in event.subscriptions.iter().filter(|subscription| granted(subscription.result)) {
+            self.roster.subscribed(&event.client_id, &subscription.topic_filter);
+        }
         Box::pin(std::future::ready(()))
     }
 

@@ -1,6 +1,6 @@
 //! Which tables a backup carries, in an order in which they can be filled again.
 //!
-//! Not carried: `sessions` and `links`. They would bring back what was signed out or used up since. `push_subscriptions`
+//! Not carried: `sessions`, `links` and `device_claims`. They would bring back what was signed out or used up since. `push_subscriptions`
 //! belong to sessions. `mqtt_clients` goes with the sessions that the broker keeps, which are a folder of their own.
 //!
 //! Carried: `webhook_deliveries`. A house that moves to another machine or database must lose no message. What was
@@ -57,9 +57,14 @@ pub(super) fn all() -> Vec<Table> {
         ("mqtt_users", "name mac:b publish_json subscribe_json client_id created_at:i password_hash"),
         (
             "devices",
-            "id mac name mqtt_user sealed:b password_mac:b token_mac:b epoch:i broker broker_error created_at:i revoked_at:i",
+            "id mac name hardware mqtt_user sealed:b password_mac:b token_mac:b epoch:i broker broker_error created_at:i revoked_at:i",
         ),
-        ("device_states", "device firmware seen_at:i uptime:i free_heap:i wifi_rssi:i"),
+        ("device_states", "device firmware seen_at:i online:i uptime:i free_heap:i wifi_rssi:i"),
+        ("firmware", "hardware version min_version channel notes size:i hash signature created_at:i"),
+        ("firmware_chunks", "hardware version number:i bytes:b"),
+        ("rollouts", "id hardware version plan_json state detail grp:i created_at:i changed_at:i"),
+        ("rollout_devices", "rollout device bucket:i grp:i state before tries:i not_before:i error changed_at:i"),
+        ("device_offers", "device hardware version state progress:i error fetched:i tries:i offered_at:i changed_at:i"),
         (
             "tunnel_keys",
             "name person mac:b sealed:b previous:b previous_until:i scopes_json created_at:i used_at:i accepted_until:i seals:i",

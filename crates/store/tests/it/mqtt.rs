@@ -60,6 +60,11 @@ pub(crate) async fn a_house_of_the_first_schema_gets_the_tables_of_the_next(hous
     for table in [
         "device_states",
         "device_claims",
+        "rollout_devices",
+        "rollouts",
+        "device_offers",
+        "firmware_chunks",
+        "firmware",
         "devices",
         "rings",
         "tunnel_nonces",

@@ -13,6 +13,7 @@ use doorward_fleet::{DeskError, Finding, Looked, Order, OrderError, Outcome, Sta
 use doorward_wire::{
     Time,
     device::{Device, DeviceId, Named, Provisioned},
+    firmware::Hardware,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -33,7 +34,7 @@ const NAME: usize = 64;
 pub(super) fn router() -> OpenApiRouter<Web> {
     OpenApiRouter::new()
         .routes(routes!(list, provision))
-        .routes(routes!(show, revoke))
+        .routes(routes!(show, edit, revoke))
         .routes(routes!(renew))
         .routes(routes!(claim, close_claim))
         .routes(routes!(batch))
@@ -139,6 +140,29 @@ async fn batch(caller: Caller, State(web): State<Web>, Json(new): Json<NewDevice
         Err(error) => BatchResult { id, device: None, error: Some(error) },
     };
     Ok(Json(Items::all(ids.into_iter().zip(results).map(item).collect())))
+}
+
+/// What changes about a device.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct DeviceEdit {
+    /// What people call it; nothing when it is left out.
+    #[serde(default)]
+    name: Option<String>,
+    /// Its hardware; the fleet's usual one when it is left out.
+    #[serde(default)]
+    hardware: Option<Hardware>,
+}
+
+/// Says what people call a device, and its hardware.
+#[utoipa::path(patch, path = "/devices/{id}", tag = "devices", params(("id" = String, Path)), request_body = DeviceEdit,
+    responses((status = 200, body = Device)))]
+async fn edit(caller: Caller, State(web): State<Web>, At(id): At<String>, Json(edit): Json<DeviceEdit>) -> ApiResult<Json<Device>> {
+    caller.need(&Scope::Devices { provision_only: false })?;
+    let Wish { device, name } = wish(&NewDevice { id, name: edit.name })?;
+    web.fleet().edit(&device.id, name.as_deref(), edit.hardware.as_ref(), &caller.actor).await?;
+    let device = web.fleet().device(&device.id).await?;
+    device.map(Json).ok_or(ApiError::NotFound("device with this identifier"))
 }
 
 /// Takes a device's rights and ends its connection. Its identifier stays known, so that nobody provisions it by mistake.

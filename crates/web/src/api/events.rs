@@ -61,7 +61,8 @@ struct Filter {
 async fn list(caller: Caller, State(web): State<Web>, Query(filter): Query<Filter>) -> ApiResult<Json<Items<Event>>> {
     caller.need(&Scope::EventsRead)?;
     let limit = filter.limit.unwrap_or(USUAL).clamp(1, MOST);
-    let mut query = EventQuery { after: filter.after, before: filter.before, door: filter.door, kind: filter.kind, limit };
+    let mut query =
+        EventQuery { after: filter.after, before: filter.before, door: filter.door, kind: filter.kind, limit, ..EventQuery::default() };
     let mut found: Vec<Event> = Vec::new();
     let mut more = false;
     for _ in 0..PAGES {

@@ -72,7 +72,7 @@ async fn list(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
     let kind = wanted.kind.parse::<EventKind>().ok();
     let store = web.house().store();
     let latest = store.last_event_id().await?;
-    let query = EventQuery { after: None, before: wanted.before, door: door.clone(), kind, limit: PAGE + 1 };
+    let query = EventQuery { after: None, before: wanted.before, door: door.clone(), kind, limit: PAGE + 1, ..EventQuery::default() };
     let mut events: Vec<Event> = store.events(&query).await?;
     let more = events.len() > PAGE as usize;
     if more {

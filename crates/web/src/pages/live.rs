@@ -341,7 +341,7 @@ impl Reader {
             return Vec::new();
         }
         let Some((door, kind, _)) = self.events() else { return Vec::new() };
-        let query = EventQuery { after: Some(self.last), before: None, door: door.cloned(), kind, limit: MISSED };
+        let query = EventQuery { after: Some(self.last), before: None, door: door.cloned(), kind, limit: MISSED, ..EventQuery::default() };
         match self.scene.web.house().store().events(&query).await {
             Ok(events) if events.len() == MISSED as usize => vec![Part::Reload],
             Ok(events) => events.iter().filter_map(|event| self.event(event)).collect(),

@@ -80,6 +80,13 @@ impl Texts {
             | EventKind::DeviceRevoked
             | EventKind::DeviceClaimChanged
             | EventKind::DeviceClaimContested
+            | EventKind::DeviceChanged
+            | EventKind::FirmwareAdded
+            | EventKind::FirmwareChanged
+            | EventKind::FirmwareRemoved
+            | EventKind::FirmwareOffered
+            | EventKind::FirmwareProgress
+            | EventKind::RolloutChanged
             | EventKind::DeviceCommanded => self.of_device(event),
             EventKind::PersonSignedIn => by("signed in", "Somebody signed in"),
             EventKind::PersonRefused => match &event.actor {
@@ -87,19 +94,12 @@ impl Texts {
                 None => "A sign-in was refused".into(),
             },
             EventKind::PersonChanged => by(person(event), "A person was changed"),
-            EventKind::TokenChanged => {
-                let made = matches!(event.data["change"].as_str(), Some("made" | "added"));
-                by(if made { "made a token" } else { "revoked a token" }, "A token was changed")
-            }
-            EventKind::WebhookChanged => {
+            EventKind::TokenChanged => by(token(event), "A token was changed"),
+            EventKind::WebhookChanged if event.data["change"] == "rotated" => {
                 let webhook = event.data["webhook"].as_str().unwrap_or_default();
-                match event.data["change"].as_str() {
-                    Some("rotated") => {
-                        by(&format!("made a new secret for webhook {webhook}"), &format!("Webhook {webhook} got a new secret"))
-                    }
-                    _ => changed("webhook", "webhook"),
-                }
+                by(&format!("made a new secret for webhook {webhook}"), &format!("Webhook {webhook} got a new secret"))
             }
+            EventKind::WebhookChanged => changed("webhook", "webhook"),
             EventKind::WebhookDisabled => {
                 format!("Webhook {} was disabled: its endpoint is gone", event.data["webhook"].as_str().unwrap_or_default())
             }
@@ -194,6 +194,15 @@ impl Texts {
             EventKind::DeviceProvisioned => ("key", "ok"),
             EventKind::DeviceRenewed => ("key", "ok"),
             EventKind::DeviceRevoked | EventKind::DeviceClaimChanged => ("key", "calm"),
+            EventKind::FirmwareAdded
+            | EventKind::FirmwareChanged
+            | EventKind::FirmwareRemoved
+            | EventKind::FirmwareOffered
+            | EventKind::DeviceChanged => ("cloud", "calm"),
+            EventKind::RolloutChanged if event.data["state"] == "stopped" => ("alert", "warn"),
+            EventKind::RolloutChanged => ("cloud", "calm"),
+            EventKind::FirmwareProgress if event.data["state"] == "failed" => ("alert", "warn"),
+            EventKind::FirmwareProgress => ("cloud", "ok"),
             EventKind::DeviceClaimContested => ("alert", "warn"),
             EventKind::DeviceOnline | EventKind::DeviceCommanded => ("cloud", "calm"),
             EventKind::DeviceOffline => ("cloud", "warn"),
@@ -241,6 +250,10 @@ impl Texts {
             Reason::BadRequest => "malformed",
         }
     }
+}
+
+fn token(event: &Event) -> &'static str {
+    if matches!(event.data["change"].as_str(), Some("made" | "added")) { "made a token" } else { "revoked a token" }
 }
 
 fn requests_refused(count: Option<u64>) -> String {

@@ -12,6 +12,7 @@ impl Texts {
             Some(actor) => format!("{} {did}", super::event::sentence(&self.actor(actor))),
             None => done.to_owned(),
         };
+        let firmware = event.data["version"].as_str().unwrap_or_default();
         match event.kind {
             EventKind::DeviceProvisioned => by(&format!("provisioned device {device}"), &format!("Device {device} was provisioned")),
             EventKind::DeviceOnline => format!("Device {device} is online"),
@@ -28,8 +29,31 @@ impl Texts {
                 format!("Somebody fetched the secrets of device {device}, and it never came to the broker: it got others")
             }
             EventKind::DeviceClaimContested => format!("Two asked for the secrets of device {device}: it got others"),
+            EventKind::DeviceChanged => by(&format!("changed device {device}"), &format!("Device {device} was changed")),
+            EventKind::FirmwareAdded => by(&format!("added firmware {firmware}"), &format!("Firmware {firmware} was added")),
+            EventKind::FirmwareChanged => by(&format!("changed firmware {firmware}"), &format!("Firmware {firmware} was changed")),
+            EventKind::FirmwareRemoved => by(&format!("removed firmware {firmware}"), &format!("Firmware {firmware} was removed")),
+            EventKind::FirmwareOffered => by(
+                &format!("offered firmware {firmware} to device {device}"),
+                &format!("Firmware {firmware} was offered to device {device}"),
+            ),
+            EventKind::RolloutChanged => {
+                let state = event.data["state"].as_str().unwrap_or("changed").replace('_', " ");
+                let why = event.data["detail"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
+                by(&format!("changed the rollout of {firmware}: {state}"), &format!("The rollout of {firmware} is {state}{why}"))
+            }
+            EventKind::FirmwareProgress => updated(event, device, firmware),
             _ if event.data["command"] == "restart" => by(&format!("restarted device {device}"), &format!("Device {device} was restarted")),
             _ => by(&format!("asked something of device {device}"), &format!("Something was asked of device {device}")),
         }
+    }
+}
+
+fn updated(event: &Event, device: &str, firmware: &str) -> String {
+    let why = event.data["error"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
+    match event.data["state"].as_str() {
+        Some("done") => format!("Device {device} runs {firmware} now"),
+        Some("withdrawn") => format!("Device {device} is offered {firmware} no more"),
+        _ => format!("Device {device} did not take {firmware}{why}"),
     }
 }

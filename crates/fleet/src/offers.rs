@@ -1,0 +1,289 @@
+//! A device is offered firmware, and what comes of it.
+//!
+//! An offer is written down before it is sent. It is sent again when the device comes back, with an address that is good again.
+//! It is done when the device has fetched the whole image, has come back since, and says that it runs it: what it says of its own
+//! success alone is not believed.
+
+use crate::{Fleet, lock};
+use doorward_core::record::NewEvent;
+use doorward_store::{DeviceOffer, Firmware, StoreError, StoredDevice};
+use doorward_wire::{
+    attempt::Actor,
+    device::DeviceId,
+    event::EventKind,
+    firmware::{Offer, UpdateReport, UpdateStatus, Version},
+};
+use serde_json::json;
+use std::{collections::HashMap, sync::Mutex};
+use tokio::sync::mpsc;
+
+/// News that wait to be followed.
+const NEWS: usize = 8192;
+/// How often an update that was cut off is begun again.
+const TRIES: i64 = 5;
+/// What the progress of an image is that the device says it has written.
+const WRITTEN: i64 = 100;
+/// Characters of what a device says went wrong.
+const ERROR: usize = 200;
+
+/// States of an offer.
+pub(crate) mod state {
+    pub(crate) const OFFERED: &str = "offered";
+    pub(crate) const DOWNLOADING: &str = "downloading";
+    pub(crate) const UPDATING: &str = "updating";
+    pub(crate) const RESTARTING: &str = "restarting";
+    pub(crate) const DONE: &str = "done";
+    pub(crate) const FAILED: &str = "failed";
+    pub(crate) const WITHDRAWN: &str = "withdrawn";
+}
+use state::{DONE, DOWNLOADING, FAILED, OFFERED, RESTARTING, UPDATING, WITHDRAWN};
+
+/// Why a device is offered nothing. `Display` says what a person can do.
+#[derive(Debug, thiserror::Error)]
+pub enum OfferError {
+    /// There is none.
+    #[error("there is no device with this identifier that has rights")]
+    Device,
+    /// There is none for it.
+    #[error("there is no firmware of this version for the hardware of this device")]
+    Firmware,
+    /// It has it.
+    #[error("the device runs this version already")]
+    Runs,
+    /// It would go back.
+    #[error("the device runs {0}, which is newer; going back must be asked for")]
+    Older(String),
+    /// It may not go back so far.
+    #[error("what the device runs may not go back behind {0}")]
+    TooOld(Version),
+    /// The image could not be fetched.
+    #[error("the provisioning server does not listen (fleet.listen), so the device could not fetch it")]
+    NoListener,
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What is new about a device whose update is under way.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// It came to the broker, and listens for offers.
+    Ready,
+    /// The last byte of this version was sent to it.
+    Fetched(Version),
+    /// It told how its update stands.
+    Update(UpdateReport),
+    /// It told what it runs.
+    Runs(String),
+}
+
+/// Offers that are under way, and where what is new about them goes.
+pub(crate) struct Offers(Mutex<HashMap<DeviceId, DeviceOffer>>, mpsc::Sender<(DeviceId, News)>);
+
+impl Offers {
+    /// No offers yet, and what is new about them.
+    pub(crate) fn new() -> (Self, mpsc::Receiver<(DeviceId, News)>) {
+        let (sender, receiver) = mpsc::channel(NEWS);
+        (Self(Mutex::default(), sender), receiver)
+    }
+}
+
+impl Fleet {
+    /// Offers firmware to a device: at once when it is connected, else when it comes back.
+    pub async fn offer(&self, id: &DeviceId, version: &Version, back: bool, actor: &Actor) -> Result<DeviceOffer, OfferError> {
+        let store = self.house().store();
+        if self.address().is_none() && self.options().public_url.is_none() {
+            return Err(OfferError::NoListener);
+        }
+        let device = store.device(id).await?.filter(|device| device.revoked.is_none()).ok_or(OfferError::Device)?;
+        let hardware = self.hardware_of(&device).clone();
+        let image = store.firmware(&hardware, version).await?.ok_or(OfferError::Firmware)?;
+        let runs = self.registry().newer(id, device.report.clone()).firmware;
+        if let Some(runs) = runs {
+            self.may_follow(&runs, &image, back).await?;
+        }
+        let data = json!({ "hardware": hardware, "version": version });
+        let event = NewEvent::new(self.house().now().utc, EventKind::FirmwareOffered).device(id).actor(actor).data(data);
+        let told = store.offer_firmware(id, &image, &event).await?;
+        self.house().tell(vec![told]);
+        let offer = store.offer(id).await?.ok_or(OfferError::Device)?;
+        lock(&self.offers().0).insert(id.clone(), offer.clone());
+        self.send_offer(&device, &image).await;
+        Ok(offer)
+    }
+
+    /// Whether an image may follow what a device runs.
+    async fn may_follow(&self, runs: &str, image: &Firmware, back: bool) -> Result<(), OfferError> {
+        if image.version.is_said(runs) {
+            return Err(OfferError::Runs);
+        }
+        let Ok(running) = runs.trim().parse::<Version>() else { return Ok(()) };
+        if image.version > running {
+            return Ok(());
+        }
+        let known = self.house().store().firmware(&image.hardware, &running).await?;
+        match known {
+            Some(known) if known.min_version > image.version => Err(OfferError::TooOld(known.min_version)),
+            _ if back => Ok(()),
+            _ => Err(OfferError::Older(runs.to_owned())),
+        }
+    }
+
+    /// Takes an offer back. A device that has begun may go on all the same.
+    pub async fn withdraw(&self, id: &DeviceId, actor: &Actor) -> Result<bool, StoreError> {
+        let Some(mut offer) = self.open_offer(id) else { return Ok(false) };
+        offer.state = WITHDRAWN.into();
+        self.end_offer(offer, Some(actor)).await?;
+        Ok(true)
+    }
+
+    /// What a device is offered, or was.
+    pub async fn offer_of(&self, id: &DeviceId) -> Result<Option<DeviceOffer>, StoreError> {
+        self.house().store().offer(id).await
+    }
+
+    /// After a start: what is under way goes on.
+    pub(crate) async fn remember_offers(&self) -> Result<(), StoreError> {
+        let open = self.house().store().open_offers().await?;
+        lock(&self.offers().0).extend(open.into_iter().map(|offer| (offer.device.clone(), offer)));
+        Ok(())
+    }
+
+    fn open_offer(&self, id: &DeviceId) -> Option<DeviceOffer> {
+        lock(&self.offers().0).get(id).cloned()
+    }
+
+    async fn send_offer(&self, device: &StoredDevice, image: &Firmware) {
+        let Some(mqtt) = self.mqtt() else { return };
+        let offer = Offer {
+            version: image.version.clone(),
+            url: self.firmware_url(device, &image.version),
+            size: u64::try_from(image.size).unwrap_or_default(),
+            checksum: image.sha256.clone(),
+            signature: image.signature.clone(),
+            hardware: image.hardware.clone(),
+            min_version: image.min_version.clone(),
+        };
+        let text = serde_json::to_string(&offer).unwrap_or_default();
+        mqtt.tell(format!("gateway/{}/ota", device.id), text).await;
+    }
+
+    /// Follows updates, one message after the other: what a device said first counts first.
+    pub(crate) async fn follow_updates(self, mut news: mpsc::Receiver<(DeviceId, News)>) {
+        let mut stopping = self.stopping();
+        loop {
+            let (id, news) = tokio::select! {
+                Some(news) = news.recv() => news,
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            };
+            let Some(offer) = self.open_offer(&id) else { continue };
+            let followed = match news {
+                News::Ready => self.came_back(offer).await,
+                News::Fetched(version) if version == offer.version => self.change_offer(DeviceOffer { fetched: true, ..offer }).await,
+                News::Fetched(_) => Ok(()),
+                News::Update(report) => self.update_told(offer, report).await,
+                News::Runs(version) => self.runs_told(offer, &version).await,
+            };
+            if let Err(error) = followed {
+                tracing::warn!(device = %id, %error, "how an update stands could not be written down");
+            }
+        }
+    }
+
+    /// Something is new about a device, as far as it is about an update that is under way.
+    pub(crate) fn tell_update(&self, id: &DeviceId, news: News) {
+        if self.open_offer(id).is_some() && self.offers().1.try_send((id.clone(), news)).is_err() {
+            tracing::warn!(device = %id, "so much is told of updates that this is left out; the device tells again");
+        }
+    }
+
+    /// A device came to the broker: what it has fetched it should run by now; else it is offered again.
+    async fn came_back(&self, offer: DeviceOffer) -> Result<(), StoreError> {
+        if offer.fetched {
+            return self.change_offer(DeviceOffer { state: RESTARTING.into(), ..offer }).await;
+        }
+        self.offer_again(&offer).await
+    }
+
+    async fn offer_again(&self, offer: &DeviceOffer) -> Result<(), StoreError> {
+        let store = self.house().store();
+        let Some(device) = store.device(&offer.device).await? else { return Ok(()) };
+        if let Some(image) = store.firmware(&offer.hardware, &offer.version).await? {
+            self.send_offer(&device, &image).await;
+        }
+        Ok(())
+    }
+
+    /// A device told how its update stands.
+    async fn update_told(&self, mut offer: DeviceOffer, report: UpdateReport) -> Result<(), StoreError> {
+        let percent = report.progress.unwrap_or_default().clamp(0.0, 99.0);
+        #[expect(clippy::cast_possible_truncation, reason = "it is between 0 and 99")]
+        let percent = percent as i64;
+        match report.status {
+            UpdateStatus::Failed => {
+                let error: String = report.error.unwrap_or_else(|| "the device did not say why".into()).chars().take(ERROR).collect();
+                return self.end_offer(DeviceOffer { state: FAILED.into(), error: Some(error), ..offer }, None).await;
+            }
+            UpdateStatus::Downloading => (offer.state, offer.progress) = (DOWNLOADING.into(), percent),
+            UpdateStatus::Updating => (offer.state, offer.progress) = (UPDATING.into(), WRITTEN),
+            UpdateStatus::Success => (offer.state, offer.progress) = (RESTARTING.into(), WRITTEN),
+            // It would say so of what it runs; what it was offered is another version.
+            UpdateStatus::UpToDate => return Ok(()),
+        }
+        self.change_offer(offer).await
+    }
+
+    /// A device said what it runs. That it has come back since it fetched the image is known by the state.
+    async fn runs_told(&self, offer: DeviceOffer, version: &str) -> Result<(), StoreError> {
+        if offer.state != RESTARTING || !offer.fetched {
+            return Ok(());
+        }
+        if offer.version.is_said(version) {
+            return self.end_offer(DeviceOffer { state: DONE.into(), progress: WRITTEN, error: None, ..offer }, None).await;
+        }
+        // The image was sent whole; whether all of it arrived only the device knows. One that never said that it has it was cut off.
+        if offer.progress < WRITTEN && offer.tries < TRIES {
+            let again = DeviceOffer { state: OFFERED.into(), progress: 0, fetched: false, tries: offer.tries + 1, ..offer };
+            self.change_offer(again.clone()).await?;
+            return self.offer_again(&again).await;
+        }
+        let error = format!("it came back with {}", version.chars().take(ERROR).collect::<String>());
+        self.end_offer(DeviceOffer { state: FAILED.into(), error: Some(error), ..offer }, None).await
+    }
+
+    /// What a device says, as far as it is about an update.
+    pub(crate) fn heard_of_update(&self, id: &DeviceId, topic: &str, payload: &[u8]) {
+        if self.open_offer(id).is_none() {
+            return;
+        }
+        if topic.ends_with("/ota/status") {
+            if let Ok(report) = serde_json::from_slice::<UpdateReport>(payload) {
+                self.tell_update(id, News::Update(report));
+            }
+            return;
+        }
+        let said: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+        if let Some(version) = said["firmware"].as_str() {
+            self.tell_update(id, News::Runs(version.to_owned()));
+        }
+    }
+
+    async fn change_offer(&self, mut offer: DeviceOffer) -> Result<(), StoreError> {
+        offer.changed = self.house().now().utc;
+        lock(&self.offers().0).insert(offer.device.clone(), offer.clone());
+        self.house().store().change_offer(&offer, &[]).await.map(drop)
+    }
+
+    async fn end_offer(&self, mut offer: DeviceOffer, actor: Option<&Actor>) -> Result<(), StoreError> {
+        offer.changed = self.house().now().utc;
+        let data = json!({ "version": offer.version, "state": offer.state, "error": offer.error });
+        let mut event = NewEvent::new(offer.changed, EventKind::FirmwareProgress).device(&offer.device).data(data);
+        if let Some(actor) = actor {
+            event = event.actor(actor);
+        }
+        let told = self.house().store().change_offer(&offer, &[event]).await?;
+        lock(&self.offers().0).remove(&offer.device);
+        self.house().tell(told);
+        Ok(())
+    }
+}
