@@ -1,5 +1,6 @@
 //! `doorward demo`: simulators, a house, two linked accounts with locks and gates; nothing to ask, nothing to install.
 
+mod devices;
 mod file;
 
 use crate::{
@@ -70,10 +71,15 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
         output::warn(&format!("The simulated gates are not set up: {}", failure.lines.join(" ")));
     }
     let wire = tokio::spawn(wire(house.handle.clone(), gates.contacts()));
-    greet(&house, &sim, &gates, &folder).await?;
+    let devices = devices::plug_in(&house).await.unwrap_or_else(|failure| {
+        output::warn(&format!("The simulated devices are not there: {}", failure.lines.join(" ")));
+        Vec::new()
+    });
+    greet(&house, &sim, &gates, devices.len(), &folder).await?;
     stop.await;
     output::line("\nStopping. A second start keeps its data.");
     wire.abort();
+    drop(devices);
     house.stop().await;
     sim.stop().await;
     gates.stop().await;
@@ -90,6 +96,8 @@ fn furnish(sources: &mut Sources, jeedom: String) {
         ("tunnel.jeedom_url", jeedom),
         ("tunnel.jeedom_apikey", jeedom::APIKEY.into()),
         ("tunnel.remote", "true".into()),
+        ("fleet.listen", "127.0.0.1:0".into()),
+        ("fleet.company", "Demo".into()),
     ] {
         sources.defaults.insert(path.into(), value);
     }
@@ -190,7 +198,13 @@ async fn step(
     house.call(account, action).await.map(|done| done.output).map_err(|fault| Failure::failed(fault.person))
 }
 
-async fn greet(house: &serve::Running, sim: &utec::Sim, gates: &legrand::Sim, folder: &std::path::Path) -> Result<(), Failure> {
+async fn greet(
+    house: &serve::Running,
+    sim: &utec::Sim,
+    gates: &legrand::Sim,
+    devices: usize,
+    folder: &std::path::Path,
+) -> Result<(), Failure> {
     let page = house.http.map_or_else(|| "off".into(), |address| format!("http://{address}/"));
     output::line("doorward demo: simulated U-tec locks and BTicino gates. Nothing here is real.");
     output::line(&format!("\n  Page       {page}"));
@@ -199,6 +213,9 @@ async fn greet(house: &serve::Running, sim: &utec::Sim, gates: &legrand::Sim, fo
     output::line(&format!("  Data       {}", folder.display()));
     output::line(&format!("  Locks      {}/   turn them by hand, switch faults on", sim.base_url()));
     output::line(&format!("  Gates      {}/   ring the bell, move gates by hand, switch faults on", gates.base_url()));
+    if let Some(fleet) = house.fleet.address().filter(|_| devices > 0) {
+        output::line(&format!("  Fleet      {devices} gateways, provisioned at http://{fleet}/   {page}fleet"));
+    }
     if let Some(tunnel) = house.tunnel.address() {
         let key = house.first_key.as_ref().map_or_else(|| "made before".to_owned(), |key| key.reveal().clone());
         output::line(&format!("  Tunnel     http://{tunnel}/   with a simulated Jeedom behind it"));

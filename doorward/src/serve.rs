@@ -393,6 +393,11 @@ impl Running {
         Ok(())
     }
 
+    /// Where the embedded broker listens without TLS.
+    pub(crate) fn plain_broker(&self) -> Option<SocketAddr> {
+        self.mqtt.as_ref()?.listeners().iter().find(|listener| listener.scheme == "mqtt").map(|listener| listener.address)
+    }
+
     /// A one-time link for the first administrator, who is made when there is none.
     pub(crate) async fn sign_in_link(&self) -> Result<String, Failure> {
         let store = self.handle.store();

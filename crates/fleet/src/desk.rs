@@ -79,6 +79,7 @@ impl Fleet {
         }
         let new: Vec<NewDevice> = wishes.iter().map(|wish| self.new_device(wish, actor)).collect();
         let outcomes = house.store().provision_devices(&new).await?;
+        self.use_it();
         let mut events = Vec::new();
         let mut stored: Vec<Result<StoredDevice, DeskError>> = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {

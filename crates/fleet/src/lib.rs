@@ -52,7 +52,10 @@ use std::{
     collections::BTreeMap,
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use telemetry::Registry;
@@ -143,6 +146,8 @@ struct Inner {
     limits: Limits,
     registry: Registry,
     settling: Settling,
+    /// There are devices.
+    used: AtomicBool,
     images: Images,
     offers: Offers,
     news: Mutex<Option<mpsc::Receiver<(DeviceId, News)>>>,
@@ -162,6 +167,7 @@ impl Fleet {
             limits: Limits::default(),
             registry: Registry::default(),
             settling: Settling::default(),
+            used: AtomicBool::new(false),
             images: Images::default(),
             offers,
             news: Mutex::new(Some(news)),
@@ -205,6 +211,11 @@ impl Fleet {
         lock(&self.inner.listening).as_ref().is_some_and(Listening::has_tls)
     }
 
+    /// Whether there are devices, or somebody has set up that there will be.
+    pub fn is_used(&self) -> bool {
+        self.inner.used.load(Ordering::Relaxed) || self.address().is_some()
+    }
+
     /// How it works.
     pub fn options(&self) -> &Options {
         &self.inner.options
@@ -236,6 +247,11 @@ impl Fleet {
 
     fn registry(&self) -> &Registry {
         &self.inner.registry
+    }
+
+    /// There is a device from now on.
+    fn use_it(&self) {
+        self.inner.used.store(true, Ordering::Relaxed);
     }
 
     fn settling(&self) -> &Settling {

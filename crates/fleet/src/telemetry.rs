@@ -325,6 +325,11 @@ impl Fleet {
         if let Err(error) = self.remember_offers().await {
             tracing::warn!(%error, "what devices are offered could not be read");
         }
+        match self.house().store().has_devices().await {
+            Ok(true) => self.use_it(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "whether there are devices could not be read"),
+        }
         match self.house().store().online_devices().await {
             Ok(online) => self.registry().remember(online),
             Err(error) => tracing::warn!(%error, "which devices were online could not be read"),

@@ -200,6 +200,11 @@ impl Store {
         self.db().all(format!("{SELECT} ORDER BY id"), Vec::new()).await?.iter().map(|row| self.read_device(row)).collect()
     }
 
+    /// Whether there is any device.
+    pub async fn has_devices(&self) -> Result<bool, StoreError> {
+        Ok(self.db().one("SELECT id FROM devices LIMIT 1", Vec::new()).await?.is_some())
+    }
+
     /// The devices that counted as online when that was last written down.
     pub async fn online_devices(&self) -> Result<Vec<DeviceId>, StoreError> {
         let sql = "SELECT device FROM device_states JOIN devices ON device = id WHERE online = 1 AND revoked_at IS NULL";

@@ -1,7 +1,7 @@
 //! Pages: rendered here, useful without JavaScript, live with it.
 //!
 //! * [`scene`] is what every page knows: the visitor, names, time zones. [`shell`] is what every page looks like.
-//! * One file for each subject: [`doors`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`account`], [`account_sign_in`], [`account_set_up`], [`events`], [`rings`], [`settings`], [`notifications`], [`webhooks`], [`webhook`],
+//! * One file for each subject: [`doors`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`account`], [`account_sign_in`], [`account_set_up`], [`events`], [`rings`], [`settings`], [`notifications`], [`webhooks`], [`webhook`], [`fleet`], [`fleet_device`], [`fleet_provision`],
 //!   [`logs`], [`entry`].
 //! * [`live`] sends the same fragments again when something changes; `assets/live.js` puts them in their place.
 //! * [`texts`] holds every word.
@@ -29,6 +29,9 @@ mod doors;
 mod entry;
 mod event_list;
 mod events;
+mod fleet;
+mod fleet_device;
+mod fleet_provision;
 mod icons;
 mod live;
 mod logs;
@@ -74,6 +77,9 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(logs::router())
         .merge(mqtt::router())
         .merge(tunnel::router())
+        .merge(fleet::router())
+        .merge(fleet_provision::router())
+        .merge(fleet_device::router())
         .merge(notifications::router())
         .merge(webhooks::router())
         .merge(webhook::router())

@@ -8,7 +8,7 @@ use super::{
     door_card::{DoorCard, Facts},
     doors,
     event_list::{self, Echoes},
-    ring_card, rings,
+    fleet, fleet_device, ring_card, rings,
     scene::Scene,
     shell::Oops,
     visitor::Visitor,
@@ -27,6 +27,7 @@ use doorward_core::keeper::Notice;
 use doorward_store::{EventQuery, RingQuery};
 use doorward_wire::{
     account::{AccountId, is_signed_in},
+    device::DeviceId,
     door::{Door, DoorId},
     event::{Event, EventKind},
     ring::{Ring, RingId},
@@ -67,6 +68,9 @@ enum View {
     Events(Option<DoorId>, Option<EventKind>),
     Rings(Option<DoorId>),
     Ring(RingId),
+    /// Devices in this state that hold this text.
+    Fleet(fleet::Wanted),
+    Device(DeviceId),
 }
 
 impl FromStr for View {
@@ -86,6 +90,8 @@ impl FromStr for View {
                 some(second).map(|kind| kind.parse()).transpose().map_err(|_| wrong())?,
             ),
             "rings" => Self::Rings(some(rest).map(|door| door.parse()).transpose().map_err(|_| wrong())?),
+            "fleet" => Self::Fleet(fleet::Wanted { state: first.into(), q: second.into() }),
+            "device" => Self::Device(rest.parse().map_err(|_| wrong())?),
             "ring" => Self::Ring(rest.parse().map_err(|_| wrong())?),
             _ => return Err(wrong()),
         })
@@ -98,7 +104,7 @@ async fn live(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
     let mut notices = web.house().subscribe();
     let mut scene = Scene::load(&web, &visitor).await;
     scene.ring = if let View::Ring(id) = view { Some(id) } else { None };
-    let mut reader = Reader { scene, view, last: wanted.after.unwrap_or(i64::MAX), echoes: Echoes::default() };
+    let mut reader = Reader { scene, view, last: wanted.after.unwrap_or(i64::MAX), echoes: Echoes::default(), shown: String::new() };
     let stream = async_stream::stream! {
         let _permit = permit;
         let clock = web.house().clock().clone();
@@ -128,7 +134,7 @@ async fn live(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
                         silent = 0;
                         yield Ok(Message::default().comment(""));
                     }
-                    Vec::new()
+                    reader.looked().await
                 }
             };
             for part in parts {
@@ -167,6 +173,8 @@ struct Reader {
     /// The last event that the page has.
     last: i64,
     echoes: Echoes,
+    /// What the page shows of devices.
+    shown: String,
 }
 
 impl Reader {
@@ -199,11 +207,40 @@ impl Reader {
                 Some(ring) => html += &ring,
                 None => return vec![Part::Reload],
             },
+            View::Fleet(_) | View::Device(_) => match self.devices().await {
+                Some(fragment) => html += &fragment,
+                None => return vec![Part::Reload],
+            },
             View::Events(..) => {}
         }
         let mut parts = vec![Part::Patch(html)];
         parts.extend(self.missed().await);
         parts
+    }
+
+    /// Devices tell of themselves all the time; what the page shows of them is looked at each second.
+    async fn looked(&mut self) -> Vec<Part> {
+        if !matches!(self.view, View::Fleet(_) | View::Device(_)) {
+            return Vec::new();
+        }
+        self.scene.now = self.scene.web.house().now().utc;
+        let before = self.shown.clone();
+        match self.devices().await {
+            Some(html) if html == before => Vec::new(),
+            Some(html) => vec![Part::Patch(html)],
+            None => vec![Part::Reload],
+        }
+    }
+
+    /// What the page shows of devices; nothing when they are gone. Times of “just now” are the script's affair.
+    async fn devices(&mut self) -> Option<String> {
+        let html = match &self.view {
+            View::Fleet(wanted) => fleet::rendered(&self.scene, wanted).await.ok(),
+            View::Device(id) => fleet_device::rendered(&self.scene, id).await.ok().flatten(),
+            View::Doors | View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) | View::Ring(_) => None,
+        }?;
+        self.shown.clone_from(&html);
+        Some(html)
     }
 
     /// What a notice changes on the page.
@@ -218,13 +255,26 @@ impl Reader {
                 }
                 View::Door(id) if *id == door.id => vec![Part::Patch(self.door(door))],
                 View::Ring(id) => self.ring_at(*id, &door.id).await,
-                View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) => Vec::new(),
+                View::Door(_)
+                | View::Accounts
+                | View::Account(..)
+                | View::Events(..)
+                | View::Rings(_)
+                | View::Fleet(_)
+                | View::Device(_) => Vec::new(),
             },
             Notice::DoorGone(gone) => match &self.view {
                 View::Doors => vec![Part::Reload],
                 View::Door(id) if id == gone => vec![Part::Reload],
                 View::Ring(id) if board.ring(*id).is_some_and(|ring| ring.door == *gone) => vec![Part::Reload],
-                View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) | View::Ring(_) => Vec::new(),
+                View::Door(_)
+                | View::Accounts
+                | View::Account(..)
+                | View::Events(..)
+                | View::Rings(_)
+                | View::Ring(_)
+                | View::Fleet(_)
+                | View::Device(_) => Vec::new(),
             },
             Notice::Account(_) | Notice::AccountGone(_) => {
                 self.scene.reload().await;
@@ -254,7 +304,14 @@ impl Reader {
             View::Door(id) if *id == ring.door => board.door(id).map(|door| self.door(&door)),
             View::Rings(door) if door.as_ref().is_none_or(|door| *door == ring.door) => Some(ring_card::listed(&self.scene, ring)),
             View::Ring(id) if *id == ring.id => Some(ring_card::parts(&self.scene, ring)),
-            View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) | View::Ring(_) => None,
+            View::Door(_)
+            | View::Accounts
+            | View::Account(..)
+            | View::Events(..)
+            | View::Rings(_)
+            | View::Ring(_)
+            | View::Fleet(_)
+            | View::Device(_) => None,
         };
         banners + &more.unwrap_or_default()
     }
@@ -304,7 +361,9 @@ impl Reader {
         let (only, large) = match &self.view {
             View::Accounts => (None, false),
             View::Account(id, _) => (Some(id), true),
-            View::Doors | View::Door(_) | View::Events(..) | View::Rings(_) | View::Ring(_) => return Some(String::new()),
+            View::Doors | View::Door(_) | View::Events(..) | View::Rings(_) | View::Ring(_) | View::Fleet(_) | View::Device(_) => {
+                return Some(String::new());
+            }
         };
         // A store that cannot be read has a banner; the cards stay as they are.
         let Ok(rows) = web.house().store().accounts().await else { return Some(String::new()) };
@@ -320,7 +379,7 @@ impl Reader {
         match &self.view {
             View::Door(id) => Some((Some(id), None, true)),
             View::Events(door, kind) => Some((door.as_ref(), *kind, false)),
-            View::Doors | View::Accounts | View::Account(..) | View::Rings(_) | View::Ring(_) => None,
+            View::Doors | View::Accounts | View::Account(..) | View::Rings(_) | View::Ring(_) | View::Fleet(_) | View::Device(_) => None,
         }
     }
 

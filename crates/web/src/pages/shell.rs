@@ -21,6 +21,7 @@ pub(crate) enum Section {
     Doors,
     Accounts,
     Events,
+    Fleet,
     Settings,
     /// None of them.
     Nowhere,
@@ -38,6 +39,8 @@ pub(crate) struct Shell {
     pub(crate) flash: Option<Flash>,
     pub(crate) live: Option<String>,
     pub(crate) refreshes: Option<String>,
+    /// The house has devices.
+    pub(crate) fleet: bool,
 }
 
 /// A place in the navigation.
@@ -79,6 +82,7 @@ impl Shell {
             flash: None,
             live: None,
             refreshes: None,
+            fleet: section == Section::Fleet || scene.web.fleet().is_used(),
         }
     }
 
@@ -94,6 +98,7 @@ impl Shell {
             flash: None,
             live: None,
             refreshes: None,
+            fleet: false,
         }
     }
 
@@ -116,14 +121,17 @@ impl Shell {
         self
     }
 
-    pub(crate) fn items(&self) -> [Item; 4] {
+    pub(crate) fn items(&self) -> Vec<Item> {
         let item = |section, href, icon, label| Item { href, icon, label, current: self.section == section };
-        [
+        let items = [
             item(Section::Doors, "/doors", "door", self.t.doors),
             item(Section::Accounts, "/accounts", "cloud", self.t.accounts),
+            item(Section::Fleet, "/fleet", "chip", self.t.fleet.title),
             item(Section::Events, "/events", "events", self.t.events),
             item(Section::Settings, "/settings", "settings", self.t.settings),
-        ]
+        ];
+        // A house without devices has no place for them.
+        items.into_iter().filter(|item| self.fleet || item.href != "/fleet").collect()
     }
 }
 

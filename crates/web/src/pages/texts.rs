@@ -34,7 +34,7 @@ macro_rules! labels {
 use labels;
 
 labels! {
-    Texts [mqtt, tunnel]
+    Texts [fleet, mqtt, tunnel]
 
     lang = "en",
     // For live.js, in its order: now; past s, min, h, days; to come s, min, h, days; then what it says itself.

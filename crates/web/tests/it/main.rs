@@ -4,6 +4,7 @@
 
 mod attacks;
 mod doors;
+mod fleet;
 mod local;
 mod management;
 mod notify;

@@ -7,7 +7,7 @@ use crate::support::{Answer, Ask, House};
 use doorward_web::WebConfig;
 use std::{sync::Arc, time::Duration};
 
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 16] = [
     "/doors",
     "/doors/front",
     "/doors/front/codes",
@@ -21,6 +21,9 @@ const PAGES: [&str; 13] = [
     "/notifications",
     "/webhooks",
     "/webhooks/new",
+    "/fleet",
+    "/fleet/provision",
+    "/fleet/A1B2C3D4E5F6",
 ];
 const FORM: &str = "application/x-www-form-urlencoded";
 

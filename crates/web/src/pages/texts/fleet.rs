@@ -1,9 +1,170 @@
 //! What is said about devices.
 
-use super::Texts;
-use doorward_wire::event::{Event, EventKind};
+use super::{
+    Texts, labels,
+    state::{Face, face},
+};
+use doorward_wire::{
+    device::{DeviceIdError, DeviceState},
+    event::{Event, EventKind},
+};
+use std::time::Duration;
+
+labels! {
+    Labels []
+
+    title = "Fleet",
+    none = "No devices yet",
+    none_text = "ESP32 gateways get their own identity and rights here. Provision the first one with what it prints when it starts.",
+    provision = "Provision",
+    search = "Identifier, name or MAC",
+    find = "Search",
+    states = "Devices by state",
+    nothing_found = "No device is like that.",
+    server = "Provisioning server",
+    server_text = "Where devices and scripts ask for credentials.",
+    server_off = "Off (fleet.listen)",
+    listens = "Listens at",
+    broker = "Devices are told",
+    plain = "It gives credentials over plain HTTP: anybody on the way can read them (fleet.plain_http).",
+    actions = "Actions",
+    actions_text = "A device that is away hears nothing: nothing reaches it later.",
+    restart = "Restart",
+    restarted = "The device started again.",
+    told = "The device was told, and is not back yet.",
+    open_claim = "Let it fetch its credentials",
+    close_claim = "Close the claim",
+    rotate = "New secrets",
+    revoke = "Revoke",
+    revoke_text = "Its connection ends at once, and its credentials are worth nothing any more. It stays known, so that nobody provisions it by mistake.",
+    revoked_title = "It has no rights",
+    revoked_text = "With new secrets it has its rights again.",
+    again = "Give it new secrets",
+    history = "History",
+    no_history = "Nothing has happened yet.",
+    about = "About it",
+    hardware = "Hardware",
+    hardware_help = "Firmware is offered to devices of its hardware alone.",
+    hardware_wrong = "Hardware has 1 to 32 letters, digits, dots, dashes and underscores.",
+    name_wrong = "A name has at most 64 characters.",
+    firmware = "Firmware",
+    firmware_text = "It is offered at once, or when the device is back.",
+    version = "Version",
+    back = "It may go back",
+    back_help = "Offer it also when the device runs a newer one.",
+    send = "Offer it",
+    mac = "MAC",
+    uptime = "Runs for",
+    memory = "Free memory",
+    wifi = "Wi-Fi",
+    user = "MQTT user",
+    seen = "Last seen",
+    never = "Never",
+    provisioned = "Provisioned",
+    secret_text = "This is what the device is to be given: by its portal, over serial, or in a factory image.",
+    secret_again = "Whoever may provision devices sees it again by provisioning this one once more.",
+    token = "Device token",
+    client = "Client identifier",
+    copy_all = "Copy all",
+    copy_serial = "Copy serial command",
+    one = "One device",
+    one_text = "It prints “Device ID: …” on its serial line when it starts.",
+    id = "Identifier or MAC",
+    id_help = "6 to 12 hexadecimal digits as it prints them, or its MAC with colons.",
+    name_help = "Where it is, or what people call it. You may leave it out.",
+    many = "Many devices",
+    many_text = "One identifier a line, or CSV from a spreadsheet with a column “id” or “mac” and one “name”. Longer lists are for the command line: doorward device batch.",
+    list = "List",
+    provision_all = "Provision all",
+    failed_text = "The others are done. Correct these, and send the list again: what is done is left alone.",
+    csv = "Credentials",
+    csv_text = "Copy them now to where they belong. Whoever has them is these devices.",
+}
 
 impl Texts {
+    /// How a device stands.
+    pub(crate) const fn device_face(&self, state: DeviceState) -> Face {
+        match state {
+            DeviceState::Online => face("Online", "check", "ok"),
+            DeviceState::Offline => face("Offline", "x", "warn"),
+            DeviceState::Provisioned => face("Never seen", "clock", "calm"),
+            DeviceState::Pending => face("Pending", "refresh", "busy"),
+            DeviceState::Revoked => face("Revoked", "x", "calm"),
+        }
+    }
+
+    /// How an update stands.
+    pub(crate) fn offer(&self, version: &str, state: &str) -> String {
+        match state {
+            "offered" => format!("{version} is offered"),
+            "downloading" => format!("{version} is fetched"),
+            "updating" => format!("{version} is written"),
+            "restarting" => format!("It starts again with {version}"),
+            "done" => format!("It was updated to {version}"),
+            "failed" => format!("It did not take {version}"),
+            _ => format!("{version} was taken back"),
+        }
+    }
+
+    /// When a device was last there.
+    pub(crate) fn device_seen(&self, time: &str) -> String {
+        format!("last seen {time}")
+    }
+
+    /// How long something lasts, in two units.
+    pub(crate) fn lasts(&self, span: Duration) -> String {
+        let (days, hours, minutes) = (span.as_secs() / 86_400, span.as_secs() / 3600 % 24, span.as_secs() / 60 % 60);
+        match (days, hours) {
+            (0, 0) if minutes == 0 => format!("{} s", span.as_secs()),
+            (0, 0) => format!("{minutes} min"),
+            (0, hours) => format!("{hours} h {minutes} min"),
+            (days, hours) => format!("{days} d {hours} h"),
+        }
+    }
+
+    /// That a device may fetch its credentials.
+    pub(crate) fn claim_open(&self, until: Option<&str>, network: Option<&str>, by: Option<&str>) -> String {
+        let until = until.map_or_else(|| "until the claim is closed".to_owned(), |until| format!("until {until}"));
+        let network = network.map(|network| format!(" from {network}")).unwrap_or_default();
+        let by = by.map(|by| format!(" {by} has done so.")).unwrap_or_default();
+        format!("It may fetch its credentials itself{network} {until}.{by}")
+    }
+
+    /// Before a device is revoked.
+    pub(crate) fn revoke_device(&self, name: &str) -> String {
+        format!("Revoke {name}?")
+    }
+
+    /// That not all are listed.
+    pub(crate) fn more_devices(&self, more: usize) -> String {
+        format!("And {more} more: search for them.")
+    }
+
+    /// How many of a list are done.
+    pub(crate) fn provisioned_count(&self, count: usize) -> String {
+        if count == 1 { "1 device is provisioned".into() } else { format!("{count} devices are provisioned") }
+    }
+
+    /// How many of a list are not.
+    pub(crate) fn failed_count(&self, count: usize) -> String {
+        if count == 1 { "1 row failed".into() } else { format!("{count} rows failed") }
+    }
+
+    /// What is wrong with an identifier.
+    pub(crate) fn device_id_wrong(&self, error: DeviceIdError) -> String {
+        format!("An identifier {error}.")
+    }
+
+    /// A list that is too long for the page.
+    pub(crate) fn list_too_long(&self, most: usize) -> String {
+        format!("The page takes {most} devices at a time; longer lists are for the command line: doorward device batch.")
+    }
+
+    /// What is wrong with a line of a list.
+    pub(crate) fn list_line(&self, line: usize, error: &str) -> String {
+        format!("Line {line}: {error}")
+    }
+
     /// What happened to a device, as a sentence.
     #[expect(clippy::wildcard_enum_match_arm, reason = "kinds of other subjects do not come here")]
     pub(super) fn of_device(&self, event: &Event) -> String {

@@ -106,6 +106,8 @@ impl House {
         let mqtt = if broker { Some(Arc::new(doorward_mqtt::Mqtt::embedded(&options, mode, &handle).await.unwrap())) } else { None };
         let tunnel = doorward_tunnel::Tunnel::new(doorward_tunnel::Options::default(), handle.clone(), mqtt.clone()).await.unwrap();
         let fleet = doorward_fleet::Fleet::new(doorward_fleet::Options::default(), handle.clone(), mqtt.clone());
+        let named = "A1B2C3D4E5F6".parse().unwrap();
+        fleet.provision(&named, Some("Garage"), &actor).await.unwrap();
         let web = Web::new(handle, config, Logbook::default(), metrics, mqtt, tunnel, fleet);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
