@@ -71,7 +71,7 @@ async fn a_device_is_named_claimed_renewed_and_revoked_on_its_page() {
     assert!(again.contains("BLE-Gateway-A1B2C3D4E5F6"), "{again}");
     assert!(!house.look(page).await.text().contains("It has no rights"));
     assert_eq!(house.look("/fleet/FFFFFF").await.status, 404);
-    let forged = house.ask("POST", &format!("{page}/revoke")).header("Cookie", "doorward=the-session");
+    let forged = house.ask("POST", format!("{page}/revoke")).header("Cookie", "doorward=the-session");
     let forged = forged.text("application/x-www-form-urlencoded", "csrf=wrong").send().await;
     assert_eq!(forged.status, 403);
 }
