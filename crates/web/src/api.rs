@@ -23,7 +23,7 @@ mod openapi;
 pub mod params;
 mod people;
 mod rings;
-mod rollouts;
+pub(crate) mod rollouts;
 pub(crate) mod settings;
 mod sites;
 mod stream;

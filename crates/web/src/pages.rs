@@ -1,7 +1,7 @@
 //! Pages: rendered here, useful without JavaScript, live with it.
 //!
 //! * [`scene`] is what every page knows: the visitor, names, time zones. [`shell`] is what every page looks like.
-//! * One file for each subject: [`doors`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`account`], [`account_sign_in`], [`account_set_up`], [`events`], [`rings`], [`settings`], [`notifications`], [`webhooks`], [`webhook`], [`fleet`], [`fleet_device`], [`fleet_provision`],
+//! * One file for each subject: [`doors`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`account`], [`account_sign_in`], [`account_set_up`], [`events`], [`rings`], [`settings`], [`notifications`], [`webhooks`], [`webhook`], [`fleet`], [`fleet_device`], [`fleet_provision`], [`fleet_firmware`], [`fleet_rollouts`],
 //!   [`logs`], [`entry`].
 //! * [`live`] sends the same fragments again when something changes; `assets/live.js` puts them in their place.
 //! * [`texts`] holds every word.
@@ -31,7 +31,9 @@ mod event_list;
 mod events;
 mod fleet;
 mod fleet_device;
+mod fleet_firmware;
 mod fleet_provision;
+mod fleet_rollouts;
 mod icons;
 mod live;
 mod logs;
@@ -79,6 +81,8 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(tunnel::router())
         .merge(fleet::router())
         .merge(fleet_provision::router())
+        .merge(fleet_firmware::router())
+        .merge(fleet_rollouts::router())
         .merge(fleet_device::router())
         .merge(notifications::router())
         .merge(webhooks::router())

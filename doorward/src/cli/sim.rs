@@ -32,6 +32,21 @@ pub(crate) enum Sim {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// ESP32 gateways of a fleet, unconfigured: each with a portal and a serial line
+    Device {
+        /// How many
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        count: u16,
+        /// The firmware that they run
+        #[arg(long, value_enum, default_value_t = Board::B)]
+        firmware: Board,
+        /// Where their broker is
+        #[arg(long, default_value = "127.0.0.1:1883")]
+        broker: SocketAddr,
+        /// The Wi-Fi that they can join, with its password after a colon
+        #[arg(long, default_value = "Home:wifi-password")]
+        wifi: String,
+    },
     /// A Jeedom: its JSON-RPC API with a lamp, a heater and a shutter
     Jeedom {
         /// Where it listens
@@ -41,6 +56,17 @@ pub(crate) enum Sim {
         #[arg(long, default_value = doorward_sim::jeedom::APIKEY)]
         apikey: String,
     },
+}
+
+/// Which firmware a simulated device runs.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Board {
+    /// Everything by its portal
+    A,
+    /// Credentials over serial
+    B,
+    /// As B, with Improv, and checks signatures
+    C,
 }
 
 /// What becomes of a refresh token that was used.

@@ -1,13 +1,14 @@
 //! `doorward sim …`
 
 use crate::{
-    cli::{Global, Rotation, Sim},
+    cli::{Board, Global, Rotation, Sim},
     config::LogFormat,
     data,
     failure::{Exit, Failure, Outcome},
     logging, output, serve,
 };
 use doorward_sim::{
+    device::{self, Device, Firmware},
     jeedom::{self, Jeedom},
     legrand, utec,
 };
@@ -28,6 +29,7 @@ pub(crate) async fn run(global: &Global, sim: Sim) -> Outcome {
             let dir = global.data.as_ref().map(|folder| data::folder(Some(folder)).join("sim"));
             door_entry(legrand::Config { listen, sip_listen, seed, dir, ..legrand::Config::default() }).await
         }
+        Sim::Device { count, firmware, broker, wifi } => devices(count, firmware, broker, &wifi).await,
         Sim::Jeedom { listen, apikey } => jeedom(jeedom::Config { listen, apikey, ..jeedom::Config::default() }).await,
     }
 }
@@ -60,6 +62,36 @@ async fn door_entry(config: legrand::Config) -> Outcome {
     output::line(&format!("  gates, bells, faults   {}/  (GET /sim/state, PUT /sim/faults)", sim.base_url()));
     stop.await;
     sim.stop().await;
+    Ok(Exit::Done)
+}
+
+async fn devices(count: u16, board: Board, broker: std::net::SocketAddr, wifi: &str) -> Outcome {
+    let stop = serve::told_to_stop()?;
+    let (ssid, password) =
+        wifi.split_once(':').ok_or_else(|| Failure::usage("--wifi is a name and a password, such as Home:wifi-password"))?;
+    let firmware = match board {
+        Board::A => Firmware::A,
+        Board::B => Firmware::B,
+        Board::C => Firmware::C,
+    };
+    let mut all = Vec::new();
+    let mut rows = Vec::new();
+    for number in 0..count {
+        let [high, low] = number.to_be_bytes();
+        let networks = vec![(ssid.to_owned(), password.to_owned())];
+        let config = device::Config { firmware, mac: [0xD0, 0x0D, 0x1A, 0x2B, high, low], broker, networks, ..device::Config::default() };
+        let one = Device::start(config, device::Memory::default())
+            .await
+            .map_err(|error| Failure::failed(format!("no device can be simulated: {error}")))?;
+        rows.push(vec![one.id(), one.console().display().to_string(), one.portal()]);
+        all.push(one);
+    }
+    output::table(&["device", "serial line", "portal"], &rows);
+    output::note(&format!("\nThe Wi-Fi that they can join is {ssid}, its password {password}. Provision one:"));
+    output::note(
+        "  doorward device serial --port <serial line>    or    doorward device portal <device> --address <portal> --wifi-ssid <Wi-Fi>",
+    );
+    stop.await;
     Ok(Exit::Done)
 }
 

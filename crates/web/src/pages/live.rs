@@ -8,7 +8,7 @@ use super::{
     door_card::{DoorCard, Facts},
     doors,
     event_list::{self, Echoes},
-    fleet, fleet_device, ring_card, rings,
+    fleet, fleet_device, fleet_rollouts, ring_card, rings,
     scene::Scene,
     shell::Oops,
     visitor::Visitor,
@@ -71,6 +71,8 @@ enum View {
     /// Devices in this state that hold this text.
     Fleet(fleet::Wanted),
     Device(DeviceId),
+    /// A rollout.
+    Rollout(String),
 }
 
 impl FromStr for View {
@@ -92,6 +94,7 @@ impl FromStr for View {
             "rings" => Self::Rings(some(rest).map(|door| door.parse()).transpose().map_err(|_| wrong())?),
             "fleet" => Self::Fleet(fleet::Wanted { state: first.into(), q: second.into() }),
             "device" => Self::Device(rest.parse().map_err(|_| wrong())?),
+            "rollout" => Self::Rollout(rest.into()),
             "ring" => Self::Ring(rest.parse().map_err(|_| wrong())?),
             _ => return Err(wrong()),
         })
@@ -207,7 +210,7 @@ impl Reader {
                 Some(ring) => html += &ring,
                 None => return vec![Part::Reload],
             },
-            View::Fleet(_) | View::Device(_) => match self.devices().await {
+            View::Fleet(_) | View::Device(_) | View::Rollout(_) => match self.devices().await {
                 Some(fragment) => html += &fragment,
                 None => return vec![Part::Reload],
             },
@@ -220,7 +223,7 @@ impl Reader {
 
     /// Devices tell of themselves all the time; what the page shows of them is looked at each second.
     async fn looked(&mut self) -> Vec<Part> {
-        if !matches!(self.view, View::Fleet(_) | View::Device(_)) {
+        if !matches!(self.view, View::Fleet(_) | View::Device(_) | View::Rollout(_)) {
             return Vec::new();
         }
         self.scene.now = self.scene.web.house().now().utc;
@@ -237,6 +240,7 @@ impl Reader {
         let html = match &self.view {
             View::Fleet(wanted) => fleet::rendered(&self.scene, wanted).await.ok(),
             View::Device(id) => fleet_device::rendered(&self.scene, id).await.ok().flatten(),
+            View::Rollout(id) => fleet_rollouts::rendered(&self.scene, id).await.ok().flatten(),
             View::Doors | View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) | View::Ring(_) => None,
         }?;
         self.shown.clone_from(&html);
@@ -261,7 +265,8 @@ impl Reader {
                 | View::Events(..)
                 | View::Rings(_)
                 | View::Fleet(_)
-                | View::Device(_) => Vec::new(),
+                | View::Device(_)
+                | View::Rollout(_) => Vec::new(),
             },
             Notice::DoorGone(gone) => match &self.view {
                 View::Doors => vec![Part::Reload],
@@ -274,7 +279,8 @@ impl Reader {
                 | View::Rings(_)
                 | View::Ring(_)
                 | View::Fleet(_)
-                | View::Device(_) => Vec::new(),
+                | View::Device(_)
+                | View::Rollout(_) => Vec::new(),
             },
             Notice::Account(_) | Notice::AccountGone(_) => {
                 self.scene.reload().await;
@@ -311,7 +317,8 @@ impl Reader {
             | View::Rings(_)
             | View::Ring(_)
             | View::Fleet(_)
-            | View::Device(_) => None,
+            | View::Device(_)
+            | View::Rollout(_) => None,
         };
         banners + &more.unwrap_or_default()
     }
@@ -361,7 +368,14 @@ impl Reader {
         let (only, large) = match &self.view {
             View::Accounts => (None, false),
             View::Account(id, _) => (Some(id), true),
-            View::Doors | View::Door(_) | View::Events(..) | View::Rings(_) | View::Ring(_) | View::Fleet(_) | View::Device(_) => {
+            View::Doors
+            | View::Door(_)
+            | View::Events(..)
+            | View::Rings(_)
+            | View::Ring(_)
+            | View::Fleet(_)
+            | View::Device(_)
+            | View::Rollout(_) => {
                 return Some(String::new());
             }
         };
@@ -379,7 +393,14 @@ impl Reader {
         match &self.view {
             View::Door(id) => Some((Some(id), None, true)),
             View::Events(door, kind) => Some((door.as_ref(), *kind, false)),
-            View::Doors | View::Accounts | View::Account(..) | View::Rings(_) | View::Ring(_) | View::Fleet(_) | View::Device(_) => None,
+            View::Doors
+            | View::Accounts
+            | View::Account(..)
+            | View::Rings(_)
+            | View::Ring(_)
+            | View::Fleet(_)
+            | View::Device(_)
+            | View::Rollout(_) => None,
         }
     }
 

@@ -140,6 +140,8 @@ fn done(t: &'static Texts, word: &str) -> Option<&'static str> {
     Some(match word {
         "saved" => t.saved,
         "saved_for_start" => t.saved_for_start,
+        "firmware_added" => t.fleet.firmware_added,
+        "firmware_removed" => t.fleet.firmware_removed,
         "site_removed" => t.site_removed,
         "push_registered" => t.push_registered,
         "code_added" => t.code_added,

@@ -75,3 +75,67 @@ async fn a_device_is_named_claimed_renewed_and_revoked_on_its_page() {
     let forged = forged.text("application/x-www-form-urlencoded", "csrf=wrong").send().await;
     assert_eq!(forged.status, 403);
 }
+
+/// A form with a file, as a browser sends it.
+async fn upload(house: &House, fields: &[(&str, &str)], image: Option<&[u8]>) -> crate::support::Answer {
+    let mut body = Vec::new();
+    let mut part = |head: String, bytes: &[u8]| {
+        body.extend_from_slice(format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n").as_bytes());
+        body.extend_from_slice(bytes);
+        body.extend_from_slice(b"\r\n");
+    };
+    for (name, value) in fields {
+        part(format!("name=\"{name}\""), value.as_bytes());
+    }
+    if let Some(image) = image {
+        part("name=\"image\"; filename=\"gateway.bin\"".into(), image);
+    }
+    body.extend_from_slice(b"--b--\r\n");
+    house.ask("POST", "/fleet/firmware").header("Cookie", "doorward=the-session").text("multipart/form-data; boundary=b", body).send().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn firmware_is_uploaded_and_rolled_out_on_its_pages() {
+    let house = House::new().await;
+    house.session().await;
+    let csrf = ("csrf", "the-csrf-token");
+    let image = vec![0xE9; 300_000];
+    for (fields, image, wrong) in [
+        (vec![csrf], None, "Choose an image."),
+        (vec![csrf, ("version", "2.1.0")], Some(&b"\x7fELF"[..]), "does not begin with 0xE9"),
+        (vec![csrf, ("version", "2 1")], Some(&image[..]), "letters, digits"),
+        (vec![csrf], Some(&image[..]), "does not say its version"),
+    ] {
+        let refused = upload(&house, &fields, image).await;
+        assert!(refused.status == 422 && refused.text().contains(wrong), "{wrong}: {}", refused.text());
+    }
+    assert_eq!(upload(&house, &[("version", "2.1.0")], Some(&image)).await.status, 403, "a form of another site");
+    let kept = [csrf, ("version", "2.1.0"), ("channel", "beta"), ("notes", "Sleeps better"), ("hardware", "")];
+    assert_eq!(led_to(&upload(&house, &kept, Some(&image)).await), "/fleet/firmware?done=firmware_added");
+    let text = house.look("/fleet/firmware").await.text().to_owned();
+    assert!(
+        text.contains("<strong>2.1.0</strong>") && text.contains("Beta") && text.contains("Sleeps better") && text.contains("292 KiB"),
+        "{text}"
+    );
+    assert!(house.look("/fleet/firmware/key").await.text().starts_with("-----BEGIN PUBLIC KEY-----"));
+    let page = "/fleet/firmware/xiao-esp32s3/2.1.0";
+    assert_eq!(led_to(&house.form(page, "channel=stable").send().await), "/fleet/firmware?done=saved");
+
+    let wrong = house.form("/fleet/rollouts", "version=2.1.0&groups=5%2C50&success=90&errors=10&from=&until=").send().await;
+    assert!(wrong.status == 422 && wrong.text().contains("grow up to 100") && wrong.text().contains("value=\"5,50\""), "{}", wrong.text());
+    let made = house.form("/fleet/rollouts", "version=2.1.0&groups=50%2C100&success=90&errors=10&from=02%3A00&until=05%3A00").send().await;
+    let rollout = led_to(&made).to_owned();
+    let text = house.look(&rollout).await.text().to_owned();
+    assert!(text.contains("Rollout of 2.1.0") && text.contains("only 02:00 to 05:00") && text.contains("A1B2C3D4E5F6"), "{text}");
+    assert!(text.contains("1 away") && text.contains("<rect class=\"calm\" x=\"0.00\""), "{text}");
+    assert_eq!(led_to(&house.form(&format!("{rollout}/approve"), "").send().await), rollout);
+    assert!(house.look(&rollout).await.text().contains("Approved"));
+    assert!(house.form(&format!("{rollout}/resume"), "").send().await.text().contains("cannot be done"), "it is not paused");
+    assert_eq!(led_to(&house.form(&format!("{rollout}/stop"), "").send().await), rollout);
+    assert!(house.look("/fleet/rollouts").await.text().contains("Stopped"));
+
+    assert!(house.look(page).await.text().contains("Remove 2.1.0?"));
+    assert_eq!(led_to(&house.form(page, "remove=yes").send().await), "/fleet/firmware?done=firmware_removed");
+    assert_eq!(house.look(page).await.status, 404);
+    assert_eq!(house.look("/fleet/rollouts/nobody").await.status, 404);
+}

@@ -7,7 +7,7 @@ use crate::support::{Answer, Ask, House};
 use doorward_web::WebConfig;
 use std::{sync::Arc, time::Duration};
 
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 18] = [
     "/doors",
     "/doors/front",
     "/doors/front/codes",
@@ -23,6 +23,8 @@ const PAGES: [&str; 16] = [
     "/webhooks/new",
     "/fleet",
     "/fleet/provision",
+    "/fleet/firmware",
+    "/fleet/rollouts",
     "/fleet/A1B2C3D4E5F6",
 ];
 const FORM: &str = "application/x-www-form-urlencoded";

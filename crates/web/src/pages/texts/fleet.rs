@@ -7,6 +7,7 @@ use super::{
 use doorward_wire::{
     device::{DeviceIdError, DeviceState},
     event::{Event, EventKind},
+    firmware::{Channel, WordError},
 };
 use std::time::Duration;
 
@@ -78,6 +79,44 @@ labels! {
     provision_all = "Provision all",
     failed_text = "The others are done. Correct these, and send the list again: what is done is left alone.",
     csv = "Credentials",
+    rollouts = "Rollouts",
+    no_firmware = "There is no firmware yet. Upload an image first.",
+    upload = "Upload firmware",
+    upload_text = "It is hashed and signed here. Firmware A and B flash whatever they are offered; only firmware that checks signatures refuses others.",
+    version_help = "As the image says when you leave it out.",
+    min_version = "Never back behind",
+    min_version_help = "What runs this may not go back to anything older. You may leave it out.",
+    channel = "For whom",
+    channel_of = "For whom is",
+    notes = "Notes",
+    image = "Image",
+    no_file = "Choose an image.",
+    key = "Signing key",
+    key_text = "Firmware that checks signatures is built with the public half. The other one never leaves.",
+    key_get = "Public key",
+    remove_firmware = "Remove",
+    remove_firmware_text = "A device that is fetching it cannot go on, and no device can be offered it any more.",
+    firmware_added = "The firmware was hashed and signed.",
+    firmware_removed = "The firmware was removed.",
+    no_rollouts = "No rollout yet. Plan one: nothing is offered before you approve it.",
+    plan = "Plan a rollout",
+    plan_text = "It reaches the devices group by group. Nothing is offered before you approve it.",
+    groups = "Groups, in per cent",
+    groups_help = "How much of the fleet each group reaches; the last one is 100.",
+    groups_wrong = "Groups are numbers up to 100, such as 5, 25, 100.",
+    success = "Go on at, %",
+    errors = "Stop above, %",
+    per_cent_wrong = "Per cent are whole numbers up to 100.",
+    from = "Only from",
+    until = "Until",
+    no_version = "Choose a version.",
+    approve = "Approve",
+    pause = "Pause",
+    resume = "Go on",
+    stop = "Stop",
+    rollback = "Take it back",
+    devices = "Devices",
+    devices_text = "In the order in which they are offered it.",
     csv_text = "Copy them now to where they belong. Whoever has them is these devices.",
 }
 
@@ -91,6 +130,76 @@ impl Texts {
             DeviceState::Pending => face("Pending", "refresh", "busy"),
             DeviceState::Revoked => face("Revoked", "x", "calm"),
         }
+    }
+
+    /// For whom firmware is meant.
+    pub(crate) const fn channel(&self, channel: Channel) -> Face {
+        match channel {
+            Channel::Draft => face("Draft", "circle", "calm"),
+            Channel::Beta => face("Beta", "question", "busy"),
+            Channel::Stable => face("Stable", "check", "ok"),
+        }
+    }
+
+    /// Firmware in a line.
+    pub(crate) fn firmware_about(&self, hardware: &str, size: i64, sha256: &str) -> String {
+        format!("{hardware} · {} KiB · SHA-256 {}…", size / 1024, sha256.get(..12).unwrap_or(sha256))
+    }
+
+    /// Before firmware is removed.
+    pub(crate) fn remove_version(&self, version: &str) -> String {
+        format!("Remove {version}?")
+    }
+
+    /// What is wrong with a version.
+    pub(crate) fn version_wrong(&self, error: WordError) -> String {
+        format!("A version {error}.")
+    }
+
+    /// What a rollout brings.
+    pub(crate) fn rollout_of(&self, version: &str) -> String {
+        format!("Rollout of {version}")
+    }
+
+    /// How a rollout stands.
+    pub(crate) fn rollout_state(&self, state: &str) -> Face {
+        match state {
+            "draft" => face("Draft", "circle", "calm"),
+            "approved" => face("Approved", "clock", "busy"),
+            "running" => face("Running", "refresh", "busy"),
+            "paused" => face("Paused", "clock", "warn"),
+            "done" => face("Done", "check", "ok"),
+            "stopped" => face("Stopped", "x", "bad"),
+            _ => face("Taken back", "back", "calm"),
+        }
+    }
+
+    /// How a device of a rollout stands.
+    pub(crate) fn rollout_device(&self, state: &str) -> Face {
+        match state {
+            "done" => face("Done", "check", "ok"),
+            "offered" => face("Under way", "refresh", "busy"),
+            "failed" => face("Failed", "x", "bad"),
+            _ => face("Waiting", "clock", "calm"),
+        }
+    }
+
+    /// How a rollout goes about it.
+    pub(crate) fn rollout_plan(&self, hardware: &str, success: u8, errors: u8, window: Option<&[String; 2]>) -> String {
+        let window = window.map(|[from, until]| format!(", only {from} to {until}")).unwrap_or_default();
+        format!("{hardware}, goes on at {success} %, stops above {errors} %{window}")
+    }
+
+    /// A group.
+    pub(crate) fn group(&self, per_cent: u8) -> String {
+        format!("Up to {per_cent} %")
+    }
+
+    /// How its devices stand.
+    pub(crate) fn group_text(&self, done: u32, under_way: u32, waiting: u32, absent: u32, failed: u32) -> String {
+        let parts = [(done, "done"), (under_way, "under way"), (waiting, "waiting"), (absent, "away"), (failed, "failed")];
+        let parts: Vec<String> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+        if parts.is_empty() { "no device".into() } else { parts.join(", ") }
     }
 
     /// How an update stands.
