@@ -8,6 +8,7 @@ mod chromium;
 mod external;
 mod firmware;
 mod fleet;
+mod fleet_brokers;
 mod foreign;
 mod gates;
 mod home_assistant;
