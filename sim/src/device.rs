@@ -148,18 +148,7 @@ pub struct Device {
 impl Device {
     /// Plugs a device in.
     pub async fn start(config: Config, memory: Memory) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            version: Mutex::new(config.version.clone()),
-            min_version: Mutex::new("0".into()),
-            image: Mutex::default(),
-            faults: Mutex::default(),
-            config,
-            memory: Mutex::new(memory),
-            standing: Mutex::new(Standing::Portal),
-            restart: Notify::new(),
-            boots: Mutex::default(),
-            stopping: AtomicBool::new(false),
-        });
+        let shared = Shared::new(config, memory);
         let (portal, serving) = portal::open(Arc::clone(&shared)).await?;
         let console = console::open(Arc::clone(&shared))?;
         let living = tokio::spawn(live(Arc::clone(&shared)));
@@ -227,7 +216,50 @@ impl Drop for Device {
     }
 }
 
+/// A device in the field, with nobody next to it: it has neither portal nor serial line, and thousands fit into one process.
+pub struct Mounted {
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+impl Mounted {
+    /// Plugs it in.
+    #[must_use]
+    pub fn start(config: Config, memory: Memory) -> Self {
+        let shared = Shared::new(config, memory);
+        let task = tokio::spawn(live(Arc::clone(&shared)));
+        Self { shared, task }
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        *lock(&self.shared.standing)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 impl Shared {
+    fn new(config: Config, memory: Memory) -> Arc<Self> {
+        Arc::new(Self {
+            version: Mutex::new(config.version.clone()),
+            min_version: Mutex::new("0".into()),
+            image: Mutex::default(),
+            faults: Mutex::default(),
+            config,
+            memory: Mutex::new(memory),
+            standing: Mutex::new(Standing::Portal),
+            restart: Notify::new(),
+            boots: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        })
+    }
+
     fn id(&self) -> String {
         let bytes: Vec<String> = self.config.mac.iter().map(|byte| format!("{byte:X}")).collect();
         bytes.concat()

@@ -84,6 +84,17 @@ pub fn read(text: &str) -> Result<Vec<Row>, CsvError> {
     if rows.is_empty() { Err(CsvError::Empty) } else { Ok(rows) }
 }
 
+/// Reads a table whose first line names its columns: each row by these names.
+pub fn named(text: &str) -> Result<Vec<BTreeMap<String, String>>, CsvError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut records = records(text, separator(text))?.into_iter();
+    let Some((_, names)) = records.next() else { return Err(CsvError::Empty) };
+    if records.len() > MOST {
+        return Err(CsvError::TooMany);
+    }
+    Ok(records.map(|(_, fields)| names.iter().cloned().zip(fields).collect()).collect())
+}
+
 /// Which columns hold identifiers and names, when this line says so.
 fn columns(fields: &[String]) -> Option<(usize, Option<usize>)> {
     let find = |known: &[&str]| {
@@ -178,6 +189,14 @@ mod tests {
         let rows = read("id,name\n\"A1B2C3\",\"The \"\"old\"\"\ngate\"\nA1B2C4,\n").unwrap();
         assert_eq!((rows[0].name.as_deref(), rows[0].line), (Some("The \"old\"\ngate"), 2));
         assert_eq!((rows[1].name.as_deref(), rows[1].line), (None, 4));
+    }
+
+    #[test]
+    fn a_table_is_read_by_the_names_of_its_columns() {
+        let rows = named("device_id,status\nA1B2C3,ok\n\"A1,B2\",failed\nA1B2C4\n").unwrap();
+        assert_eq!((rows[1]["device_id"].as_str(), rows[1]["status"].as_str()), ("A1,B2", "failed"));
+        assert_eq!(rows[2].get("status"), None);
+        assert_eq!(named(""), Err(CsvError::Empty));
     }
 
     #[test]

@@ -233,9 +233,11 @@ impl Fleet {
                 () = clock.sleep_until(clock.now().mono.plus(LOOK)) => {}
                 _ = stopping.wait_for(|stopping| *stopping) => return,
             }
+            let began = clock.now().mono;
             if let Err(error) = self.roll_on().await {
                 tracing::warn!(%error, "rollouts cannot go on now");
             }
+            metrics::gauge!("doorward_rollout_round_seconds").set(clock.now().mono.since(began).as_secs_f64());
         }
     }
 

@@ -27,7 +27,7 @@ use mqtt5::{
     broker::{
         BrokerConfig, BrokerEventHandler, MqttBroker, StorageBackend, StorageConfig,
         config::AuthConfig,
-        resource_monitor::ResourceMonitor,
+        resource_monitor::{ResourceLimits, ResourceMonitor},
         router::{DeliveryLanes, MessageRouter, SubscriptionRequest},
         storage::DynamicStorage,
     },
@@ -58,8 +58,10 @@ const CHANNEL: usize = 256;
 const QUEUE: usize = 500;
 /// Bytes that wait for it.
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
-/// Connections at once.
-const CLIENTS: usize = 10_000;
+/// Connections at once, also from one address: a whole fleet may be behind one.
+const CLIENTS: usize = 20_000;
+/// Connections that come in within a second.
+const ARRIVALS: u32 = 10_000;
 /// Subscriptions of a client.
 const SUBSCRIPTIONS: usize = 1_000;
 /// Messages that are kept for later subscribers.
@@ -168,6 +170,7 @@ impl Broker {
             stop: stop.clone(),
         });
         let resources = broker.resource_monitor();
+        resources.update_limits(limits(&entrance.config));
         drop(broker);
         let (listeners, mut running) = listeners(options, &entrance).await?;
         running.push(tokio::spawn(tidy(Arc::clone(&messages), storage.clone(), resources, stop.subscribe())));
@@ -286,6 +289,18 @@ fn config(options: &Options, gate: Arc<dyn BrokerEventHandler>) -> BrokerConfig 
         storage_config: storage,
         event_handler: Some(gate),
         ..BrokerConfig::default()
+    }
+}
+
+/// The library has its own idea of how many may come from one address.
+fn limits(config: &BrokerConfig) -> ResourceLimits {
+    ResourceLimits {
+        max_connections: CLIENTS,
+        max_connections_per_ip: CLIENTS,
+        max_message_rate_per_client: config.max_message_rate_per_client,
+        max_bandwidth_per_client: config.max_bandwidth_per_client,
+        max_connection_rate: ARRIVALS,
+        rate_limit_window: Duration::from_secs(1),
     }
 }
 

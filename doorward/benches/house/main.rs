@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "what is measured here is real time")]
 
 mod bticino;
+mod fleet;
 mod mqtt;
 mod tunnel;
 
@@ -86,6 +87,9 @@ async fn figures(wanted: &dyn Fn(&str) -> bool) -> Vec<Figure> {
     }
     if wanted("bticino") {
         figures.extend(bticino::figures().await);
+    }
+    if wanted("fleet") {
+        figures.extend(fleet::figures().await);
     }
     if wanted("size") {
         figures.push(told(size()));

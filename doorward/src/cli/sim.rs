@@ -1,7 +1,7 @@
 //! `doorward sim …`
 
 use clap::{Subcommand, ValueEnum};
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Sim {
@@ -32,11 +32,14 @@ pub(crate) enum Sim {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
-    /// ESP32 gateways of a fleet, unconfigured: each with a portal and a serial line
+    /// ESP32 gateways of a fleet: unconfigured, each with a portal and a serial line; or mounted, with --from
     Device {
         /// How many
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
         count: u16,
+        /// The results of “device batch”: its devices, mounted and connected
+        #[arg(long, value_name = "FILE", conflicts_with = "count")]
+        from: Option<PathBuf>,
         /// The firmware that they run
         #[arg(long, value_enum, default_value_t = Board::B)]
         firmware: Board,

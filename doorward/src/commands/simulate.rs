@@ -7,11 +7,16 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     logging, output, serve,
 };
+use doorward_fleet::csv;
 use doorward_sim::{
-    device::{self, Device, Firmware},
+    device::{self, Device, Firmware, Memory, Mounted, Standing},
     jeedom::{self, Jeedom},
     legrand, utec,
 };
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+/// Mounted devices that are plugged in within a tenth of a second.
+const PACE: usize = 50;
 
 pub(crate) async fn run(global: &Global, sim: Sim) -> Outcome {
     logging::start("info", LogFormat::Text, global.debug);
@@ -29,7 +34,13 @@ pub(crate) async fn run(global: &Global, sim: Sim) -> Outcome {
             let dir = global.data.as_ref().map(|folder| data::folder(Some(folder)).join("sim"));
             door_entry(legrand::Config { listen, sip_listen, seed, dir, ..legrand::Config::default() }).await
         }
-        Sim::Device { count, firmware, broker, wifi } => devices(count, firmware, broker, &wifi).await,
+        Sim::Device { count, from, firmware, broker, wifi } => {
+            let config = device_config(firmware, broker, &wifi)?;
+            match from {
+                Some(file) => mounted(&file, &config).await,
+                None => devices(count, &config).await,
+            }
+        }
         Sim::Jeedom { listen, apikey } => jeedom(jeedom::Config { listen, apikey, ..jeedom::Config::default() }).await,
     }
 }
@@ -65,8 +76,8 @@ async fn door_entry(config: legrand::Config) -> Outcome {
     Ok(Exit::Done)
 }
 
-async fn devices(count: u16, board: Board, broker: std::net::SocketAddr, wifi: &str) -> Outcome {
-    let stop = serve::told_to_stop()?;
+/// What all of them are like.
+fn device_config(board: Board, broker: std::net::SocketAddr, wifi: &str) -> Result<device::Config, Failure> {
     let (ssid, password) =
         wifi.split_once(':').ok_or_else(|| Failure::usage("--wifi is a name and a password, such as Home:wifi-password"))?;
     let firmware = match board {
@@ -74,12 +85,16 @@ async fn devices(count: u16, board: Board, broker: std::net::SocketAddr, wifi: &
         Board::B => Firmware::B,
         Board::C => Firmware::C,
     };
+    Ok(device::Config { firmware, broker, networks: vec![(ssid.to_owned(), password.to_owned())], ..device::Config::default() })
+}
+
+async fn devices(count: u16, like: &device::Config) -> Outcome {
+    let stop = serve::told_to_stop()?;
     let mut all = Vec::new();
     let mut rows = Vec::new();
     for number in 0..count {
         let [high, low] = number.to_be_bytes();
-        let networks = vec![(ssid.to_owned(), password.to_owned())];
-        let config = device::Config { firmware, mac: [0xD0, 0x0D, 0x1A, 0x2B, high, low], broker, networks, ..device::Config::default() };
+        let config = device::Config { mac: [0xD0, 0x0D, 0x1A, 0x2B, high, low], ..like.clone() };
         let one = Device::start(config, device::Memory::default())
             .await
             .map_err(|error| Failure::failed(format!("no device can be simulated: {error}")))?;
@@ -87,12 +102,82 @@ async fn devices(count: u16, board: Board, broker: std::net::SocketAddr, wifi: &
         all.push(one);
     }
     output::table(&["device", "serial line", "portal"], &rows);
-    output::note(&format!("\nThe Wi-Fi that they can join is {ssid}, its password {password}. Provision one:"));
+    for (ssid, password) in &like.networks {
+        output::note(&format!("\nThe Wi-Fi that they can join is {ssid}, its password {password}. Provision one:"));
+    }
     output::note(
         "  doorward device serial --port <serial line>    or    doorward device portal <device> --address <portal> --wifi-ssid <Wi-Fi>",
     );
     stop.await;
     Ok(Exit::Done)
+}
+
+/// Devices with what a batch gave them.
+async fn mounted(file: &Path, like: &device::Config) -> Outcome {
+    let stop = serve::told_to_stop()?;
+    let text = std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))?;
+    let rows = csv::named(&text).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+    let plugged = tokio::spawn(plug_in(rows, like.clone()));
+    tokio::pin!(stop);
+    let all = tokio::select! {
+        all = plugged => all.unwrap_or_default(),
+        () = &mut stop => return Ok(Exit::Done),
+    };
+    if all.is_empty() {
+        return Err(Failure::usage(format!("{} holds no device that was provisioned", file.display())));
+    }
+    let (mut before, many) = (usize::MAX, all.len());
+    loop {
+        let online = all.iter().filter(|device| device.standing() == Standing::Online).count();
+        if online != before {
+            output::line(&format!("{online} of {many} devices are connected to {}", like.broker));
+            before = online;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = &mut stop => return Ok(Exit::Done),
+        }
+    }
+}
+
+/// Plugs them in a few at a time, as people would, so that they do not report in the same moment for ever.
+async fn plug_in(rows: Vec<BTreeMap<String, String>>, like: device::Config) -> Vec<Mounted> {
+    let (ssid, password) = like.networks.first().cloned().unwrap_or_default();
+    let mut all = Vec::new();
+    for row in rows {
+        let field = |name: &str| row.get(name).cloned().unwrap_or_default();
+        let Some(mac) = mac_that_prints(&field("device_id")).filter(|_| field("status") == "ok") else { continue };
+        let memory = Memory {
+            wifi_ssid: ssid.clone(),
+            wifi_pass: password.clone(),
+            mqtt_user: field("mqtt_user"),
+            mqtt_pass: field("mqtt_password"),
+            ..Memory::default()
+        };
+        all.push(Mounted::start(device::Config { mac, ..like.clone() }, memory));
+        if all.len() % PACE == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    all
+}
+
+/// A MAC that a device with this identifier may have: bytes below 16 are printed with one digit, so there may be several.
+fn mac_that_prints(id: &str) -> Option<[u8; 6]> {
+    fn rest(digits: &[u8], bytes: usize) -> Option<Vec<u8>> {
+        if bytes == 0 {
+            return digits.is_empty().then(Vec::new);
+        }
+        [2, 1].into_iter().find_map(|width| {
+            let (first, more) = digits.split_at_checked(width)?;
+            let byte = u8::from_str_radix(std::str::from_utf8(first).ok()?, 16).ok()?;
+            // Two digits only where one would not do.
+            let mut found = if width == 2 && byte < 16 { None } else { rest(more, bytes - 1) }?;
+            found.insert(0, byte);
+            Some(found)
+        })
+    }
+    rest(id.as_bytes(), 6)?.try_into().ok()
 }
 
 async fn jeedom(config: jeedom::Config) -> Outcome {
@@ -105,4 +190,20 @@ async fn jeedom(config: jeedom::Config) -> Outcome {
     output::line(&format!("  levels, faults        {}/sim/state  (PUT /sim/faults)", sim.url()));
     stop.await;
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mac_that_prints;
+
+    #[test]
+    fn a_device_of_a_list_gets_a_mac_that_prints_its_identifier() {
+        for id in ["A1B2C3D4E5F6", "E86909E9AB4", "000000", "FF0FF0F", "102030405060"] {
+            let mac = mac_that_prints(id).unwrap();
+            assert_eq!(mac.map(|byte| format!("{byte:X}")).concat(), id);
+        }
+        for none in ["", "12345", "A1B2C3D4E5F60", "not hex"] {
+            assert_eq!(mac_that_prints(none), None, "{none}");
+        }
+    }
 }

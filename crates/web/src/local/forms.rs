@@ -68,8 +68,8 @@ async fn multipart(request: Request, web: &Web) -> Result<Map<String, Value>, Re
     let mut fields = Map::new();
     while let Some(part) = parts.next_field().await.map_err(|error| Refusal::new(error.status(), error.body_text()))? {
         let Some(name) = part.name().map(ToOwned::to_owned) else { continue };
-        let text = part.text().await.map_err(|error| Refusal::new(error.status(), error.body_text()))?;
-        fields.insert(name, Value::String(text));
+        let bytes = part.bytes().await.map_err(|error| Refusal::new(error.status(), error.body_text()))?;
+        fields.insert(name, Value::String(String::from_utf8_lossy(&bytes).into_owned()));
         if fields.len() > FIELDS {
             return Err(broken(format!("it has more than {FIELDS} fields")));
         }

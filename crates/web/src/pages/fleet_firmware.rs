@@ -116,8 +116,8 @@ async fn upload(State(web): State<Web>, visitor: Visitor, mut form: Multipart) -
     while let Some(field) = form.next_field().await.map_err(|error| ApiError::BadRequest(error.body_text()))? {
         let name = field.name().unwrap_or_default().to_owned();
         if name != "image" {
-            let text = field.text().await.map_err(|error| ApiError::BadRequest(error.body_text()))?;
-            let text: String = text.trim().chars().take(FIELD).collect();
+            let bytes = field.bytes().await.map_err(|error| ApiError::BadRequest(error.body_text()))?;
+            let text: String = String::from_utf8_lossy(&bytes).trim().chars().take(FIELD).collect();
             match name.as_str() {
                 "csrf" => {
                     visitor.caller.check_csrf(&text)?;
