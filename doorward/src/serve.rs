@@ -60,7 +60,7 @@ pub(crate) async fn run(global: &Global, config: Option<&Path>) -> Outcome {
 }
 
 /// Each connection is a file. Systems allow few of them at first (the soft limit) for programs that still use `select`.
-fn as_many_files_as_allowed() {
+pub(crate) fn as_many_files_as_allowed() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };

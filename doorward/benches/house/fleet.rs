@@ -91,7 +91,7 @@ impl Scene {
             clients.spawn(async move {
                 let mut line = Line::connect(address, &token).await;
                 for number in (client..ONE_BY_ONE).step_by(AT_ONCE) {
-                    let answer = line.post(&format!("/provision/B0B0{number:08X}"), "").await;
+                    let answer = line.post(&format!("/provision/{}", id("B0B0", number)), "").await;
                     let told: Value = serde_json::from_slice(&answer).unwrap();
                     assert!(told["mqtt_password"].is_string(), "{told}");
                 }
@@ -115,7 +115,7 @@ impl Scene {
 
     /// A list, killed in the middle and begun again.
     fn batch(&self) -> Figure {
-        let rows: String = (0..FLEET).map(|number| format!("C0DE{number:08X},Gateway {number}")).collect::<Vec<_>>().join("\n");
+        let rows: String = (0..FLEET).map(|number| format!("{},Gateway {number}", id("C0DE", number))).collect::<Vec<_>>().join("\n");
         std::fs::write(self.path().join("devices.csv"), format!("id,name\n{rows}")).unwrap();
         let lines = || std::fs::read_to_string(self.results()).map_or(0, |text| text.lines().count());
         let began = Instant::now();
@@ -356,6 +356,12 @@ fn ticks(process: u32) -> usize {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let after = stat.rsplit(')').next().unwrap();
     after.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<usize>().unwrap()).sum()
+}
+
+/// What a device prints whose MAC has no byte below 16: of those its firmware prints one digit.
+fn id(begins: &str, number: usize) -> String {
+    let bytes = [1_000_000, 10_000, 100, 1].map(|place| format!("{:02X}", 16 + number / place % 100));
+    format!("{begins}{}", bytes.concat())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "small enough")]

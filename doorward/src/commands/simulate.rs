@@ -115,6 +115,7 @@ async fn devices(count: u16, like: &device::Config) -> Outcome {
 /// Devices with what a batch gave them.
 async fn mounted(file: &Path, like: &device::Config) -> Outcome {
     let stop = serve::told_to_stop()?;
+    serve::as_many_files_as_allowed();
     let text = std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))?;
     let rows = csv::named(&text).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
     let plugged = tokio::spawn(plug_in(rows, like.clone()));
