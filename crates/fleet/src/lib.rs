@@ -7,6 +7,7 @@
 //! * `firmware` takes images in and signs them, `download` gives them to devices, `offers` follows a device's update to its end,
 //!   `rollouts` brings it to a fleet.
 //! * `settle` keeps devices' users at another broker as they should be, `doctor` compares.
+//! * `announce` shows devices in Home Assistant.
 //! * `telemetry` is what devices tell of themselves, `order` what they are told to do.
 //!
 //! A device is its own user at the embedded broker ([`doorward_store::MqttUser::of`]), with the rights of its role
@@ -14,6 +15,7 @@
 //!
 //! It must never give credentials to somebody who has not shown a right to them.
 
+mod announce;
 mod claims;
 pub mod credentials;
 pub mod csv;
@@ -90,6 +92,8 @@ pub struct Options {
     pub partition_size: usize,
     /// How long a claim stands, if nothing else is said.
     pub claim_for: Duration,
+    /// Devices that are shown in Home Assistant, at most; with more none is.
+    pub shown: usize,
     /// Connections to the provisioning server at once.
     pub connections: usize,
     /// How long the head of a request and a TLS handshake may take each.
@@ -121,6 +125,7 @@ impl Default for Options {
             hardware: usual_hardware(),
             partition_size: 0x33_0000,
             claim_for: Duration::from_mins(15),
+            shown: 500,
             connections: 4096,
             patience: Duration::from_secs(10),
         }
@@ -186,6 +191,9 @@ impl Fleet {
         let mut running = vec![tokio::spawn(self.clone().listen_to_devices()), tokio::spawn(self.clone().keep_rolling())];
         if let Some(news) = lock(&self.inner.news).take() {
             running.push(tokio::spawn(self.clone().follow_updates(news)));
+        }
+        if let Some(mqtt) = &self.inner.mqtt {
+            running.push(tokio::spawn(self.clone().keep_shown(Arc::clone(mqtt))));
         }
         if self.broker_elsewhere() {
             running.push(tokio::spawn(self.clone().keep_settled()));

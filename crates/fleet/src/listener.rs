@@ -11,10 +11,11 @@ use axum::{
 use doorward_core::{Secret, scope::Scope};
 use doorward_http::network::{contains, is_forwarded};
 use doorward_listen::{Answer, Bounds, Request, limits::Trial, source, too_many};
-use doorward_store::StoreError;
+use doorward_store::{StoreError, StoredDevice};
 use doorward_wire::{
     attempt::{Actor, ActorKind, Reason},
     device::{DeviceId, Named},
+    firmware::Version,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -152,6 +153,17 @@ struct Configuration<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     mqtt_password: Option<&'a str>,
     mqtt_use_tls: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    firmware: Option<Offered>,
+}
+
+/// Firmware that a device should fetch. Its address is the device's own, and as secret as its password.
+#[derive(Serialize)]
+struct Offered {
+    version: Version,
+    url: String,
+    size: i64,
+    checksum: String,
 }
 
 async fn configuration(fleet: &Fleet, asked: &Asked, headers: &HeaderMap, id: &str) -> Result<Response, Refused> {
@@ -180,6 +192,7 @@ async fn configuration(fleet: &Fleet, asked: &Asked, headers: &HeaderMap, id: &s
         Some(_) | None => false,
     };
     let (options, secrets) = (fleet.options(), told.then_some(&device));
+    let firmware = if told { offered(fleet, &device).await? } else { None };
     Ok(answered(&Configuration {
         device_id: &device.id,
         company: &options.company,
@@ -190,6 +203,19 @@ async fn configuration(fleet: &Fleet, asked: &Asked, headers: &HeaderMap, id: &s
         mqtt_user: secrets.map(|device| device.user.as_str()),
         mqtt_password: secrets.map(|device| device.secrets.password.reveal().as_str()),
         mqtt_use_tls: options.broker.tls,
+        firmware,
+    }))
+}
+
+/// What a device is offered at this moment.
+async fn offered(fleet: &Fleet, device: &StoredDevice) -> Result<Option<Offered>, StoreError> {
+    let Some(offer) = fleet.open_offer(&device.id) else { return Ok(None) };
+    let image = fleet.house().store().firmware(&offer.hardware, &offer.version).await?;
+    Ok(image.map(|image| Offered {
+        url: fleet.firmware_url(device, &image.version),
+        version: image.version,
+        size: image.size,
+        checksum: image.sha256,
     }))
 }
 

@@ -149,7 +149,7 @@ impl Fleet {
         Ok(())
     }
 
-    fn open_offer(&self, id: &DeviceId) -> Option<DeviceOffer> {
+    pub(crate) fn open_offer(&self, id: &DeviceId) -> Option<DeviceOffer> {
         lock(&self.offers().0).get(id).cloned()
     }
 

@@ -23,7 +23,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinHandle,
+};
 
 /// How long a device may be away before it is offline.
 pub(crate) const GRACE: Duration = Duration::from_secs(90);
@@ -49,6 +52,8 @@ pub(crate) struct Registry {
     devices: Mutex<HashMap<DeviceId, Live>>,
     waiting: Mutex<HashMap<(DeviceId, String), oneshot::Sender<Value>>>,
     asked: AtomicU64,
+    /// A device runs something else than before.
+    learned: Notify,
 }
 
 #[derive(Default)]
@@ -61,6 +66,8 @@ struct Live {
     away: Option<Mono>,
     /// When it was last heard.
     heard: Option<Mono>,
+    /// What it said that it runs, last.
+    version: Option<String>,
 }
 
 /// Why a message goes no further.
@@ -107,7 +114,16 @@ impl Registry {
         if let Some(said) = said {
             learn(&mut live.report, &said);
         }
+        if live.report.firmware.is_some() && live.report.firmware != live.version {
+            live.version.clone_from(&live.report.firmware);
+            self.learned.notify_one();
+        }
         Ok(())
+    }
+
+    /// Returns when a device runs something else than before.
+    pub(crate) async fn learned(&self) {
+        self.learned.notified().await;
     }
 
     /// The devices that were heard lately.

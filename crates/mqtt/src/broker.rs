@@ -11,7 +11,7 @@ mod gate;
 mod slow;
 
 use crate::{
-    inbox::{Arrival, Demand, Inbox},
+    inbox::{Arrival, Demand, Inbox, Told},
     line::Message,
     roster::Roster,
     tap::{Hub, Tap},
@@ -44,7 +44,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, broadcast, watch},
+    sync::{broadcast, watch},
     task::JoinHandle,
     time::Instant,
 };
@@ -146,9 +146,9 @@ pub struct Broker {
 
 impl Broker {
     /// Binds the addresses and serves.
-    pub(crate) async fn start(options: &Options, roster: Arc<Roster>, house: Handle, born: Arc<Notify>) -> Result<Self, BrokerError> {
+    pub(crate) async fn start(options: &Options, roster: Arc<Roster>, house: Handle, told: Told) -> Result<Self, BrokerError> {
         let waiting = Arc::new(Waiting::default());
-        let gate = Arc::new(Gate { roster: Arc::clone(&roster), inbox: Inbox::new(house.clone(), born), waiting: Arc::clone(&waiting) });
+        let gate = Arc::new(Gate { roster: Arc::clone(&roster), inbox: Inbox::new(house.clone(), told), waiting: Arc::clone(&waiting) });
         let config = config(options, Arc::clone(&gate) as _);
         let broker = MqttBroker::with_config(config.clone()).await?;
         let storage = broker.storage();

@@ -1,15 +1,17 @@
-//! What Home Assistant is told about a door or an account, so that it appears there by itself.
+//! What Home Assistant is told about a door, an account or a device of the fleet, so that it appears there by itself.
 //!
 //! Either one message for each entity, at `homeassistant/<component>/doorward_<id>/<name>/config` ([`Mode::Component`]),
 //! which every release understands, or one for each device, at `homeassistant/device/doorward_<id>/config`
 //! ([`Mode::Device`], Home Assistant 2024.11 and later). Nothing is optimistic, and commands are never retained: Home
 //! Assistant shows what the door was seen to do.
 
+use crate::{doors::ShownDevice, inbox::INSTALL};
 use doorward_wire::{
     account::AccountId,
+    device::DeviceId,
     door::{Capability, Door, DoorId, DoorKind},
     ring::RingState,
-    topic::{DoorTopic, Topic},
+    topic::{DeviceTopic, DoorTopic, Topic},
 };
 use serde_json::{Map, Value, json};
 
@@ -57,7 +59,10 @@ const OF_DOOR: [(&str, &str); 7] = [
 /// Components and names of all that an account has.
 const OF_ACCOUNT: [(&str, &str); 1] = [("binary_sensor", "problem")];
 
-/// Something with entities: a door or an account.
+/// Components and names of all that a device of the fleet has.
+const OF_DEVICE: [(&str, &str); 1] = [("update", "firmware")];
+
+/// Something with entities: a door, an account or a device of the fleet.
 struct Device {
     object: String,
     about: Value,
@@ -99,6 +104,31 @@ pub(crate) fn account(id: &AccountId, name: &str, mode: Mode) -> Vec<(String, Ve
     Device { object, about, entities: vec![(component, entity, Some(problem))] }.messages(mode)
 }
 
+/// The messages about a device of the fleet: its firmware, and that it can be updated.
+pub(crate) fn device(device: &ShownDevice, mode: Mode) -> Vec<(String, Vec<u8>)> {
+    let object = device_object(&device.id);
+    let about = json!({ "identifiers": [object], "name": device.name, "manufacturer": "doorward", "model": device.hardware });
+    let topic = |what| Topic::Device(device.id.clone(), what).to_string();
+    let firmware = json!({
+        "name": "Firmware",
+        "title": device.hardware,
+        "device_class": "firmware",
+        "state_topic": topic(DeviceTopic::Firmware),
+        "command_topic": topic(DeviceTopic::Set),
+        "payload_install": INSTALL,
+        "availability": [{ "topic": Topic::Status.to_string() }, { "topic": topic(DeviceTopic::Availability) }],
+        "availability_mode": "all",
+        "retain": false,
+    });
+    let [(component, entity)] = OF_DEVICE;
+    Device { object, about, entities: vec![(component, entity, Some(firmware))] }.messages(mode)
+}
+
+/// Every topic at which something about a device of the fleet may be announced.
+pub(crate) fn device_topics(device: &DeviceId) -> Vec<String> {
+    topics(&device_object(device), &OF_DEVICE)
+}
+
 /// Every topic at which something about a door may be announced.
 pub(crate) fn door_topics(door: &DoorId) -> Vec<String> {
     topics(&door_object(door), &OF_DOOR)
@@ -109,11 +139,12 @@ pub(crate) fn account_topics(account: &AccountId) -> Vec<String> {
     topics(&account_object(account), &OF_ACCOUNT)
 }
 
-/// What is said before a door or an account that was announced in the other way is announced in this one.
+/// What is said before something that was announced in the other way is announced in this one.
 pub(crate) fn migration(object: Object<'_>, to: Mode) -> Vec<(String, Vec<u8>)> {
     let (object, entities) = match object {
         Object::Door(door) => (door_object(door), &OF_DOOR[..]),
         Object::Account(account) => (account_object(account), &OF_ACCOUNT[..]),
+        Object::Device(device) => (device_object(device), &OF_DEVICE[..]),
     };
     let from = match to.other() {
         Mode::Component => entities.iter().map(|(component, name)| config_topic(&object, component, name)).collect(),
@@ -127,6 +158,7 @@ pub(crate) fn migration(object: Object<'_>, to: Mode) -> Vec<(String, Vec<u8>)> 
 pub(crate) enum Object<'a> {
     Door(&'a DoorId),
     Account(&'a AccountId),
+    Device(&'a DeviceId),
 }
 
 fn door_object(door: &DoorId) -> String {
@@ -135,6 +167,10 @@ fn door_object(door: &DoorId) -> String {
 
 fn account_object(account: &AccountId) -> String {
     format!("doorward_account_{account}")
+}
+
+fn device_object(device: &DeviceId) -> String {
+    format!("doorward_device_{device}")
 }
 
 fn topics(object: &str, entities: &[(&str, &str)]) -> Vec<String> {

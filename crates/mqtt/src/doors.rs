@@ -12,9 +12,10 @@ use doorward_engine::Handle;
 use doorward_wire::{
     account::{AccountId, AccountState},
     attempt::AttemptState,
+    device::DeviceId,
     door::{Capability, Door, DoorId, DoorState},
     event::{Event, EventKind},
-    topic::{DoorTopic, Topic},
+    topic::{DeviceTopic, DoorTopic, Topic},
 };
 use serde_json::json;
 use std::{
@@ -30,6 +31,28 @@ use tokio::{
 const ANNOUNCED: &str = "mqtt announced";
 /// What an account's id has before it in that note.
 const ACCOUNT: &str = "account/";
+/// What a device's id has.
+const DEVICE: &str = "device/";
+
+/// A device of the fleet, as Home Assistant sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownDevice {
+    /// What it prints.
+    pub id: DeviceId,
+    /// What people call it.
+    pub name: String,
+    /// Its board.
+    pub hardware: String,
+    /// It is connected.
+    pub online: bool,
+    /// The version that it runs, as far as anybody knows.
+    pub installed: Option<String>,
+    /// The newest one for it.
+    pub latest: Option<String>,
+}
+
+/// The devices that are shown; nothing until somebody has said which.
+pub(crate) type ShownDevices = watch::Receiver<Option<Arc<Vec<ShownDevice>>>>;
 
 /// What publishes a house, until it is stopped.
 pub(crate) struct Doors {
@@ -40,9 +63,9 @@ pub(crate) struct Doors {
 
 impl Doors {
     /// `born` tells that Home Assistant has started.
-    pub(crate) fn start(house: Handle, line: Line, mode: Mode, born: Arc<Notify>) -> Self {
+    pub(crate) fn start(house: Handle, line: Line, mode: Mode, born: Arc<Notify>, devices: ShownDevices) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let running = tokio::spawn(run(house, line.clone(), mode, born, stopped));
+        let running = tokio::spawn(run(house, line.clone(), mode, (born, devices), stopped));
         Self { line, stop, running }
     }
 
@@ -53,28 +76,40 @@ impl Doors {
     }
 }
 
-async fn run(house: Handle, line: Line, mode: Mode, born: Arc<Notify>, mut stopped: watch::Receiver<bool>) {
+async fn run(house: Handle, line: Line, mode: Mode, (born, mut devices): (Arc<Notify>, ShownDevices), mut stopped: watch::Receiver<bool>) {
     let mut notices = house.subscribe();
     let mut line_up = line.up();
-    let mut publisher = Publisher::new(house, line, mode).await;
+    let mut publisher = Publisher::new(house, line, mode, devices.clone()).await;
     publisher.show_all().await;
     loop {
-        let notice = tokio::select! {
-            notice = notices.recv() => Some(notice),
-            () = born.notified() => None,
+        let due = tokio::select! {
+            notice = notices.recv() => Due::Notice(notice),
+            () = born.notified() => Due::All,
+            Ok(()) = devices.changed() => Due::Devices,
             changed = line_up.changed() => match changed {
-                Ok(()) => None,
+                Ok(()) => Due::All,
                 Err(_) => return,
             },
             _ = stopped.wait_for(|stop| *stop) => return,
         };
-        match notice {
-            None => publisher.repeat().await,
-            Some(Ok(notice)) => publisher.tell(&notice).await,
-            Some(Err(RecvError::Lagged(_))) => publisher.show_all().await,
-            Some(Err(RecvError::Closed)) => return,
+        match due {
+            Due::All => publisher.repeat().await,
+            Due::Devices => publisher.show_devices().await,
+            Due::Notice(Ok(notice)) => publisher.tell(&notice).await,
+            Due::Notice(Err(RecvError::Lagged(_))) => publisher.show_all().await,
+            Due::Notice(Err(RecvError::Closed)) => return,
         }
     }
+}
+
+/// What is to be published.
+enum Due {
+    /// Everything, again.
+    All,
+    /// What changed about devices of the fleet.
+    Devices,
+    /// What happened in the house.
+    Notice(Result<Arc<Notice>, RecvError>),
 }
 
 /// What the broker was told.
@@ -88,6 +123,7 @@ struct Publisher {
     announced: BTreeSet<Thing>,
     /// How that was announced before this start, if in another way.
     before: Option<Mode>,
+    devices: ShownDevices,
 }
 
 /// Something that is announced.
@@ -95,10 +131,58 @@ struct Publisher {
 enum Thing {
     Door(DoorId),
     Account(AccountId),
+    Device(DeviceId),
+}
+
+impl Thing {
+    /// As it is noted.
+    fn read(word: &str) -> Option<Self> {
+        if let Some(account) = word.strip_prefix(ACCOUNT) {
+            return account.parse().ok().map(Self::Account);
+        }
+        match word.strip_prefix(DEVICE) {
+            Some(device) => device.parse().ok().map(Self::Device),
+            None => word.parse().ok().map(Self::Door),
+        }
+    }
+
+    fn as_word(&self) -> String {
+        match self {
+            Self::Door(door) => door.to_string(),
+            Self::Account(account) => format!("{ACCOUNT}{account}"),
+            Self::Device(device) => format!("{DEVICE}{device}"),
+        }
+    }
+
+    fn as_object(&self) -> Object<'_> {
+        match self {
+            Self::Door(door) => Object::Door(door),
+            Self::Account(account) => Object::Account(account),
+            Self::Device(device) => Object::Device(device),
+        }
+    }
+
+    /// Every topic that holds something of it.
+    fn topics(&self) -> Vec<String> {
+        match self {
+            Self::Door(door) => {
+                let own = DoorTopic::ALL.into_iter().filter(|what| !matches!(what, DoorTopic::Set | DoorTopic::Ring));
+                own.map(|what| Topic::door(door, what).to_string()).chain(discovery::door_topics(door)).collect()
+            }
+            Self::Account(account) => {
+                let own = Topic::AccountProblem(account.clone()).to_string();
+                std::iter::once(own).chain(discovery::account_topics(account)).collect()
+            }
+            Self::Device(device) => {
+                let own = [DeviceTopic::Firmware, DeviceTopic::Availability].map(|what| Topic::Device(device.clone(), what).to_string());
+                own.into_iter().chain(discovery::device_topics(device)).collect()
+            }
+        }
+    }
 }
 
 impl Publisher {
-    async fn new(house: Handle, line: Line, mode: Mode) -> Self {
+    async fn new(house: Handle, line: Line, mode: Mode, devices: ShownDevices) -> Self {
         let noted = house.store().note(ANNOUNCED).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "what was announced over MQTT is not known");
             None
@@ -106,12 +190,8 @@ impl Publisher {
         let noted = noted.unwrap_or_default();
         let mut words = noted.split_whitespace();
         let before = words.next().and_then(|word| [Mode::Component, Mode::Device].into_iter().find(|mode| mode.as_str() == word));
-        let announced = words.filter_map(|word| match word.strip_prefix(ACCOUNT) {
-            Some(account) => account.parse().ok().map(Thing::Account),
-            None => word.parse().ok().map(Thing::Door),
-        });
-        let announced = announced.collect();
-        Self { house, line, mode, shown: BTreeMap::new(), announced, before: before.filter(|before| *before != mode) }
+        let announced = words.filter_map(Thing::read).collect();
+        Self { house, line, mode, shown: BTreeMap::new(), announced, before: before.filter(|before| *before != mode), devices }
     }
 
     /// Publishes everything again, as it is now.
@@ -129,17 +209,39 @@ impl Publisher {
         let there = |thing: &Thing| match thing {
             Thing::Door(id) => doors.iter().any(|door| door.id == *id),
             Thing::Account(id) => standings.iter().any(|standing| standing.id == *id),
+            // What is said of them comes on its own.
+            Thing::Device(_) => true,
         };
         let gone: Vec<Thing> = self.announced.iter().filter(|thing| !there(thing)).cloned().collect();
-        for thing in gone {
-            self.clear(&thing).await;
-        }
+        self.clear(gone).await;
         self.migrate().await;
         for door in &doors {
             self.show(door).await;
         }
         for standing in &standings {
             self.show_account(standing).await;
+        }
+        self.show_devices().await;
+    }
+
+    /// Publishes what has changed about devices of the fleet, once it is known which ones there are.
+    async fn show_devices(&mut self) {
+        let Some(devices) = self.devices.borrow_and_update().clone() else { return };
+        let there: BTreeSet<Thing> = devices.iter().map(|device| Thing::Device(device.id.clone())).collect();
+        let is_gone = |thing: &&Thing| matches!(thing, Thing::Device(_)) && !there.contains(thing);
+        let gone: Vec<Thing> = self.announced.iter().filter(is_gone).cloned().collect();
+        self.clear(gone).await;
+        let before = self.announced.len();
+        self.announced.extend(there);
+        if self.announced.len() > before {
+            self.note().await;
+        }
+        for device in devices.iter() {
+            let thing = Thing::Device(device.id.clone());
+            self.announce(&thing, discovery::device(device, self.mode)).await;
+            for (what, payload) in device_facts(device) {
+                self.put(&thing, Topic::Device(device.id.clone(), what).to_string(), payload).await;
+            }
         }
     }
 
@@ -149,11 +251,7 @@ impl Publisher {
             return;
         }
         for thing in &self.announced {
-            let object = match thing {
-                Thing::Door(door) => Object::Door(door),
-                Thing::Account(account) => Object::Account(account),
-            };
-            for (topic, payload) in discovery::migration(object, self.mode) {
+            for (topic, payload) in discovery::migration(thing.as_object(), self.mode) {
                 if !self.line.publish(Message { topic, payload, retain: true }).await {
                     return;
                 }
@@ -166,9 +264,9 @@ impl Publisher {
     async fn tell(&mut self, notice: &Notice) {
         match notice {
             Notice::Door(door) => self.show(door).await,
-            Notice::DoorGone(id) => self.clear(&Thing::Door(id.clone())).await,
+            Notice::DoorGone(id) => self.clear(vec![Thing::Door(id.clone())]).await,
             Notice::Account(standing) => self.show_account(standing).await,
-            Notice::AccountGone(id) => self.clear(&Thing::Account(id.clone())).await,
+            Notice::AccountGone(id) => self.clear(vec![Thing::Account(id.clone())]).await,
             Notice::Event(event) => self.ring(event).await,
             Notice::Attempt(attempt) if attempt.state.is_final() => {
                 let on = if attempt.state == AttemptState::Contradicted { "ON" } else { "OFF" };
@@ -236,39 +334,40 @@ impl Publisher {
     }
 
     /// What is gone leaves nothing behind.
-    async fn clear(&mut self, thing: &Thing) {
-        self.shown.remove(thing);
-        let topics: Vec<String> = match thing {
-            Thing::Door(door) => {
-                let own = DoorTopic::ALL.into_iter().filter(|what| !matches!(what, DoorTopic::Set | DoorTopic::Ring));
-                own.map(|what| Topic::door(door, what).to_string()).chain(discovery::door_topics(door)).collect()
+    async fn clear(&mut self, gone: Vec<Thing>) {
+        if gone.is_empty() {
+            return;
+        }
+        for thing in gone {
+            self.shown.remove(&thing);
+            let mut cleared = true;
+            for topic in thing.topics() {
+                cleared = cleared && self.line.publish(Message { topic, payload: Vec::new(), retain: true }).await;
             }
-            Thing::Account(account) => {
-                let own = Topic::AccountProblem(account.clone()).to_string();
-                std::iter::once(own).chain(discovery::account_topics(account)).collect()
-            }
-        };
-        for topic in topics {
-            if !self.line.publish(Message { topic, payload: Vec::new(), retain: true }).await {
-                // It stays noted, and goes when the broker comes back.
-                return;
+            // What could not be cleared stays noted, and goes when the broker comes back.
+            if cleared {
+                self.announced.remove(&thing);
             }
         }
-        self.announced.remove(thing);
         self.note().await;
     }
 
     async fn note(&self) {
-        let things = self.announced.iter().map(|thing| match thing {
-            Thing::Door(door) => door.to_string(),
-            Thing::Account(account) => format!("{ACCOUNT}{account}"),
-        });
+        let things = self.announced.iter().map(Thing::as_word);
         let mode = self.before.unwrap_or(self.mode);
         let words: Vec<String> = std::iter::once(mode.as_str().to_owned()).chain(things).collect();
         if let Err(error) = self.house.store().set_note(ANNOUNCED, &words.join(" ")).await {
             tracing::warn!(%error, "what was announced over MQTT could not be noted");
         }
     }
+}
+
+/// A version that nobody knows is `null`. One that is newer than all there is has nothing newer.
+fn device_facts(device: &ShownDevice) -> [(DeviceTopic, Vec<u8>); 2] {
+    let latest = device.latest.as_ref().or(device.installed.as_ref());
+    let firmware = json!({ "installed_version": device.installed, "latest_version": latest });
+    let online = if device.online { "online" } else { "offline" };
+    [(DeviceTopic::Firmware, firmware.to_string().into_bytes()), (DeviceTopic::Availability, online.into())]
 }
 
 fn facts(door: &Door) -> Vec<(DoorTopic, Vec<u8>)> {

@@ -1,4 +1,4 @@
-//! Where commands come in: what is published at `doorward/door/<id>/set`.
+//! Where commands come in: what is published at `doorward/door/<id>/set`, and at `doorward/device/<id>/set`.
 //!
 //! Rules 1 and 2 of the house hold here: what was sent to be retained opens nothing and is told; a command in JSON may
 //! name its `id` and `not_after`, and then comes at most once and never late; of bare words the same one of the same user
@@ -10,9 +10,10 @@ use doorward_engine::Handle;
 use doorward_wire::{
     Time,
     attempt::{ActionWord, Actor, ActorKind, Reason},
+    device::DeviceId,
     door::DoorId,
     event::EventKind,
-    topic::{DoorTopic, Topic},
+    topic::{DeviceTopic, DoorTopic, Topic},
 };
 use serde::Deserialize;
 use std::{
@@ -20,7 +21,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
 /// Bytes of a command.
@@ -33,6 +34,27 @@ const GUESSES: u32 = 5;
 const BLOCK: Duration = Duration::from_mins(15);
 /// The same bare word within this time is the same command.
 const SAME_WORD: Duration = Duration::from_secs(2);
+
+/// What asks a device to run the newest firmware for it.
+pub(crate) const INSTALL: &str = "INSTALL";
+
+/// Somebody asks that a device runs the newest firmware for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Install {
+    /// The device.
+    pub device: DeviceId,
+    /// Who asks.
+    pub actor: Actor,
+}
+
+/// Who is told what the inbox does not do itself.
+#[derive(Clone)]
+pub(crate) struct Told {
+    /// Home Assistant has started.
+    pub(crate) born: Arc<Notify>,
+    /// A device is to be updated.
+    pub(crate) installs: mpsc::Sender<Install>,
+}
 
 /// Something that a client published.
 #[derive(Debug)]
@@ -76,12 +98,11 @@ struct Wish {
 /// Where commands come in.
 pub(crate) struct Inbox {
     pub(crate) house: Handle,
-    /// Told when Home Assistant has started.
-    born: Arc<Notify>,
+    told: Told,
     /// Bare words of the last moment.
     said: Mutex<BTreeMap<(String, DoorId, &'static str), Mono>>,
     /// When a kept command at a door was last told.
-    told: Mutex<BTreeMap<DoorId, Mono>>,
+    kept: Mutex<BTreeMap<DoorId, Mono>>,
     /// Wrong codes at a door.
     wrong: Mutex<BTreeMap<DoorId, Wrong>>,
 }
@@ -95,23 +116,30 @@ struct Wrong {
 }
 
 impl Inbox {
-    pub(crate) fn new(house: Handle, born: Arc<Notify>) -> Self {
-        Self { house, born, said: Mutex::default(), told: Mutex::default(), wrong: Mutex::default() }
+    pub(crate) fn new(house: Handle, told: Told) -> Self {
+        Self { house, told, said: Mutex::default(), kept: Mutex::default(), wrong: Mutex::default() }
     }
 
     /// Takes what is meant for doorward; `false` when it is for others.
     pub(crate) async fn take(&self, arrival: Arrival<'_>) -> bool {
         if arrival.topic == discovery::BIRTH && arrival.payload == b"online" {
-            self.born.notify_one();
+            self.told.born.notify_one();
             return false;
         }
         let Some(topic) = Topic::read(arrival.topic) else { return false };
-        let Topic::Door(door, DoorTopic::Set) = topic else {
-            // What doorward publishes nobody else does, whatever their rights.
-            tracing::info!(user = arrival.user, topic = arrival.topic, "only doorward publishes here");
-            return true;
-        };
         let actor = Actor { kind: arrival.kind, id: arrival.user.clone(), name: Some(arrival.user.clone()) };
+        let door = match topic {
+            Topic::Door(door, DoorTopic::Set) => door,
+            Topic::Device(device, DeviceTopic::Set) => {
+                self.install(&arrival, device, actor);
+                return true;
+            }
+            // What doorward publishes nobody else does, whatever their rights.
+            Topic::Door(..) | Topic::Device(..) | Topic::Status | Topic::Event | Topic::AccountProblem(_) => {
+                tracing::info!(user = arrival.user, topic = arrival.topic, "only doorward publishes here");
+                return true;
+            }
+        };
         // An empty one clears what a broker kept, and asks nothing.
         if arrival.payload.is_empty() {
             return true;
@@ -134,6 +162,23 @@ impl Inbox {
             }
         }
         true
+    }
+
+    /// Passes on that a device is to be updated. What was sent to be kept would do so with every firmware that is to come.
+    fn install(&self, arrival: &Arrival<'_>, device: DeviceId, actor: Actor) {
+        let hint = match arrival.payload {
+            b"" => return,
+            _ if arrival.retain => {
+                metrics::counter!("doorward_mqtt_retained_total").increment(1);
+                "it was sent to be retained"
+            }
+            payload if payload != INSTALL.as_bytes() => "write INSTALL",
+            _ => match self.told.installs.try_send(Install { device, actor }) {
+                Ok(()) => return,
+                Err(_) => "too many devices are to be updated at this moment",
+            },
+        };
+        tracing::warn!(topic = arrival.topic, user = arrival.user, hint, "a command for a device was not taken");
     }
 
     /// Why the code of a command does not do, if its door wants one. Locking needs none.
@@ -167,7 +212,7 @@ impl Inbox {
     async fn refuse(&self, door: &DoorId, actor: &Actor, reason: Reason) {
         let now = self.house.now();
         // Of a door that is blocked it is told once in a while; nobody fills the audit by guessing on.
-        if reason == Reason::RateLimited && !is_first(&self.told, door.clone(), now.mono, TOLD_AGAIN) {
+        if reason == Reason::RateLimited && !is_first(&self.kept, door.clone(), now.mono, TOLD_AGAIN) {
             // An event counts as it is told.
             metrics::counter!("doorward_denied_total", "reason" => reason.as_str()).increment(1);
             return;
@@ -182,7 +227,7 @@ impl Inbox {
     async fn retained(&self, door: &DoorId, actor: &Actor) {
         metrics::counter!("doorward_mqtt_retained_total").increment(1);
         let now = self.house.now();
-        if self.house.board().door(door).is_none() || !is_first(&self.told, door.clone(), now.mono, TOLD_AGAIN) {
+        if self.house.board().door(door).is_none() || !is_first(&self.kept, door.clone(), now.mono, TOLD_AGAIN) {
             return;
         }
         let event = NewEvent::new(now.utc, EventKind::MqttRetainedCommand).door(door).actor(actor);

@@ -7,7 +7,7 @@
 //! * `doors` publishes what doors are, `events` what happened, `discovery` what Home Assistant is told about a door.
 //! * [`users`] adds and removes users, at the embedded broker or by [`admin`] at another one.
 //! * [`devices`] keeps the users of devices at another one.
-//! * `inbox` turns what is published at `doorward/door/<id>/set` into commands.
+//! * `inbox` turns what is published at `doorward/door/<id>/set` into commands, and passes on what is for devices.
 //! * What drivers and contacts want to hear and say goes through [`doorward_engine::Exchange`].
 //!
 //! It must never decide whether a door opens (that is `doorward-core`): a right to publish there is the grant, and the
@@ -34,18 +34,24 @@ pub mod users;
 use admin::AdminOptions;
 use broker::{Broker, BrokerError, Letter, Listener, Options};
 use discovery::Mode;
-use doors::Doors;
+pub use doors::ShownDevice;
+use doors::{Doors, ShownDevices};
 use doorward_engine::Handle;
 use doorward_store::StoreError;
 use doorward_wire::{attempt::ActorKind, device::DeviceId, topic::Filter};
 use elsewhere::{Elsewhere, ElsewhereError};
 use events::Events;
+pub use inbox::Install;
+use inbox::Told;
 use line::Line;
 use remote::{Remote, RemoteOptions};
 use roster::Roster;
 use std::sync::{Arc, Mutex, PoisonError};
 use tap::Tap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc, watch};
+
+/// Devices that are to be updated and wait for it.
+const INSTALLS: usize = 1024;
 
 /// MQTT, running.
 pub struct Mqtt {
@@ -56,6 +62,15 @@ pub struct Mqtt {
     admin: Option<AdminOptions>,
     house: Handle,
     publishing: Mutex<Option<(Doors, Events)>>,
+    /// Devices of the fleet that are shown.
+    devices: watch::Sender<Option<Arc<Vec<ShownDevice>>>>,
+    /// Those that somebody wants to be updated, until the fleet takes them.
+    installs: Mutex<Option<mpsc::Receiver<Install>>>,
+}
+
+fn told() -> (Told, mpsc::Receiver<Install>) {
+    let (installs, wanted) = mpsc::channel(INSTALLS);
+    (Told { born: Arc::new(Notify::new()), installs }, wanted)
 }
 
 /// Why MQTT cannot start. `Display` says what a person can do.
@@ -73,24 +88,42 @@ impl Mqtt {
     /// Starts the embedded broker, and puts the doors of a house on it.
     pub async fn embedded(options: &Options, mode: Mode, house: &Handle) -> Result<Self, StartError> {
         let roster = Arc::new(Roster::load(house.store().clone(), house.now()).await?);
-        let born = Arc::new(Notify::new());
-        let broker = Broker::start(options, Arc::clone(&roster), house.clone(), Arc::clone(&born)).await?;
-        Ok(Self::start(Line::Embedded(Arc::new(broker)), roster, mode, house, born))
+        let (told, installs) = told();
+        let broker = Broker::start(options, Arc::clone(&roster), house.clone(), told.clone()).await?;
+        Ok(Self::start(Line::Embedded(Arc::new(broker)), roster, mode, house, told.born, installs))
     }
 
     /// Connects to a broker elsewhere, for as long as the house runs, and puts its doors there. It need not be up yet.
     pub async fn external(options: RemoteOptions, admin: Option<AdminOptions>, mode: Mode, house: &Handle) -> Result<Self, StartError> {
         let roster = Arc::new(Roster::load(house.store().clone(), house.now()).await?);
-        let born = Arc::new(Notify::new());
-        let remote = Remote::start(options, house.clone(), Arc::clone(&born));
-        Ok(Self { admin, ..Self::start(Line::External(remote), roster, mode, house, born) })
+        let (told, installs) = told();
+        let remote = Remote::start(options, house.clone(), told.clone());
+        Ok(Self { admin, ..Self::start(Line::External(remote), roster, mode, house, told.born, installs) })
     }
 
-    fn start(line: Line, roster: Arc<Roster>, mode: Mode, house: &Handle, born: Arc<Notify>) -> Self {
+    fn start(line: Line, roster: Arc<Roster>, mode: Mode, house: &Handle, born: Arc<Notify>, installs: mpsc::Receiver<Install>) -> Self {
         house.exchange().join(Arc::new(line.clone()));
-        let doors = Doors::start(house.clone(), line.clone(), mode, born);
+        let (devices, shown): (_, ShownDevices) = watch::channel(None);
+        let doors = Doors::start(house.clone(), line.clone(), mode, born, shown);
         let events = Events::start(house.clone(), line.clone());
-        Self { line, roster, admin: None, house: house.clone(), publishing: Mutex::new(Some((doors, events))) }
+        let (publishing, installs) = (Mutex::new(Some((doors, events))), Mutex::new(Some(installs)));
+        Self { line, roster, admin: None, house: house.clone(), publishing, devices, installs }
+    }
+
+    /// Shows these devices of the fleet in Home Assistant, and no others.
+    pub fn show_devices(&self, devices: Vec<ShownDevice>) {
+        self.devices.send_if_modified(|shown| {
+            let changes = shown.as_deref() != Some(&devices);
+            if changes {
+                *shown = Some(Arc::new(devices));
+            }
+            changes
+        });
+    }
+
+    /// The devices that somebody wants to be updated, from now on. Only the first one who asks gets them.
+    pub fn installs(&self) -> Option<mpsc::Receiver<Install>> {
+        self.installs.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Where the embedded broker listens.

@@ -14,7 +14,7 @@ pub(crate) use dial::{connect_once, next_version, person};
 use crate::{
     discovery,
     elsewhere::Place,
-    inbox::{Arrival, Demand, Inbox},
+    inbox::{Arrival, Demand, Inbox, Told},
 };
 use dial::{dial, is_about_credentials, with_credentials};
 use doorward_core::{
@@ -35,7 +35,7 @@ use std::{
 };
 use subscriptions::{Incoming, Subscription, Subscriptions};
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{mpsc, watch},
     task::JoinHandle,
 };
 
@@ -55,8 +55,9 @@ const PACKET: u32 = 256 * 1024;
 const WAITING: usize = 4096;
 /// Over MQTT 3.1.1, how long after subscribing a message that the broker kept may take to come.
 const KEPT_GRACE: Duration = Duration::from_millis(300);
-/// Commands at any door.
+/// Commands at any door, and at any device.
 const COMMANDS: &str = "doorward/door/+/set";
+const DEVICES: &str = "doorward/device/+/set";
 
 /// Where the broker is and how to get in.
 #[derive(Debug, Clone)]
@@ -126,10 +127,10 @@ enum End {
 }
 
 impl Remote {
-    pub(crate) fn start(options: RemoteOptions, house: Handle, born: Arc<Notify>) -> Arc<Self> {
+    pub(crate) fn start(options: RemoteOptions, house: Handle, told: Told) -> Arc<Self> {
         let remote = Arc::new(Self {
             options,
-            inbox: Inbox::new(house.clone(), born),
+            inbox: Inbox::new(house.clone(), told),
             house,
             client: Mutex::default(),
             up: watch::Sender::new(false),
@@ -347,6 +348,7 @@ impl Remote {
 
     /// Over MQTT 5 one subscription for all doors. Over 3.1.1 one for each: RabbitMQ gives wildcards nothing that it kept.
     async fn take_commands(&self, subscriptions: &mut Subscriptions) -> Result<(), MqttError> {
+        subscriptions.add(DEVICES, Subscription::Commands).await?;
         if subscriptions.version == ProtocolVersion::V5 {
             return subscriptions.add(COMMANDS, Subscription::Commands).await;
         }
@@ -364,7 +366,9 @@ impl Remote {
         }
         let old = subscriptions.version == ProtocolVersion::V311;
         let command = kind == Subscription::Commands && !payload.is_empty();
-        let retain = command && (retain || (old && self.was_kept(subscriptions, &topic).await?));
+        // What is kept for a device is found at the next connection, and is taken away then.
+        let probe = command && old && matches!(Topic::read(&topic), Some(Topic::Door(..)));
+        let retain = command && (retain || (probe && self.was_kept(subscriptions, &topic).await?));
         if retain {
             self.clear(topic.clone());
         }

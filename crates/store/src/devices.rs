@@ -205,6 +205,13 @@ impl Store {
         Ok(self.db().one("SELECT id FROM devices LIMIT 1", Vec::new()).await?.is_some())
     }
 
+    /// How many devices have rights.
+    pub async fn count_devices(&self) -> Result<usize, StoreError> {
+        let row = self.db().one("SELECT COUNT(*) AS devices FROM devices WHERE revoked_at IS NULL", Vec::new()).await?;
+        let count = row.map(|row| row.get::<i64>("devices")).transpose()?;
+        Ok(usize::try_from(count.unwrap_or_default()).unwrap_or_default())
+    }
+
     /// The devices that counted as online when that was last written down.
     pub async fn online_devices(&self) -> Result<Vec<DeviceId>, StoreError> {
         let sql = "SELECT device FROM device_states JOIN devices ON device = id WHERE online = 1 AND revoked_at IS NULL";

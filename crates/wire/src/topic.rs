@@ -8,7 +8,7 @@
 //! 1. Add it to [`DoorTopic`] or [`Topic`], with its name in both directions.
 //! 2. Say in `docs/mqtt.md` what is published there, and whether it is retained.
 
-use crate::{account::AccountId, door::DoorId};
+use crate::{account::AccountId, device::DeviceId, door::DoorId};
 use alloc::{format, string::String, vec::Vec};
 use core::{fmt, str::FromStr};
 
@@ -18,8 +18,15 @@ const LONGEST: usize = 1024;
 const DEEPEST: usize = 64;
 
 /// Topics that no wildcard covers unless it spells them out, level by level where they have words.
-const RESERVED: [&str; 6] =
-    ["doorward/door/+/set", "locks/#", "gateway/#", "sensor/+/request/#", "sensor/+/firmwareVersion", "homeassistant/#"];
+const RESERVED: [&str; 7] = [
+    "doorward/door/+/set",
+    "doorward/device/+/set",
+    "locks/#",
+    "gateway/#",
+    "sensor/+/request/#",
+    "sensor/+/firmwareVersion",
+    "homeassistant/#",
+];
 
 /// Why a text is no topic or no filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -213,8 +220,35 @@ pub enum Topic {
     Event,
     /// About one door.
     Door(DoorId, DoorTopic),
+    /// Something of one device.
+    Device(DeviceId, DeviceTopic),
     /// `ON` when an account needs a person; retained.
     AccountProblem(AccountId),
+}
+
+/// What a topic says about a device of the fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeviceTopic {
+    /// The version that it runs and the one that it could, as JSON; retained.
+    Firmware,
+    /// `online` or `offline`; retained.
+    Availability,
+    /// Commands; what was retained here does nothing.
+    Set,
+}
+
+impl DeviceTopic {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Firmware, Self::Availability, Self::Set];
+
+    /// The last level of the topic.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Firmware => "firmware",
+            Self::Availability => "availability",
+            Self::Set => "set",
+        }
+    }
 }
 
 /// What a topic says about a door.
@@ -272,6 +306,11 @@ impl Topic {
         Self::Door(door.clone(), what)
     }
 
+    /// Whether something happens when somebody publishes there.
+    pub const fn is_command(&self) -> bool {
+        matches!(self, Self::Door(_, DoorTopic::Set) | Self::Device(_, DeviceTopic::Set))
+    }
+
     /// Reads a topic of doorward's own; `None` when it is somebody else's.
     pub fn read(text: &str) -> Option<Self> {
         match text.strip_prefix("doorward/")? {
@@ -280,6 +319,11 @@ impl Topic {
             rest => {
                 if let Some(rest) = rest.strip_prefix("account/") {
                     return Some(Self::AccountProblem(rest.strip_suffix("/problem")?.parse().ok()?));
+                }
+                if let Some(rest) = rest.strip_prefix("device/") {
+                    let (device, what) = rest.split_once('/')?;
+                    let what = DeviceTopic::ALL.into_iter().find(|known| known.as_str() == what)?;
+                    return Some(Self::Device(device.parse().ok()?, what));
                 }
                 let (door, what) = rest.strip_prefix("door/")?.split_once('/')?;
                 let what = DoorTopic::ALL.into_iter().find(|known| known.as_str() == what)?;
@@ -296,6 +340,7 @@ impl fmt::Display for Topic {
             Self::Event => f.pad("doorward/event"),
             Self::AccountProblem(account) => f.pad(&format!("doorward/account/{account}/problem")),
             Self::Door(door, what) => f.pad(&format!("doorward/door/{door}/{}", what.as_str())),
+            Self::Device(device, what) => f.pad(&format!("doorward/device/{device}/{}", what.as_str())),
         }
     }
 }
@@ -360,6 +405,8 @@ mod tests {
             Topic::Status,
             Topic::Event,
             Topic::AccountProblem("u_tec".parse().unwrap()),
+            Topic::Device("A1B2C3".parse().unwrap(), DeviceTopic::Firmware),
+            Topic::Device("A1B2C3".parse().unwrap(), DeviceTopic::Set),
         ]) {
             assert_eq!(Topic::read(&alloc::string::ToString::to_string(&topic)), Some(topic));
         }

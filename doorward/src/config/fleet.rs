@@ -69,6 +69,15 @@ impl FleetConfig {
                 minutes.map(Duration::from_mins).ok_or_else(|| format!("“{text}” is not a number of minutes from 1 to 43200"))
             },
         );
+        let shown = section.value(
+            "home_assistant",
+            Kind::Number,
+            "500",
+            "Devices that are shown in Home Assistant with their firmware, at most; with more none is. 0 for none.",
+            |text| {
+                text.parse::<usize>().ok().filter(|count| *count <= 5_000).ok_or_else(|| format!("“{text}” is not a number from 0 to 5000"))
+            },
+        );
         let (public_url, hardware, partition_size) = firmware(&mut section);
         let company = section.value("company", Kind::Text, "", "What devices are told about whose they are.", text);
         let development = section.value("development", Kind::Text, "production", "What devices are told about what they are for.", text);
@@ -105,6 +114,7 @@ impl FleetConfig {
             public_url,
             hardware,
             partition_size,
+            shown,
             ..Options::default()
         };
         Self { listen, tls, certificate, mqtt_host, mqtt_port, mqtt_use_tls, options }

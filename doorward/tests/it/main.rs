@@ -5,6 +5,7 @@
 mod arrows;
 mod binary;
 mod boot;
+mod corpus;
 mod flows;
 mod house;
 mod peers;

@@ -8,7 +8,7 @@ use doorward_core::Secret;
 use doorward_mqtt::{broker::Letter, elsewhere::Place, tap::Tap};
 use doorward_wire::{
     attempt::{ActorKind, Reason},
-    topic::{DoorTopic, Filter, Topic, is_topic},
+    topic::{Filter, Topic, is_topic},
     tunnel::{Broker, Publish, Service, Subscribe},
 };
 use serde_json::json;
@@ -37,7 +37,7 @@ pub(crate) async fn publish(tunnel: &Tunnel, request: &Request, publish: Publish
         return Reply::refused(403, &format!("Not allowed: publish to {topic}"), Reason::NoGrant);
     }
     let now = tunnel.house().now().utc;
-    if matches!(Topic::read(&topic), Some(Topic::Door(_, DoorTopic::Set))) && now.since(request.made) > FRESH {
+    if Topic::read(&topic).is_some_and(|topic| topic.is_command()) && now.since(request.made) > FRESH {
         return Reply::refused(403, "Request expired", Reason::StaleCommand);
     }
     let way = match way(tunnel, request, broker) {

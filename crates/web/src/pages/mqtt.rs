@@ -32,9 +32,9 @@ use serde::Deserialize;
 /// The user that Home Assistant gets.
 const HOME_ASSISTANT: &str = "homeassistant";
 /// What it publishes: commands, and that it has started.
-const ITS_PUBLISH: [&str; 2] = ["doorward/door/+/set", "homeassistant/status"];
+const ITS_PUBLISH: [&str; 3] = ["doorward/door/+/set", "doorward/device/+/set", "homeassistant/status"];
 /// What it hears.
-const ITS_SUBSCRIBE: [&str; 11] = [
+const ITS_SUBSCRIBE: [&str; 13] = [
     "homeassistant/#",
     "doorward/status",
     "doorward/event",
@@ -46,6 +46,8 @@ const ITS_SUBSCRIBE: [&str; 11] = [
     "doorward/door/+/contact",
     "doorward/door/+/contradiction",
     "doorward/door/+/ring",
+    "doorward/device/+/firmware",
+    "doorward/device/+/availability",
 ];
 
 pub(super) fn router() -> Router<Web> {

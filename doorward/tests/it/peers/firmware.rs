@@ -22,7 +22,7 @@ fn image(scene: &Scene, version: &str, bytes: usize) -> PathBuf {
     file
 }
 
-fn add(scene: &Scene, version: &str, more: &[&str]) -> Value {
+pub(super) fn add(scene: &Scene, version: &str, more: &[&str]) -> Value {
     let file = image(scene, version, 700_000).display().to_string();
     json(scene.path(), &[&["firmware", "add", &file][..], more].concat())
 }
@@ -37,7 +37,7 @@ fn public_key(scene: &Scene) -> Vec<u8> {
 }
 
 /// A provisioned device that runs 2.0.0.
-async fn device(scene: &Scene, firmware: Firmware, last: u8, public_key: Option<Vec<u8>>) -> Device {
+pub(super) async fn device(scene: &Scene, firmware: Firmware, last: u8, public_key: Option<Vec<u8>>) -> Device {
     let mac = [0xA1, 0xB2, 0xC3, 0xD4, 0xE5, last];
     let broker = format!("127.0.0.1:{}", scene.binary.mqtt_port()).parse().unwrap();
     let config = Config { firmware, mac, broker, public_key, report: Duration::from_millis(200), ..Config::default() };

@@ -1,10 +1,14 @@
 //! A real Home Assistant at the embedded broker.
 
-use super::mosquitto::{FRONT, Scene};
+use super::{
+    firmware, fleet,
+    mosquitto::{FRONT, Scene},
+};
 use crate::{
     binary::{Binary, json as printed, run},
     boot::killed::until,
 };
+use doorward_sim::device::Firmware;
 use serde_json::{Value, json};
 use std::{net::TcpListener, path::PathBuf, process::Command};
 use tempfile::TempDir;
@@ -143,4 +147,31 @@ async fn home_assistant_finds_every_door_opens_one_and_shows_the_liar() {
     assert!(home.call_with("lock.unlock", "lock.front_door", "2468").await);
     home.wait("lock.front_door", "unlocked");
     assert_eq!(sim.lock(FRONT).times_opened, opened + 1, "the wrong code opened nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn home_assistant_shows_the_firmware_of_a_device_and_updates_it() {
+    let scene = fleet::Scene::start();
+    let device = firmware::device(&scene, Firmware::B, 0xF1, None).await;
+    let rights = ["--publish", "doorward/device/+/set", "--publish", "homeassistant/status", "--subscribe", "homeassistant/#"];
+    let more =
+        ["--subscribe", "doorward/status", "--subscribe", "doorward/device/+/firmware", "--subscribe", "doorward/device/+/availability"];
+    let user = printed(scene.path(), &[&["mqtt", "user", "add", "homeassistant"][..], &rights, &more].concat());
+    let home = Lab::start(&format!("127.0.0.1:{}", scene.binary.mqtt_port()), user["secret"].as_str().unwrap());
+    let entity = "update.a1b2c3d4e5f1_firmware";
+    home.wait(entity, "off");
+    firmware::add(&scene, "2.1.0", &["--channel", "beta"]);
+    firmware::add(&scene, "2.0.5", &["--channel", "stable"]);
+    home.wait(entity, "on");
+    let attributes = home.attributes(entity);
+    assert_eq!(
+        (&attributes["installed_version"], &attributes["latest_version"]),
+        (&json!("2.0.0"), &json!("2.0.5")),
+        "beta is not offered"
+    );
+    home.call("update.install", entity);
+    home.wait(entity, "off");
+    assert_eq!((device.version().as_str(), &home.attributes(entity)["installed_version"]), ("2.0.5", &json!("2.0.5")));
+    assert!(run(scene.path(), &["device", "revoke", "A1B2C3D4E5F1", "--yes"]).status.success());
+    until("it is gone", async || home.has("update.") == 0).await;
 }

@@ -224,3 +224,30 @@ async fn a_device_is_provisioned_by_its_portal() {
     assert_eq!(silent.status.code(), Some(5), "{silent:?}");
     assert_eq!(device.standing(), Standing::NoWifi);
 }
+
+/// The script of the original guide, written anew, with Debian's Python.
+fn guides_script(scene: &Scene, device: &Device, more: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new("/usr/bin/python3");
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/peers/provision.py")).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.args(["--server", &format!("http://{}", scene.binary.fleet()), "--portal", &device.portal()]);
+    command.args(["--wifi-ssid", "Home", "--wifi-password", "wifi-password"]).args(more);
+    let output = command.output().expect("Python is installed: `make test` does it");
+    let said = if output.status.success() { &output.stdout } else { &output.stderr };
+    (output.status.code(), String::from_utf8_lossy(said).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guides_script_provisions_a_device_by_its_serial_line_and_its_portal() {
+    let scene = Scene::start();
+    let token = scene.token("devices:provision");
+    let device = Device::start(config(&scene, Firmware::A), Memory::default()).await.unwrap();
+    let port = device.console().display().to_string();
+    let (code, told) = guides_script(&scene, &device, &["--token", "dw_wrong", "--device-id", "A1B2C3D4E5F6"]);
+    assert!(code == Some(1) && told.contains("401") && told.contains("Unauthorized"), "{told}");
+    assert_eq!(device.standing(), Standing::Portal, "nothing was sent to it");
+    let (code, told) = guides_script(&scene, &device, &["--token", &token, "--port", &port]);
+    assert_eq!(code, Some(0), "{told}");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((told["device_id"].as_str(), told["mqtt_user"].as_str()), (Some("A1B2C3D4E5F6"), Some("A1B2C3D4E5F6")));
+    is_online(&scene, "A1B2C3D4E5F6").await;
+}
