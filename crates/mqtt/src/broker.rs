@@ -9,6 +9,7 @@ mod ears;
 mod entrance;
 mod gate;
 mod slow;
+mod subscriptions;
 
 use crate::{
     inbox::{Arrival, Demand, Inbox, Told},
@@ -43,6 +44,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
+use subscriptions::Subscriptions;
 use tokio::{
     sync::{broadcast, watch},
     task::JoinHandle,
@@ -62,8 +64,6 @@ const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 const CLIENTS: usize = 20_000;
 /// Connections that come in within a second.
 const ARRIVALS: u32 = 10_000;
-/// Subscriptions of a client.
-const SUBSCRIPTIONS: usize = 1_000;
 /// Messages that are kept for later subscribers.
 const RETAINED: usize = 50_000;
 /// How long the session of a client that is away lives.
@@ -148,11 +148,17 @@ impl Broker {
     /// Binds the addresses and serves.
     pub(crate) async fn start(options: &Options, roster: Arc<Roster>, house: Handle, told: Told) -> Result<Self, BrokerError> {
         let waiting = Arc::new(Waiting::default());
-        let gate = Arc::new(Gate { roster: Arc::clone(&roster), inbox: Inbox::new(house.clone(), told), waiting: Arc::clone(&waiting) });
+        let gate = Arc::new(Gate {
+            roster: Arc::clone(&roster),
+            inbox: Inbox::new(house.clone(), told),
+            waiting: Arc::clone(&waiting),
+            subscriptions: Subscriptions::default(),
+        });
         let config = config(options, Arc::clone(&gate) as _);
         let broker = MqttBroker::with_config(config.clone()).await?;
         let storage = broker.storage();
         let messages = broker.router();
+        gate.subscriptions.count_at(&messages);
         messages.recover_sessions(u32::try_from(SESSION.as_secs()).unwrap_or(u32::MAX)).await?;
         if let Some(storage) = &storage {
             storage.cleanup_expired().await?;
@@ -282,7 +288,8 @@ fn config(options: &Options, gate: Arc<dyn BrokerEventHandler>) -> BrokerConfig 
         session_expiry_interval: SESSION,
         max_packet_size: PACKET,
         client_channel_capacity: CHANNEL,
-        max_subscriptions_per_client: SUBSCRIPTIONS,
+        // Counted by `gate`: the library goes through those of all clients for each one that is added.
+        max_subscriptions_per_client: 0,
         max_retained_messages: RETAINED,
         sys_topics_enabled: false,
         auth_config: AuthConfig::default(),

@@ -62,9 +62,11 @@ async fn run(house: Handle, line: Line, stopped: watch::Receiver<bool>) {
     }
 }
 
-/// The embedded broker is there whenever doorward is: nothing is to be made up for.
+/// The embedded broker is there whenever doorward is: only what was too fast is made up for.
 async fn live(house: &Handle, line: &Line, mut stopped: watch::Receiver<bool>) {
     let mut notices = house.subscribe();
+    let mut reader = Reader { house: house.clone(), line: line.clone(), cursor: None, noted: None };
+    let mut made_up = 0;
     loop {
         let notice = tokio::select! {
             biased;
@@ -73,17 +75,25 @@ async fn live(house: &Handle, line: &Line, mut stopped: watch::Receiver<bool>) {
         };
         match notice {
             Ok(notice) => {
-                if let Notice::Event(event) = notice.as_ref() {
+                if let Notice::Event(event) = notice.as_ref()
+                    && event.id > made_up
+                {
                     line.publish(message(event)).await;
+                    reader.cursor = reader.cursor.max(Some(event.id));
                 }
             }
-            Err(RecvError::Lagged(count)) => metrics::counter!("doorward_mqtt_dropped_total", "what" => "event").increment(count),
+            Err(RecvError::Lagged(_)) => {
+                if let Err(error) = reader.publish().await {
+                    tracing::warn!(%error, "events could not be read for MQTT");
+                }
+                made_up = reader.cursor.unwrap_or_default();
+            }
             Err(RecvError::Closed) => return,
         }
     }
 }
 
-/// Reads the audit for a broker that comes and goes.
+/// Reads the audit for a broker that comes and goes, or for whoever was too slow.
 struct Reader {
     house: Handle,
     line: Line,

@@ -108,6 +108,32 @@ impl Chain {
     }
 }
 
+impl Store {
+    /// Begins something that is written in one commit with what is told of it.
+    pub(crate) async fn begin(&self) -> Result<(Tx, Chain), StoreError> {
+        let mut tx = self.db().write().await?;
+        let chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
+        Ok((tx, chain))
+    }
+
+    /// Ends it, with this event.
+    pub(crate) async fn end(&self, mut tx: Tx, mut chain: Chain, event: &NewEvent) -> Result<Event, StoreError> {
+        let event = chain.append(event);
+        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
+        tx.commit().await?;
+        Ok(event)
+    }
+
+    /// Changes what a statement changes, with an event that tells of it; `None` when it changes nothing, and then nothing is told.
+    pub(crate) async fn change(&self, sql: &'static str, args: Vec<Value>, event: &NewEvent) -> Result<Option<Event>, StoreError> {
+        let (mut tx, chain) = self.begin().await?;
+        if tx.execute(sql, args).await? == 0 {
+            return Ok(None);
+        }
+        self.end(tx, chain, event).await.map(Some)
+    }
+}
+
 /// The end of the chain as it is stored.
 struct End {
     seq: i64,
@@ -288,14 +314,11 @@ impl Store {
         if pruned.events == 0 {
             return Ok(pruned);
         }
-        let mut tx = self.db().write().await?;
-        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
+        let (mut tx, chain) = self.begin().await?;
         tx.execute("DELETE FROM attempts WHERE created_at < $1 AND state <> 'pending'", args![before]).await?;
         tx.execute("DELETE FROM rings WHERE began_at < $1 AND state <> 'ringing'", args![before]).await?;
         let data = serde_json::json!({ "count": pruned.events, "until": until });
-        pruned.told = Some(chain.append(&NewEvent::new(now, EventKind::EventsPruned).data(data)));
-        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
-        tx.commit().await?;
+        pruned.told = Some(self.end(tx, chain, &NewEvent::new(now, EventKind::EventsPruned).data(data)).await?);
         Ok(pruned)
     }
 

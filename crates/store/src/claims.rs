@@ -5,7 +5,6 @@
 
 use crate::{
     Store, StoreError,
-    chain::Chain,
     db::{Row, args},
     devices::{BrokerUser, DeviceSecrets, StoredDevice},
 };
@@ -57,24 +56,12 @@ impl Store {
         let sql = "INSERT INTO device_claims (device, until, network) SELECT id, $2, $3 FROM devices WHERE id = $1 AND revoked_at IS NULL \
                    ON CONFLICT (device) DO UPDATE SET until = excluded.until, network = excluded.network, claimed_by = NULL, \
                    claimed_at = NULL";
-        self.change_claim(sql, args![claim.device.as_str(), claim.until, claim.network.as_deref()], event).await
+        self.change(sql, args![claim.device.as_str(), claim.until, claim.network.as_deref()], event).await
     }
 
     /// Closes a claim.
     pub async fn close_claim(&self, device: &DeviceId, event: &NewEvent) -> Result<Option<Event>, StoreError> {
-        self.change_claim("DELETE FROM device_claims WHERE device = $1", args![device.as_str()], event).await
-    }
-
-    async fn change_claim(&self, sql: &'static str, args: Vec<crate::db::Value>, event: &NewEvent) -> Result<Option<Event>, StoreError> {
-        let mut tx = self.db().write().await?;
-        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
-        if tx.execute(sql, args).await? == 0 {
-            return Ok(None);
-        }
-        let event = chain.append(event);
-        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
-        tx.commit().await?;
-        Ok(Some(event))
+        self.change("DELETE FROM device_claims WHERE device = $1", args![device.as_str()], event).await
     }
 
     /// The claim of a device, open or not.
@@ -96,8 +83,7 @@ impl Store {
 
     /// Takes a request from an address for the device's own, if its claim allows that.
     pub async fn take_claim(&self, device: &DeviceId, address: &str, now: Time, contest: &Contest) -> Result<Claimed, StoreError> {
-        let mut tx = self.db().write().await?;
-        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
+        let (mut tx, mut chain) = self.begin().await?;
         let row = tx.one(format!("{SELECT} WHERE device = $1"), args![device.as_str()]).await?;
         let Some(claim) = row.map(|row| read(&row)).transpose()?.filter(|claim| claim.until.is_none_or(|until| until > now)) else {
             return Ok(Claimed::No);

@@ -140,8 +140,7 @@ impl Store {
     /// Provisions devices, all in one commit: each with its broker user and its event. Those that are there keep what they
     /// have.
     pub async fn provision_devices(&self, devices: &[NewDevice]) -> Result<Vec<Provisioned>, StoreError> {
-        let mut tx = self.db().write().await?;
-        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
+        let (mut tx, mut chain) = self.begin().await?;
         let count = tx.one("SELECT COUNT(*) AS devices FROM devices", Vec::new()).await?;
         let mut room = MOST - count.map_or(Ok(0), |row| row.get::<i64>("devices"))?;
         let mut outcomes = Vec::with_capacity(devices.len());
@@ -247,16 +246,8 @@ impl Store {
         hardware: Option<&Hardware>,
         event: &NewEvent,
     ) -> Result<Option<Event>, StoreError> {
-        let mut tx = self.db().write().await?;
-        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
         let sql = "UPDATE devices SET name = $2, hardware = $3 WHERE id = $1";
-        if tx.execute(sql, args![id.as_str(), name, hardware.map(Hardware::as_str)]).await? == 0 {
-            return Ok(None);
-        }
-        let event = chain.append(event);
-        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
-        tx.commit().await?;
-        Ok(Some(event))
+        self.change(sql, args![id.as_str(), name, hardware.map(Hardware::as_str)], event).await
     }
 
     /// Takes a device's rights: its user at the broker, its token, its claim. `None` when there is none that has rights.
@@ -266,8 +257,7 @@ impl Store {
         broker: &BrokerUser,
         event: &NewEvent,
     ) -> Result<Option<(StoredDevice, Event)>, StoreError> {
-        let mut tx = self.db().write().await?;
-        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
+        let (mut tx, chain) = self.begin().await?;
         let sql = "UPDATE devices SET revoked_at = $2, epoch = epoch + 1, broker = $3, broker_error = NULL \
                    WHERE id = $1 AND revoked_at IS NULL";
         if tx.execute(sql, args![id.as_str(), event.time, broker.word()]).await? == 0 {
@@ -276,9 +266,7 @@ impl Store {
         tx.execute("DELETE FROM device_claims WHERE device = $1", args![id.as_str()]).await?;
         tx.execute("DELETE FROM device_states WHERE device = $1", args![id.as_str()]).await?;
         let stored = self.device_in(&mut tx, id).await?;
-        let event = chain.append(event);
-        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
-        tx.commit().await?;
+        let event = self.end(tx, chain, event).await?;
         Ok(stored.map(|stored| (stored, event)))
     }
 
@@ -291,12 +279,9 @@ impl Store {
         broker: &BrokerUser,
         event: &NewEvent,
     ) -> Result<Option<(StoredDevice, Event)>, StoreError> {
-        let mut tx = self.db().write().await?;
-        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
+        let (mut tx, chain) = self.begin().await?;
         let Some(stored) = self.renew_in(&mut tx, id, secrets, broker).await? else { return Ok(None) };
-        let event = chain.append(event);
-        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
-        tx.commit().await?;
+        let event = self.end(tx, chain, event).await?;
         Ok(Some((stored, event)))
     }
 

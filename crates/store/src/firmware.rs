@@ -4,7 +4,6 @@
 
 use crate::{
     Store, StoreError,
-    chain::Chain,
     db::{Row, args},
 };
 use doorward_core::record::NewEvent;
@@ -96,8 +95,7 @@ impl Store {
     /// Finishes an image, in one commit with what is told of it.
     pub async fn finish_firmware(&self, firmware: &Firmware, event: &NewEvent) -> Result<Event, StoreError> {
         let Firmware { hardware, version, min_version, channel, notes, size, sha256, signature, created } = firmware;
-        let mut tx = self.db().write().await?;
-        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
+        let (mut tx, chain) = self.begin().await?;
         let sql = "UPDATE firmware SET min_version = $3, channel = $4, notes = $5, size = $6, hash = $7, signature = $8, created_at = $9 \
                    WHERE hardware = $1 AND version = $2";
         let args = args![
@@ -114,10 +112,7 @@ impl Store {
         if tx.execute(sql, args).await? == 0 {
             return Err(StoreError::Bug(format!("firmware {hardware} {version} was not begun")));
         }
-        let event = chain.append(event);
-        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
-        tx.commit().await?;
-        Ok(event)
+        self.end(tx, chain, event).await
     }
 
     /// Removes unfinished images that were begun before this.
@@ -153,30 +148,18 @@ impl Store {
     pub async fn edit_firmware(&self, firmware: &Firmware, event: &NewEvent) -> Result<Option<Event>, StoreError> {
         let sql = "UPDATE firmware SET channel = $3, notes = $4 WHERE hardware = $1 AND version = $2 AND hash IS NOT NULL";
         let args = args![firmware.hardware.as_str(), firmware.version.as_str(), firmware.channel.as_str(), firmware.notes.as_str()];
-        let mut tx = self.db().write().await?;
-        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
-        if tx.execute(sql, args).await? == 0 {
-            return Ok(None);
-        }
-        let event = chain.append(event);
-        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
-        tx.commit().await?;
-        Ok(Some(event))
+        self.change(sql, args, event).await
     }
 
     /// Removes an image; `None` when there is none.
     pub async fn remove_firmware(&self, hardware: &Hardware, version: &Version, event: &NewEvent) -> Result<Option<Event>, StoreError> {
-        let mut tx = self.db().write().await?;
-        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
+        let (mut tx, chain) = self.begin().await?;
         tx.execute("DELETE FROM firmware_chunks WHERE hardware = $1 AND version = $2", args![hardware.as_str(), version.as_str()]).await?;
         let sql = "DELETE FROM firmware WHERE hardware = $1 AND version = $2";
         if tx.execute(sql, args![hardware.as_str(), version.as_str()]).await? == 0 {
             return Ok(None);
         }
-        let event = chain.append(event);
-        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
-        tx.commit().await?;
-        Ok(Some(event))
+        self.end(tx, chain, event).await.map(Some)
     }
 
     /// Offers an image to a device, in the place of another one.
@@ -187,13 +170,9 @@ impl Store {
                    progress = 0, fetched = 0, error = NULL, \
                    tries = CASE WHEN device_offers.version = excluded.version THEN device_offers.tries + 1 ELSE 1 END, \
                    offered_at = excluded.offered_at, changed_at = excluded.changed_at";
-        let mut tx = self.db().write().await?;
-        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
+        let (mut tx, chain) = self.begin().await?;
         tx.execute(sql, args![device.as_str(), firmware.hardware.as_str(), firmware.version.as_str(), event.time]).await?;
-        let event = chain.append(event);
-        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
-        tx.commit().await?;
-        Ok(event)
+        self.end(tx, chain, event).await
     }
 
     /// What a device is offered, or was.
@@ -214,8 +193,7 @@ impl Store {
                    WHERE device = $1 AND version = $2";
         let DeviceOffer { device, version, state, progress, error, fetched, changed, .. } = offer;
         let args = args![device.as_str(), version.as_str(), state.as_str(), *progress, error.as_deref(), i64::from(*fetched), *changed];
-        let mut tx = self.db().write().await?;
-        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
+        let (mut tx, mut chain) = self.begin().await?;
         if tx.execute(sql, args).await? == 0 {
             return Ok(Vec::new());
         }

@@ -3,7 +3,6 @@
 
 use crate::{
     Store, StoreError,
-    chain::Chain,
     db::{Row, Tx, args},
 };
 use doorward_core::{
@@ -118,33 +117,29 @@ const DEVICES: &str = "SELECT device, bucket, grp, state, before, tries, not_bef
 impl Store {
     /// Adds a rollout with its devices.
     pub async fn add_rollout(&self, rollout: &Rollout, devices: &[RolloutDevice], event: &NewEvent) -> Result<Event, StoreError> {
-        let mut tx = self.db().write().await?;
-        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
+        let (mut tx, chain) = self.begin().await?;
         let sql = "INSERT INTO rollouts (id, hardware, version, plan_json, state, grp, created_at, changed_at) \
                    VALUES ($1, $2, $3, $4, $5, 0, $6, $6)";
         let plan = serde_json::to_string(&rollout.plan).map_err(|error| StoreError::Bug(format!("a plan: {error}")))?;
         let args =
             args![rollout.id.as_str(), rollout.hardware.as_str(), rollout.version.as_str(), plan, rollout.state.as_str(), rollout.created];
         tx.execute(sql, args).await?;
-        let sql = "INSERT INTO rollout_devices (rollout, device, bucket, grp, state, before, tries, not_before, changed_at) \
-                   VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7)";
-        for device in devices {
-            let group = i64::try_from(device.group).unwrap_or_default();
-            let args = args![
+        let columns = ["rollout", "device", "bucket", "grp", "state", "before", "tries", "not_before", "changed_at"];
+        let row = |device: &RolloutDevice| {
+            args![
                 rollout.id.as_str(),
                 device.device.as_str(),
                 i64::from(device.bucket),
-                group,
+                i64::try_from(device.group).unwrap_or_default(),
                 device.state.as_str(),
                 device.before.as_deref(),
+                0_i64,
+                Time::default(),
                 rollout.created
-            ];
-            tx.execute(sql, args).await?;
-        }
-        let event = chain.append(event);
-        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
-        tx.commit().await?;
-        Ok(event)
+            ]
+        };
+        tx.insert("rollout_devices", &columns, &devices.iter().map(row).collect::<Vec<_>>()).await?;
+        self.end(tx, chain, event).await
     }
 
     /// Every rollout, newest first.
@@ -166,8 +161,6 @@ impl Store {
 
     /// Says how a rollout stands, unless somebody else did meanwhile; `None` then.
     pub async fn change_rollout(&self, from: &Rollout, to: &Rollout, event: &NewEvent) -> Result<Option<Event>, StoreError> {
-        let mut tx = self.db().write().await?;
-        let mut chain = Chain::lock(&mut tx, self.keys(), self.inner.house).await?;
         let sql = "UPDATE rollouts SET state = $4, detail = $5, grp = $6, changed_at = $7 WHERE id = $1 AND state = $2 AND grp = $3";
         let number = |group: usize| i64::try_from(group).unwrap_or_default();
         let args = args![
@@ -179,13 +172,7 @@ impl Store {
             number(to.group),
             event.time
         ];
-        if tx.execute(sql, args).await? == 0 {
-            return Ok(None);
-        }
-        let event = chain.append(event);
-        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
-        tx.commit().await?;
-        Ok(Some(event))
+        self.change(sql, args, event).await
     }
 
     /// How many devices of each group stand where. `online` are those that are connected.

@@ -1,6 +1,6 @@
 //! What the broker asks before it does anything: who may connect, publish and subscribe.
 
-use super::{BoxFuture, entrance::Waiting};
+use super::{BoxFuture, entrance::Waiting, subscriptions::Subscriptions};
 use crate::{
     inbox::{Arrival, Demand, Inbox},
     roster::{Refusal, Roster},
@@ -25,6 +25,7 @@ pub(super) struct Gate {
     pub(super) roster: Arc<Roster>,
     pub(super) inbox: Inbox,
     pub(super) waiting: Arc<Waiting>,
+    pub(super) subscriptions: Subscriptions,
 }
 
 impl AuthProvider for Gate {
@@ -64,7 +65,8 @@ impl AuthProvider for Gate {
         if !allowed {
             self.refused("subscribe", client, user, filter);
         }
-        Box::pin(async move { allowed })
+        let client = client.to_owned();
+        Box::pin(async move { allowed && self.subscriptions.has_room(&client, filter).await })
     }
 }
 
@@ -117,8 +119,9 @@ impl BrokerEventHandler for Gate {
         Box::pin(std::future::ready(()))
     }
 
-    fn on_client_disconnect(&self, _event: ClientDisconnectEvent) -> BoxFuture<'_, ()> {
+    fn on_client_disconnect(&self, event: ClientDisconnectEvent) -> BoxFuture<'_, ()> {
         metrics::gauge!("doorward_mqtt_clients").decrement(1.0);
+        self.subscriptions.forget(&event.client_id);
         Box::pin(std::future::ready(()))
     }
 
