@@ -5,11 +5,11 @@
 //! `x-mqtt-sender` (an alias, see [`crate::roster`]) and `x-mqtt-client-id`. Messages that were acknowledged in the last
 //! moments can be lost by `kill -9`; nothing of doorward's relies on them.
 
+mod audience;
 mod ears;
 mod entrance;
 mod gate;
 mod slow;
-mod subscriptions;
 
 use crate::{
     inbox::{Arrival, Demand, Inbox, Told},
@@ -17,6 +17,7 @@ use crate::{
     roster::Roster,
     tap::{Hub, Tap},
 };
+use audience::Audience;
 use doorward_core::driver;
 use doorward_engine::{Exchange, Handle};
 use doorward_wire::{attempt::ActorKind, topic::Filter};
@@ -44,7 +45,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
-use subscriptions::Subscriptions;
 use tokio::{
     sync::{broadcast, watch},
     task::JoinHandle,
@@ -70,7 +70,9 @@ const RETAINED: usize = 50_000;
 const SESSION: Duration = Duration::from_hours(24 * 7);
 /// Messages that wait for the house.
 const EARS: usize = 10_000;
-/// The house among the clients. The library takes no such identifier from a connection.
+/// What doorward's own clients begin with. The library takes no such identifier from a connection.
+const OWN: &str = "in/";
+/// The house among the clients.
 const HOUSE: &str = "in/house";
 /// How long clients get to hear what was published last. The library tells nobody when it has been written.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -147,23 +149,25 @@ pub struct Broker {
 impl Broker {
     /// Binds the addresses and serves.
     pub(crate) async fn start(options: &Options, roster: Arc<Roster>, house: Handle, told: Told) -> Result<Self, BrokerError> {
-        let waiting = Arc::new(Waiting::default());
+        let (waiting, audience) = (Arc::new(Waiting::default()), Arc::new(Audience::default()));
         let gate = Arc::new(Gate {
             roster: Arc::clone(&roster),
             inbox: Inbox::new(house.clone(), told),
             waiting: Arc::clone(&waiting),
-            subscriptions: Subscriptions::default(),
+            audience: Arc::clone(&audience),
         });
         let config = config(options, Arc::clone(&gate) as _);
         let broker = MqttBroker::with_config(config.clone()).await?;
         let storage = broker.storage();
         let messages = broker.router();
-        gate.subscriptions.count_at(&messages);
         messages.recover_sessions(u32::try_from(SESSION.as_secs()).unwrap_or(u32::MAX)).await?;
         if let Some(storage) = &storage {
             storage.cleanup_expired().await?;
         }
         messages.initialize().await?;
+        if let Some(storage) = &storage {
+            remember(&audience, storage, &roster).await?;
+        }
         let stop = broadcast::channel(1).0;
         let entrance = Arc::new(Entrance {
             config: Arc::new(config),
@@ -179,11 +183,17 @@ impl Broker {
         resources.update_limits(limits(&entrance.config));
         drop(broker);
         let (listeners, mut running) = listeners(options, &entrance).await?;
-        running.push(tokio::spawn(tidy(Arc::clone(&messages), storage.clone(), resources, stop.subscribe())));
+        running.push(tokio::spawn(tidy(
+            Arc::clone(&messages),
+            storage.clone(),
+            resources,
+            (Arc::clone(&roster), Arc::clone(&audience)),
+            stop.subscribe(),
+        )));
         running.push(tokio::spawn(slow::watch(Arc::clone(&messages), roster, stop.subscribe())));
         let up = watch::Sender::new(true);
-        running.push(tokio::spawn(serve(Arc::clone(&messages), house, up.subscribe())));
-        let ears = Ears { router: Arc::clone(&messages), up: up.subscribe(), count: AtomicU64::new(0) };
+        running.push(tokio::spawn(serve(Arc::clone(&messages), house, Arc::clone(&audience), up.subscribe())));
+        let ears = Ears { router: Arc::clone(&messages), audience, up: up.subscribe(), count: AtomicU64::new(0) };
         let (running, hub) = (Mutex::new(running), Hub::default());
         Ok(Self { router: messages, storage, listeners, stop, up, running, gate, ears, hub })
     }
@@ -236,6 +246,9 @@ impl Broker {
 
     /// Without waiting for anybody: what a slow subscriber cannot take now is queued for it.
     async fn route(&self, packet: &PublishPacket) {
+        if !packet.retain && !self.gate.audience.hears(&packet.topic_name) {
+            return;
+        }
         self.router.route_message_with_deadline(packet, None, Instant::now()).await;
     }
 
@@ -246,6 +259,7 @@ impl Broker {
     /// Ends a client's connection and session, with all that waits for it.
     pub(crate) async fn forget(&self, client: &str) {
         self.router.unregister_client(client).await;
+        self.gate.audience.forget(client);
         self.router.queue_handle(client).clear(None);
         if let Some(storage) = &self.storage
             && let Err(error) = storage.remove_session(client).await
@@ -333,11 +347,33 @@ async fn listeners(options: &Options, entrance: &Arc<Entrance>) -> Result<(Vec<L
     Ok((listeners, running))
 }
 
+/// Who listens to what since the last run.
+async fn remember(audience: &Audience, storage: &DynamicStorage, roster: &Roster) -> Result<(), BrokerError> {
+    for client in storage.session_client_ids().await? {
+        let Some(session) = storage.get_session(&client).await? else { continue };
+        let is_device = roster.is_a_devices(&client).await.map_err(|error| BrokerError(error.to_string()))?;
+        session.subscriptions.keys().for_each(|filter| _ = audience.add(&client, is_device, filter));
+    }
+    Ok(())
+}
+
+/// Those whose session is gone listen to nothing any more.
+async fn forget_gone(audience: &Audience, storage: &DynamicStorage, roster: &Roster) {
+    let connected: BTreeSet<String> = roster.connected_clients().into_iter().collect();
+    for client in audience.clients() {
+        let is_own = client.starts_with(OWN);
+        if !is_own && !connected.contains(&client) && matches!(storage.get_session(&client).await, Ok(None)) {
+            audience.forget(&client);
+        }
+    }
+}
+
 /// What is too old goes, now and then.
 async fn tidy(
-    router: Arc<MessageRouter>,
+    messages: Arc<MessageRouter>,
     storage: Option<Arc<DynamicStorage>>,
     resources: Arc<ResourceMonitor>,
+    (roster, audience): (Arc<Roster>, Arc<Audience>),
     mut stop: broadcast::Receiver<()>,
 ) {
     loop {
@@ -350,13 +386,16 @@ async fn tidy(
         {
             tracing::warn!(%error, "old messages could not be removed");
         }
-        router.sweep_sessions().await;
+        messages.sweep_sessions().await;
+        if let Some(storage) = &storage {
+            forget_gone(&audience, storage, &roster).await;
+        }
         resources.cleanup_expired_windows().await;
     }
 }
 
 /// Hands what is published to the house, as far as it wants to hear it.
-async fn serve(router: Arc<MessageRouter>, house: Handle, mut up: watch::Receiver<bool>) {
+async fn serve(router: Arc<MessageRouter>, house: Handle, audience: Arc<Audience>, mut up: watch::Receiver<bool>) {
     let (lanes, mut lane) = DeliveryLanes::channel(EARS);
     let (kick, _kicked) = tokio::sync::oneshot::channel();
     router.register_session(HOUSE.into(), lanes, router.queue_handle(HOUSE), kick, true).await;
@@ -376,8 +415,10 @@ async fn serve(router: Arc<MessageRouter>, house: Handle, mut up: watch::Receive
                 let wanted = filters.borrow_and_update().clone();
                 for gone in there.difference(&wanted) {
                     let _ = router.unsubscribe(HOUSE, gone.as_str(), None).await;
+                    audience.remove(HOUSE, gone.as_str());
                 }
                 for new in wanted.difference(&there) {
+                    audience.listen(HOUSE, new);
                     listen(&router, &exchange, new).await;
                 }
                 there = wanted;

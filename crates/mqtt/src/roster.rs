@@ -185,7 +185,8 @@ impl Roster {
         Ok(Some(alias))
     }
 
-    async fn is_a_devices(&self, client: &str) -> Result<bool, Refusal> {
+    /// Whether a client identifier is a device's.
+    pub(crate) async fn is_a_devices(&self, client: &str) -> Result<bool, Refusal> {
         let Some(device) = DeviceId::of_client(client) else { return Ok(false) };
         Ok(self.store.device(&device).await.map_err(|error| unreadable(&error))?.is_some())
     }

@@ -80,6 +80,16 @@ impl DeviceId {
     }
 }
 
+/// Whether some device may listen to a topic: what its role lets it subscribe to.
+pub fn is_told_to_devices(topic: &str) -> bool {
+    let mut levels = topic.splitn(3, '/');
+    match (levels.next(), levels.next(), levels.next()) {
+        (Some("gateway"), Some(_), Some(rest)) => matches!(rest, "command" | "ota"),
+        (Some("sensor"), Some(_), Some(rest)) => rest == "firmwareVersion" || rest == "request" || rest.starts_with("request/"),
+        _ => false,
+    }
+}
+
 /// Rights of a device at the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {

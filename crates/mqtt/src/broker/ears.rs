@@ -1,6 +1,6 @@
 //! Listening at the embedded broker from within.
 
-use super::BoxFuture;
+use super::{BoxFuture, OWN, audience::Audience};
 use crate::tap::{Heard, KEPT, Live, Source};
 use doorward_wire::topic::Filter;
 use mqtt5::{
@@ -23,6 +23,7 @@ const LANE: usize = 1024;
 /// What listens at the embedded broker.
 pub(super) struct Ears {
     pub(super) router: Arc<MessageRouter>,
+    pub(super) audience: Arc<Audience>,
     pub(super) up: watch::Receiver<bool>,
     pub(super) count: AtomicU64,
 }
@@ -32,17 +33,18 @@ impl Source for Ears {
     const TELLS_KEPT: bool = false;
 
     async fn subscribe(&self, filter: &Filter, live: Arc<Live>, held: oneshot::Receiver<()>) -> Result<(), MqttError> {
-        // The library takes no such identifier from a connection.
-        let name = format!("in/ear/{}", self.count.fetch_add(1, Ordering::Relaxed));
+        let name = format!("{OWN}ear/{}", self.count.fetch_add(1, Ordering::Relaxed));
         let (lanes, mut lane) = DeliveryLanes::channel(LANE);
         let (kick, _kicked) = oneshot::channel();
         self.router.register_session(name.clone(), lanes, self.router.queue_handle(&name), kick, true).await;
+        self.audience.listen(&name, filter);
         let request = SubscriptionRequest::new(name.clone(), filter.as_str(), QoS::ExactlyOnce);
         if let Err(error) = self.router.subscribe(request).await {
             self.router.unregister_client(&name).await;
+            self.audience.forget(&name);
             return Err(error);
         }
-        let (router, mut up) = (Arc::clone(&self.router), self.up.clone());
+        let (router, audience, mut up) = (Arc::clone(&self.router), Arc::clone(&self.audience), self.up.clone());
         tokio::spawn(async move {
             let end: BoxFuture<'_, ()> = Box::pin(async move {
                 tokio::select! {
@@ -59,6 +61,7 @@ impl Source for Ears {
             }
             live.close();
             router.unregister_client(&name).await;
+            audience.forget(&name);
         });
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What the broker asks before it does anything: who may connect, publish and subscribe.
 
-use super::{BoxFuture, entrance::Waiting, subscriptions::Subscriptions};
+use super::{BoxFuture, audience::Audience, entrance::Waiting};
 use crate::{
     inbox::{Arrival, Demand, Inbox},
     roster::{Refusal, Roster},
@@ -13,7 +13,7 @@ use doorward_wire::{
 use mqtt5::{
     broker::{
         AuthProvider, AuthResult, BrokerEventHandler, ClientConnectEvent, ClientDisconnectEvent, ClientPublishEvent, ClientSubscribeEvent,
-        PublishAction, SubAckReasonCode,
+        ClientUnsubscribeEvent, PublishAction, SubAckReasonCode,
     },
     packet::connect::ConnectPacket,
     types::ReasonCode,
@@ -25,7 +25,7 @@ pub(super) struct Gate {
     pub(super) roster: Arc<Roster>,
     pub(super) inbox: Inbox,
     pub(super) waiting: Arc<Waiting>,
-    pub(super) subscriptions: Subscriptions,
+    pub(super) audience: Arc<Audience>,
 }
 
 impl AuthProvider for Gate {
@@ -65,8 +65,9 @@ impl AuthProvider for Gate {
         if !allowed {
             self.refused("subscribe", client, user, filter);
         }
-        let client = client.to_owned();
-        Box::pin(async move { allowed && self.subscriptions.has_room(&client, filter).await })
+        let is_device = user.and_then(|user| self.roster.who(user)).is_some_and(|(_, device)| device.is_some());
+        let allowed = allowed && self.audience.add(client, is_device, filter);
+        Box::pin(async move { allowed })
     }
 }
 
@@ -114,14 +115,16 @@ impl Gate {
 }
 
 impl BrokerEventHandler for Gate {
-    fn on_client_connect(&self, _event: ClientConnectEvent) -> BoxFuture<'_, ()> {
+    fn on_client_connect(&self, event: ClientConnectEvent) -> BoxFuture<'_, ()> {
+        if event.clean_start {
+            self.audience.forget(&event.client_id);
+        }
         metrics::gauge!("doorward_mqtt_clients").increment(1.0);
         Box::pin(std::future::ready(()))
     }
 
-    fn on_client_disconnect(&self, event: ClientDisconnectEvent) -> BoxFuture<'_, ()> {
+    fn on_client_disconnect(&self, _event: ClientDisconnectEvent) -> BoxFuture<'_, ()> {
         metrics::gauge!("doorward_mqtt_clients").decrement(1.0);
-        self.subscriptions.forget(&event.client_id);
         Box::pin(std::future::ready(()))
     }
 
@@ -132,6 +135,11 @@ impl BrokerEventHandler for Gate {
         for subscription in event.subscriptions.iter().filter(|subscription| granted(subscription.result)) {
             self.roster.subscribed(&event.client_id, &subscription.topic_filter);
         }
+        Box::pin(std::future::ready(()))
+    }
+
+    fn on_client_unsubscribe(&self, event: ClientUnsubscribeEvent) -> BoxFuture<'_, ()> {
+        event.topic_filters.iter().for_each(|filter| self.audience.remove(&event.client_id, filter));
         Box::pin(std::future::ready(()))
     }
 
@@ -153,6 +161,9 @@ impl BrokerEventHandler for Gate {
             };
             if self.inbox.take(arrival).await || (event.retain && !self.has_room(&event.client_id, &event.topic, event.payload.is_empty()))
             {
+                return PublishAction::Handled;
+            }
+            if !event.retain && !self.audience.hears(&event.topic) {
                 return PublishAction::Handled;
             }
             PublishAction::Continue
