@@ -11,6 +11,7 @@
 //! the serial line is a pseudo-terminal.
 
 mod console;
+mod link;
 mod mqtt;
 mod nvs;
 mod portal;
@@ -81,6 +82,8 @@ pub struct Config {
     pub public_key: Option<Vec<u8>>,
     /// Where the broker is; what its memory says of that is a name that only devices can look up.
     pub broker: SocketAddr,
+    /// It speaks TLS there, and believes every certificate, as firmware A does.
+    pub tls: bool,
     /// The Wi-Fis that exist, each with its password.
     pub networks: Vec<(String, String)>,
     /// How often it tells of itself.
@@ -96,6 +99,7 @@ impl Default for Config {
             hardware: "xiao-esp32s3".into(),
             public_key: None,
             broker: SocketAddr::from(([127, 0, 0, 1], 1883)),
+            tls: false,
             networks: vec![("Home".into(), "wifi-password".into())],
             report: Duration::from_mins(1),
         }

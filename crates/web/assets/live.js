@@ -169,6 +169,18 @@
   });
   for (const button of doc.querySelectorAll("[data-copy]")) button.hidden = false;
 
+  // A file's text goes where it could be pasted.
+  for (const input of doc.querySelectorAll("[data-into]")) {
+    const field = $(input.dataset.into);
+    input.closest("label").hidden = false;
+    input.addEventListener("change", async () => {
+      const file = input.files[0];
+      if (file && file.size < 1 << 20) field.value = await file.text();
+      input.setCustomValidity(file && file.size >= 1 << 20 ? input.dataset.big : "");
+      input.reportValidity();
+    });
+  }
+
   // The stream. The browser gives up after some errors, so reconnecting is done here, slower and slower.
   const state = $("live-state");
   let source, wait = 1000, timer;

@@ -9,6 +9,7 @@ mod external;
 mod firmware;
 mod fleet;
 mod fleet_brokers;
+mod fleet_page;
 mod foreign;
 mod gates;
 mod home_assistant;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use super::link::{self, Stream};
 use super::{Firmware, Memory, Shared, Standing, update};
 
 /// Seconds.
@@ -16,10 +16,10 @@ const MOST: usize = 64 << 10;
 
 /// Connects, and talks until the connection is lost.
 pub(super) async fn talk(shared: &Shared, memory: &Memory) -> io::Result<()> {
-    let mut stream = TcpStream::connect(shared.config.broker).await?;
+    let mut stream = link::open(&shared.config).await?;
     let id = shared.id();
     stream.write_all(&connect(&format!("BLE-Gateway-{id}"), &memory.mqtt_user, &memory.mqtt_pass)).await?;
-    let (kind, body) = read(&mut stream).await?;
+    let (kind, body) = read(stream.as_mut()).await?;
     if kind >> 4 != 2 || body.get(1) != Some(&0) {
         return Err(Error::other(format!("the broker does not let it in: {body:?}")));
     }
@@ -38,10 +38,10 @@ pub(super) async fn talk(shared: &Shared, memory: &Memory) -> io::Result<()> {
     let mut seconds = 0;
     loop {
         tokio::select! {
-            packet = read(&mut stream) => {
+            packet = read(stream.as_mut()) => {
                 let (kind, body) = packet?;
                 if kind >> 4 == 3 {
-                    hear(shared, &mut stream, kind, &body).await?;
+                    hear(shared, stream.as_mut(), kind, &body).await?;
                 }
             }
             _ = report.tick() => {
@@ -71,7 +71,7 @@ fn status(shared: &Shared, uptime: u64) -> Value {
 }
 
 /// Does what it is told.
-async fn hear(shared: &Shared, stream: &mut TcpStream, kind: u8, body: &[u8]) -> io::Result<()> {
+async fn hear(shared: &Shared, stream: &mut dyn Stream, kind: u8, body: &[u8]) -> io::Result<()> {
     let Some((length, rest)) = body.split_at_checked(2) else { return Ok(()) };
     let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
     let Some((topic, mut rest)) = rest.split_at_checked(length) else { return Ok(()) };
@@ -100,7 +100,7 @@ async fn hear(shared: &Shared, stream: &mut TcpStream, kind: u8, body: &[u8]) ->
 }
 
 /// One packet: its first byte and what follows its length.
-async fn read(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {
+async fn read(stream: &mut dyn Stream) -> io::Result<(u8, Vec<u8>)> {
     let kind = stream.read_u8().await?;
     let (mut length, mut shift) = (0usize, 0);
     loop {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::link::Stream;
 use super::{Firmware, Shared, lock, mqtt};
 
 /// Bytes of a head.
@@ -18,7 +19,7 @@ const HEAD: usize = 8 << 10;
 const PARTITION: usize = 0x33_0000;
 
 /// Does what an offer says, and tells of it.
-pub(super) async fn follow(shared: &Shared, stream: &mut TcpStream, offer: &Value) -> io::Result<()> {
+pub(super) async fn follow(shared: &Shared, stream: &mut dyn Stream, offer: &Value) -> io::Result<()> {
     let (id, text) = (shared.id(), |name: &str| offer[name].as_str().unwrap_or_default().to_owned());
     let topic = format!("gateway/{id}/ota/status");
     let running = shared.version();
@@ -94,7 +95,7 @@ fn older(a: &str, b: &str) -> bool {
 async fn fetch(
     shared: &Shared,
     url: &str,
-    broker: &mut TcpStream,
+    broker: &mut dyn Stream,
     status: &impl Fn(&str, u64, Option<&str>) -> Vec<u8>,
 ) -> io::Result<Vec<u8>> {
     let rest = url.strip_prefix("http://").ok_or_else(|| Error::other("unsupported URL"))?;

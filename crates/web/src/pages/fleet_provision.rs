@@ -17,6 +17,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use doorward_core::scope::Scope;
 use doorward_fleet::{Wish, csv};
 use doorward_wire::{
@@ -106,6 +107,8 @@ struct ProvisionedPage {
     bad: Vec<String>,
     /// The credentials as CSV.
     csv: String,
+    /// The same as a file that is in its own link, so that it is kept nowhere.
+    link: String,
 }
 
 async fn many(State(web): State<Web>, visitor: Visitor, Form(form): Form<Fields>) -> Result<Response, Oops> {
@@ -146,5 +149,6 @@ async fn many(State(web): State<Web>, visitor: Visitor, Form(form): Form<Fields>
         }
     }
     let shell = Shell::new(&scene, scene.t.fleet.provision, Section::Fleet);
-    Ok(html(&ProvisionedPage { shell, t: scene.t, good, bad, csv: text }))
+    let link = format!("data:text/csv;base64,{}", STANDARD.encode(&text));
+    Ok(html(&ProvisionedPage { shell, t: scene.t, good, bad, csv: text, link }))
 }

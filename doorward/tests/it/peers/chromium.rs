@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::{
     net::TcpListener,
     os::unix::process::CommandExt,
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -65,6 +66,15 @@ impl Browser {
 
     pub(super) async fn go(&self, url: &str) {
         self.client.goto(url).await.unwrap();
+    }
+
+    /// Follows the first sign-in link, which sets a password, and works once.
+    pub(super) async fn sign_in_first(&self, data: &Path) {
+        let link = std::fs::read_to_string(data.join("first-start.txt")).unwrap();
+        self.go(link.trim()).await;
+        self.fill("password", "correct horse battery").await;
+        self.click("form button.primary").await;
+        self.find("nav a[href='/doors'][aria-current]").await;
     }
 
     pub(super) async fn find(&self, css: &str) -> Element {
@@ -159,12 +169,7 @@ async fn the_story(environment: &[(&str, &str)]) {
     let page = binary.page();
     let browser = Browser::start().await;
 
-    // The first sign-in link sets a password, and works once.
-    let link = std::fs::read_to_string(data.path().join("first-start.txt")).unwrap();
-    browser.go(link.trim()).await;
-    browser.fill("password", "correct horse battery").await;
-    browser.click("form button.primary").await;
-    browser.find("nav a[href='/doors'][aria-current]").await;
+    browser.sign_in_first(data.path()).await;
 
     // An account is added and signed in by link and pasted address.
     browser.go(&format!("{page}/accounts/new?kind=utec")).await;

@@ -251,3 +251,27 @@ async fn the_guides_script_provisions_a_device_by_its_serial_line_and_its_portal
     assert_eq!((told["device_id"].as_str(), told["mqtt_user"].as_str()), (Some("A1B2C3D4E5F6"), Some("A1B2C3D4E5F6")));
     is_online(&scene, "A1B2C3D4E5F6").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_speaks_tls_is_told_the_port_for_it_and_comes_by_it() {
+    let scene = Scene::start_with(&[("DOORWARD_MQTT__TLS_LISTEN", "127.0.0.1:0")]);
+    let tls = scene.binary.mqtt_port_of("mqtts");
+    let told = json(scene.path(), &["device", "provision", "A1B2C3D4E5F6"]);
+    assert_eq!(told["mqtt_port"].to_string(), tls, "TLS before plain text");
+    let right = wifi_password(scene.path(), "wifi-password");
+    let portal = async |speaks_tls: bool, wait: &str| {
+        let broker = format!("127.0.0.1:{tls}").parse().unwrap();
+        let config = Config { tls: speaks_tls, broker, ..config(&scene, Firmware::A) };
+        let device = Device::start(config, Memory::default()).await.unwrap();
+        until("its portal is open", async || device.standing() == Standing::Portal && device.boots() == 1).await;
+        let arguments = ["device", "portal", "A1B2C3D4E5F6", "--wifi-ssid", "Home", "--address", &device.portal(), "--wait", wait];
+        let more = ["--wifi-password-file", &right];
+        (run(scene.path(), &arguments.into_iter().chain(more).collect::<Vec<_>>()).status.code(), device)
+    };
+    let (code, plain) = portal(false, "2s").await;
+    assert_eq!((code, plain.standing()), (Some(5), Standing::NoBroker), "without TLS nothing comes in there");
+    drop(plain);
+    let (code, _device) = portal(true, "20s").await;
+    assert_eq!(code, Some(0));
+    is_online(&scene, "A1B2C3D4E5F6").await;
+}
