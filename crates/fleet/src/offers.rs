@@ -14,11 +14,16 @@ use doorward_wire::{
     firmware::{Offer, UpdateReport, UpdateStatus, Version},
 };
 use serde_json::json;
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Mutex,
+};
 use tokio::sync::mpsc;
 
 /// News that wait to be followed.
 const NEWS: usize = 8192;
+/// Those that are followed in one commit.
+const AT_ONCE: usize = 500;
 /// How often an update that was cut off is begun again.
 const TRIES: i64 = 5;
 /// What the progress of an image is that the device says it has written.
@@ -113,7 +118,7 @@ impl Fleet {
     }
 
     /// Whether an image may follow what a device runs.
-    async fn may_follow(&self, runs: &str, image: &Firmware, back: bool) -> Result<(), OfferError> {
+    pub(crate) async fn may_follow(&self, runs: &str, image: &Firmware, back: bool) -> Result<(), OfferError> {
         if image.version.is_said(runs) {
             return Err(OfferError::Runs);
         }
@@ -139,13 +144,16 @@ impl Fleet {
 
     /// What a device is offered, or was.
     pub async fn offer_of(&self, id: &DeviceId) -> Result<Option<DeviceOffer>, StoreError> {
-        self.house().store().offer(id).await
+        match self.open_offer(id) {
+            Some(open) => Ok(Some(open)),
+            None => self.house().store().offer(id).await,
+        }
     }
 
     /// After a start: what is under way goes on.
     pub(crate) async fn remember_offers(&self) -> Result<(), StoreError> {
         let open = self.house().store().open_offers().await?;
-        lock(&self.offers().0).extend(open.into_iter().map(|offer| (offer.device.clone(), offer)));
+        self.open_offers(open);
         Ok(())
     }
 
@@ -153,7 +161,12 @@ impl Fleet {
         lock(&self.offers().0).get(id).cloned()
     }
 
-    async fn send_offer(&self, device: &StoredDevice, image: &Firmware) {
+    /// Devices were offered this, which is written down.
+    pub(crate) fn open_offers(&self, offers: impl IntoIterator<Item = DeviceOffer>) {
+        lock(&self.offers().0).extend(offers.into_iter().map(|offer| (offer.device.clone(), offer)));
+    }
+
+    pub(crate) async fn send_offer(&self, device: &StoredDevice, image: &Firmware) {
         let Some(mqtt) = self.mqtt() else { return };
         let offer = Offer {
             version: image.version.clone(),
@@ -168,26 +181,63 @@ impl Fleet {
         mqtt.tell(format!("gateway/{}/ota", device.id), text).await;
     }
 
-    /// Follows updates, one message after the other: what a device said first counts first.
+    /// Follows updates: what a device said first counts first. What came meanwhile is written down in one commit.
     pub(crate) async fn follow_updates(self, mut news: mpsc::Receiver<(DeviceId, News)>) {
         let mut stopping = self.stopping();
+        let mut some = Vec::new();
         loop {
-            let (id, news) = tokio::select! {
-                Some(news) = news.recv() => news,
+            tokio::select! {
+                count = news.recv_many(&mut some, AT_ONCE) => if count == 0 { return },
                 _ = stopping.wait_for(|stopping| *stopping) => return,
-            };
-            let Some(offer) = self.open_offer(&id) else { continue };
-            let followed = match news {
-                News::Ready => self.came_back(offer).await,
-                News::Fetched(version) if version == offer.version => self.change_offer(DeviceOffer { fetched: true, ..offer }).await,
-                News::Fetched(_) => Ok(()),
-                News::Update(report) => self.update_told(offer, report).await,
-                News::Runs(version) => self.runs_told(offer, &version).await,
-            };
-            if let Err(error) = followed {
-                tracing::warn!(device = %id, %error, "how an update stands could not be written down");
+            }
+            if let Err(error) = self.follow(some.drain(..)).await {
+                tracing::warn!(%error, "how updates stand could not be written down");
             }
         }
+    }
+
+    async fn follow(&self, news: impl Iterator<Item = (DeviceId, News)>) -> Result<(), StoreError> {
+        let now = self.house().now().utc;
+        let (mut changes, mut again) = (BTreeMap::new(), BTreeMap::new());
+        for (id, news) in news {
+            let Some(before) = self.open_offer(&id) else { continue };
+            let (step, after) = next(before.clone(), news);
+            let after = DeviceOffer { changed: now, ..after };
+            match step {
+                Step::Nothing => continue,
+                Step::Progress => {}
+                Step::Again => _ = again.insert(id.clone(), after.clone()),
+                Step::Changed | Step::Ended => _ = changes.insert(id.clone(), (before, after.clone(), step)),
+            }
+            if step == Step::Ended {
+                lock(&self.offers().0).remove(&id);
+            } else {
+                lock(&self.offers().0).insert(id, after);
+            }
+        }
+        let events = changes.values().map(|(_, after, step)| (after.clone(), (*step == Step::Ended).then(|| ended(after, None))));
+        let written: Vec<(DeviceOffer, Option<NewEvent>)> = events.collect();
+        if !written.is_empty() {
+            match self.house().store().change_offers(&written).await {
+                Ok(told) => self.house().tell(told),
+                Err(error) => {
+                    // What the device tells next is looked at as if nothing had been heard.
+                    lock(&self.offers().0).extend(changes.into_iter().map(|(id, (before, ..))| (id, before)));
+                    return Err(error);
+                }
+            }
+        }
+        // Those whose image did not arrive whole were begun again, which is written down by now.
+        again.extend(
+            written
+                .into_iter()
+                .map(|(offer, _)| (offer.device.clone(), offer))
+                .filter(|(_, offer)| offer.state == OFFERED && !offer.fetched),
+        );
+        for offer in again.values() {
+            self.offer_again(offer).await?;
+        }
+        Ok(())
     }
 
     /// Something is new about a device, as far as it is about an update that is under way.
@@ -197,14 +247,6 @@ impl Fleet {
         }
     }
 
-    /// A device came to the broker: what it has fetched it should run by now; else it is offered again.
-    async fn came_back(&self, offer: DeviceOffer) -> Result<(), StoreError> {
-        if offer.fetched {
-            return self.change_offer(DeviceOffer { state: RESTARTING.into(), ..offer }).await;
-        }
-        self.offer_again(&offer).await
-    }
-
     async fn offer_again(&self, offer: &DeviceOffer) -> Result<(), StoreError> {
         let store = self.house().store();
         let Some(device) = store.device(&offer.device).await? else { return Ok(()) };
@@ -212,43 +254,6 @@ impl Fleet {
             self.send_offer(&device, &image).await;
         }
         Ok(())
-    }
-
-    /// A device told how its update stands.
-    async fn update_told(&self, mut offer: DeviceOffer, report: UpdateReport) -> Result<(), StoreError> {
-        let percent = report.progress.unwrap_or_default().clamp(0.0, 99.0);
-        #[expect(clippy::cast_possible_truncation, reason = "it is between 0 and 99")]
-        let percent = percent as i64;
-        match report.status {
-            UpdateStatus::Failed => {
-                let error: String = report.error.unwrap_or_else(|| "the device did not say why".into()).chars().take(ERROR).collect();
-                return self.end_offer(DeviceOffer { state: FAILED.into(), error: Some(error), ..offer }, None).await;
-            }
-            UpdateStatus::Downloading => (offer.state, offer.progress) = (DOWNLOADING.into(), percent),
-            UpdateStatus::Updating => (offer.state, offer.progress) = (UPDATING.into(), WRITTEN),
-            UpdateStatus::Success => (offer.state, offer.progress) = (RESTARTING.into(), WRITTEN),
-            // It would say so of what it runs; what it was offered is another version.
-            UpdateStatus::UpToDate => return Ok(()),
-        }
-        self.change_offer(offer).await
-    }
-
-    /// A device said what it runs. That it has come back since it fetched the image is known by the state.
-    async fn runs_told(&self, offer: DeviceOffer, version: &str) -> Result<(), StoreError> {
-        if offer.state != RESTARTING || !offer.fetched {
-            return Ok(());
-        }
-        if offer.version.is_said(version) {
-            return self.end_offer(DeviceOffer { state: DONE.into(), progress: WRITTEN, error: None, ..offer }, None).await;
-        }
-        // The image was sent whole; whether all of it arrived only the device knows. One that never said that it has it was cut off.
-        if offer.progress < WRITTEN && offer.tries < TRIES {
-            let again = DeviceOffer { state: OFFERED.into(), progress: 0, fetched: false, tries: offer.tries + 1, ..offer };
-            self.change_offer(again.clone()).await?;
-            return self.offer_again(&again).await;
-        }
-        let error = format!("it came back with {}", version.chars().take(ERROR).collect::<String>());
-        self.end_offer(DeviceOffer { state: FAILED.into(), error: Some(error), ..offer }, None).await
     }
 
     /// What a device says, as far as it is about an update.
@@ -268,22 +273,132 @@ impl Fleet {
         }
     }
 
-    async fn change_offer(&self, mut offer: DeviceOffer) -> Result<(), StoreError> {
-        offer.changed = self.house().now().utc;
-        lock(&self.offers().0).insert(offer.device.clone(), offer.clone());
-        self.house().store().change_offer(&offer, &[]).await.map(drop)
-    }
-
     async fn end_offer(&self, mut offer: DeviceOffer, actor: Option<&Actor>) -> Result<(), StoreError> {
         offer.changed = self.house().now().utc;
-        let data = json!({ "version": offer.version, "state": offer.state, "error": offer.error });
-        let mut event = NewEvent::new(offer.changed, EventKind::FirmwareProgress).device(&offer.device).data(data);
-        if let Some(actor) = actor {
-            event = event.actor(actor);
-        }
-        let told = self.house().store().change_offer(&offer, &[event]).await?;
+        let told = self.house().store().change_offers(&[(offer.clone(), Some(ended(&offer, actor)))]).await?;
         lock(&self.offers().0).remove(&offer.device);
         self.house().tell(told);
         Ok(())
+    }
+}
+
+/// What tells of the end of an update.
+fn ended(offer: &DeviceOffer, actor: Option<&Actor>) -> NewEvent {
+    let data = json!({ "version": offer.version, "state": offer.state, "error": offer.error });
+    let event = NewEvent::new(offer.changed, EventKind::FirmwareProgress).device(&offer.device).data(data);
+    if let Some(actor) = actor { event.actor(actor) } else { event }
+}
+
+/// What news mean for an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Nothing.
+    Nothing,
+    /// It goes on, which nobody needs to know after a restart.
+    Progress,
+    /// It stands otherwise.
+    Changed,
+    /// It is over.
+    Ended,
+    /// The device must be told once more.
+    Again,
+}
+
+/// How an offer stands after some news.
+fn next(mut offer: DeviceOffer, news: News) -> (Step, DeviceOffer) {
+    match news {
+        // What it has fetched it should run by now.
+        News::Ready if offer.fetched => (Step::Changed, DeviceOffer { state: RESTARTING.into(), ..offer }),
+        News::Ready => (Step::Again, offer),
+        News::Fetched(version) if version == offer.version => (Step::Changed, DeviceOffer { fetched: true, ..offer }),
+        News::Fetched(_) => (Step::Nothing, offer),
+        News::Update(report) => told(offer, report),
+        News::Runs(_) if offer.state != RESTARTING || !offer.fetched => (Step::Nothing, offer),
+        News::Runs(version) if offer.version.is_said(&version) => {
+            (Step::Ended, DeviceOffer { state: DONE.into(), progress: WRITTEN, error: None, ..offer })
+        }
+        // The image was sent whole; whether all of it arrived only the device knows. One that never said that it has it was cut off.
+        News::Runs(_) if offer.progress < WRITTEN && offer.tries < TRIES => {
+            let tries = offer.tries + 1;
+            (Step::Changed, DeviceOffer { state: OFFERED.into(), progress: 0, fetched: false, tries, ..offer })
+        }
+        News::Runs(version) => {
+            offer.error = Some(format!("it came back with {}", version.chars().take(ERROR).collect::<String>()));
+            (Step::Ended, DeviceOffer { state: FAILED.into(), ..offer })
+        }
+    }
+}
+
+/// A device told how its update stands.
+fn told(mut offer: DeviceOffer, report: UpdateReport) -> (Step, DeviceOffer) {
+    let percent = report.progress.unwrap_or_default().clamp(0.0, 99.0);
+    #[expect(clippy::cast_possible_truncation, reason = "it is between 0 and 99")]
+    let percent = percent as i64;
+    let before = offer.state.clone();
+    match report.status {
+        UpdateStatus::Failed => {
+            let error: String = report.error.unwrap_or_else(|| "the device did not say why".into()).chars().take(ERROR).collect();
+            return (Step::Ended, DeviceOffer { state: FAILED.into(), error: Some(error), ..offer });
+        }
+        UpdateStatus::Downloading => (offer.state, offer.progress) = (DOWNLOADING.into(), percent),
+        UpdateStatus::Updating => (offer.state, offer.progress) = (UPDATING.into(), WRITTEN),
+        UpdateStatus::Success => (offer.state, offer.progress) = (RESTARTING.into(), WRITTEN),
+        // It would say so of what it runs; what it was offered is another version.
+        UpdateStatus::UpToDate => return (Step::Nothing, offer),
+    }
+    let step = if offer.state == before { Step::Progress } else { Step::Changed };
+    (step, offer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doorward_wire::Time;
+
+    fn offer(state: &str, fetched: bool, progress: i64) -> DeviceOffer {
+        DeviceOffer {
+            device: "A1B2C3".parse().unwrap(),
+            hardware: "xiao".parse().unwrap(),
+            version: "2.1.0".parse().unwrap(),
+            state: state.into(),
+            progress,
+            error: None,
+            fetched,
+            tries: 1,
+            offered: Time::default(),
+            changed: Time::default(),
+        }
+    }
+
+    fn says(status: UpdateStatus, progress: f64) -> News {
+        let mut report: UpdateReport = serde_json::from_str(r#"{"device_id":"A1B2C3","status":"success"}"#).unwrap();
+        (report.status, report.progress) = (status, Some(progress));
+        News::Update(report)
+    }
+
+    #[test]
+    fn an_update_is_done_when_the_image_was_fetched_and_the_device_came_back_with_it() {
+        let (step, now) = next(offer(OFFERED, false, 0), says(UpdateStatus::Downloading, 10.0));
+        assert_eq!((step, now.state.as_str(), now.progress), (Step::Changed, DOWNLOADING, 10));
+        let (step, now) = next(now, says(UpdateStatus::Downloading, 40.0));
+        assert_eq!((step, now.progress), (Step::Progress, 40), "which is not written down");
+        let (step, now) = next(now, News::Fetched("2.1.0".parse().unwrap()));
+        assert!(step == Step::Changed && now.fetched);
+        assert_eq!(next(now.clone(), News::Runs("2.1.0".into())).0, Step::Nothing, "it has not been away");
+        let (_, now) = next(now, says(UpdateStatus::Success, 100.0));
+        let (step, now) = next(now, News::Ready);
+        assert_eq!((step, now.state.as_str()), (Step::Changed, RESTARTING));
+        assert_eq!(next(now, News::Runs("v2.1.0".into())).0, Step::Ended);
+    }
+
+    #[test]
+    fn what_a_device_says_of_its_success_is_not_believed() {
+        let (_, now) = next(offer(OFFERED, false, 0), says(UpdateStatus::Success, 100.0));
+        assert_eq!(next(now.clone(), News::Runs("2.1.0".into())).0, Step::Nothing, "nothing was fetched");
+        assert_eq!(next(now, News::Ready).0, Step::Again);
+        let (step, now) = next(offer(RESTARTING, true, WRITTEN), News::Runs("2.0.0".into()));
+        assert_eq!((step, now.state.as_str(), now.error.as_deref()), (Step::Ended, FAILED, Some("it came back with 2.0.0")));
+        let (step, now) = next(offer(RESTARTING, true, 40), News::Runs("2.0.0".into()));
+        assert_eq!((step, now.state.as_str(), now.fetched, now.tries), (Step::Changed, OFFERED, false, 2), "it was cut off");
     }
 }

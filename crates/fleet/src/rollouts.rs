@@ -9,15 +9,20 @@ use doorward_core::{
     record::NewEvent,
     rollout::{self, BUCKETS, Next, Plan, PlanError, Tally},
 };
-use doorward_store::{Rollout, RolloutDevice, RolloutState, StoreError};
+use doorward_store::{DeviceOffer, Firmware, Rollout, RolloutDevice, RolloutState, StoreError, StoredDevice};
 use doorward_wire::{
+    Time,
     attempt::{Actor, ActorKind},
     device::DeviceId,
     event::EventKind,
     firmware::{Hardware, Version},
 };
 use serde_json::json;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// How often it is looked what comes next.
 const LOOK: Duration = Duration::from_secs(2);
@@ -133,7 +138,7 @@ impl Fleet {
                     state: if is_there { "done" } else { "waiting" }.into(),
                     before: runs.filter(|_| !is_there),
                     tries: 0,
-                    not_before: doorward_wire::Time::default(),
+                    not_before: Time::default(),
                     error: None,
                     device: device.id,
                 }
@@ -191,6 +196,7 @@ impl Fleet {
 
     /// Takes back what was offered and not begun; on the way back also offers what devices ran before.
     async fn leave(&self, rollout: &Rollout, back: bool, actor: &Actor) -> Result<(), StoreError> {
+        let mut stay = Vec::new();
         for device in self.house().store().rollout_devices(&rollout.id).await? {
             let before = device.before.as_deref().and_then(|before| before.trim().parse::<Version>().ok());
             match (device.state.as_str(), before) {
@@ -199,14 +205,13 @@ impl Fleet {
                     if let Err(error) = self.offer(&device.device, &before, true, actor).await {
                         let error = format!("it cannot go back to {before}: {error}");
                         tracing::warn!(device = %device.device, error);
-                        let device = RolloutDevice { error: Some(error), ..device };
-                        self.house().store().change_rollout_device(&rollout.id, &device, self.house().now().utc).await?;
+                        stay.push(RolloutDevice { error: Some(error), ..device });
                     }
                 }
                 _ => {}
             }
         }
-        Ok(())
+        self.house().store().change_rollout_devices(&rollout.id, &stay, self.house().now().utc).await
     }
 
     fn rollout_event(&self, rollout: &Rollout) -> NewEvent {
@@ -234,25 +239,34 @@ impl Fleet {
                 _ = stopping.wait_for(|stopping| *stopping) => return,
             }
             let began = clock.now().mono;
-            if let Err(error) = self.roll_on().await {
-                tracing::warn!(%error, "rollouts cannot go on now");
-            }
+            let rolled = self.roll_on().await;
             metrics::gauge!("doorward_rollout_round_seconds").set(clock.now().mono.since(began).as_secs_f64());
+            match rolled {
+                // Whoever is killed in between sends them when the devices are back.
+                Ok(offered) => {
+                    for Offered { device, image } in &offered {
+                        self.send_offer(device, image).await;
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "rollouts cannot go on now"),
+            }
         }
     }
 
-    async fn roll_on(&self) -> Result<(), StoreError> {
+    /// Does what comes next in every rollout. Gives the devices that are to be told what they were offered.
+    async fn roll_on(&self) -> Result<Vec<Offered>, StoreError> {
+        let mut offered = Vec::new();
         for rollout in self.house().store().rollouts().await? {
             match rollout.state {
                 RolloutState::Approved if self.is_time(&rollout).await? => {
                     self.goes(&rollout, Rollout { state: RolloutState::Running, ..rollout.clone() }).await?;
                 }
-                RolloutState::Running => self.roll(&rollout).await?,
+                RolloutState::Running => offered.extend(self.roll(&rollout).await?),
                 RolloutState::Paused => self.count(&rollout).await?,
                 RolloutState::Draft | RolloutState::Approved | RolloutState::Done | RolloutState::Stopped | RolloutState::RolledBack => {}
             }
         }
-        Ok(())
+        Ok(offered)
     }
 
     async fn is_time(&self, rollout: &Rollout) -> Result<bool, StoreError> {
@@ -270,54 +284,79 @@ impl Fleet {
         Ok(())
     }
 
-    async fn roll(&self, rollout: &Rollout) -> Result<(), StoreError> {
+    async fn roll(&self, rollout: &Rollout) -> Result<Vec<Offered>, StoreError> {
         self.count(rollout).await?;
         let (store, online) = (self.house().store(), self.online());
         let tallies = store.tally_rollout(rollout, &online).await?;
         let with = |state, detail: &str| Rollout { state, detail: (!detail.is_empty()).then(|| detail.to_owned()), ..rollout.clone() };
         match rollout::next(&rollout.plan, rollout.group, &tallies, self.is_time(rollout).await?) {
-            Next::Wait => Ok(()),
+            Next::Wait => {}
             Next::Offer(most) => {
                 let waiting = store.waiting_in_rollout(rollout, self.house().now().utc).await?;
                 let most = usize::try_from(most).unwrap_or_default();
-                for device in waiting.into_iter().filter(|device| online.contains(device)).take(most) {
-                    self.offer_in(rollout, &device).await?;
-                }
-                Ok(())
+                let some = waiting.into_iter().filter(|device| online.contains(&device.device)).take(most);
+                return self.offer_some(rollout, some.collect()).await;
             }
-            Next::Group(group) => self.goes(rollout, Rollout { group, ..rollout.clone() }).await,
-            Next::Done => self.goes(rollout, with(RolloutState::Done, "")).await,
-            Next::Stop => self.goes(rollout, with(RolloutState::Stopped, "too many devices failed")).await,
-            Next::Pause => self.goes(rollout, with(RolloutState::Paused, "too few devices of this group took it")).await,
+            Next::Group(group) => self.goes(rollout, Rollout { group, ..rollout.clone() }).await?,
+            Next::Done => self.goes(rollout, with(RolloutState::Done, "")).await?,
+            Next::Stop => self.goes(rollout, with(RolloutState::Stopped, "too many devices failed")).await?,
+            Next::Pause => self.goes(rollout, with(RolloutState::Paused, "too few devices of this group took it")).await?,
         }
+        Ok(Vec::new())
     }
 
-    /// Offers it to one device, which is written down first.
-    async fn offer_in(&self, rollout: &Rollout, id: &DeviceId) -> Result<(), StoreError> {
+    /// Offers it to devices, all in one commit; they are told after it.
+    async fn offer_some(&self, rollout: &Rollout, some: Vec<RolloutDevice>) -> Result<Vec<Offered>, StoreError> {
         let (store, now) = (self.house().store(), self.house().now().utc);
-        let Some(mut device) = store.rollout_device(&rollout.id, id).await? else { return Ok(()) };
-        device.state = "offered".into();
-        device.tries += 1;
-        if let Some(stored) = store.device(id).await? {
-            device.before = self.registry().newer(id, stored.report).firmware.or(device.before);
-        }
-        store.change_rollout_device(&rollout.id, &device, now).await?;
-        let by = Actor { kind: ActorKind::System, id: format!("rollout {}", rollout.id), name: None };
-        let (state, error) = match self.offer(id, &rollout.version, false, &by).await {
-            Ok(_) => return Ok(()),
-            Err(OfferError::Store(error)) => return Err(error),
-            Err(OfferError::Runs) => ("done", None),
-            Err(error) => ("failed", Some(error.to_string())),
+        let Some(image) = store.firmware(&rollout.hardware, &rollout.version).await?.map(Arc::new) else {
+            let stop = Rollout { state: RolloutState::Stopped, detail: Some("its firmware is gone".into()), ..rollout.clone() };
+            self.goes(rollout, stop).await?;
+            return Ok(Vec::new());
         };
-        let device = RolloutDevice { state: state.into(), error, ..device };
-        store.change_rollout_device(&rollout.id, &device, now).await
+        let by = Actor { kind: ActorKind::System, id: format!("rollout {}", rollout.id), name: None };
+        let data = json!({ "hardware": image.hardware, "version": image.version });
+        let (mut offered, mut written, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for device in some {
+            let device = RolloutDevice { tries: device.tries + 1, ..device };
+            let stored = store.device(&device.device).await?.filter(|stored| stored.revoked.is_none());
+            let Some(stored) = stored else {
+                others.push(RolloutDevice { state: "failed".into(), error: Some(OfferError::Device.to_string()), ..device });
+                continue;
+            };
+            let runs = self.registry().newer(&stored.id, stored.report.clone()).firmware;
+            let may = match &runs {
+                Some(runs) => self.may_follow(runs, &image, false).await,
+                None => Ok(()),
+            };
+            let before = runs.or_else(|| device.before.clone());
+            match may {
+                Ok(()) => {
+                    let event = NewEvent::new(now, EventKind::FirmwareOffered).device(&stored.id).actor(&by).data(data.clone());
+                    written.push((RolloutDevice { state: "offered".into(), before, ..device }, event));
+                    offered.push(Offered { device: stored, image: Arc::clone(&image) });
+                }
+                Err(OfferError::Store(error)) => return Err(error),
+                Err(OfferError::Runs) => others.push(RolloutDevice { state: "done".into(), ..device }),
+                Err(error) => others.push(RolloutDevice { state: "failed".into(), error: Some(error.to_string()), ..device }),
+            }
+        }
+        store.change_rollout_devices(&rollout.id, &others, now).await?;
+        let told = store.offer_in_rollout(&rollout.id, &image, &written).await?;
+        let new: BTreeSet<&DeviceId> = offered.iter().map(|offered| &offered.device.id).collect();
+        let open = store.offers_in_rollout(&rollout.id).await?;
+        self.open_offers(open.into_iter().filter(|offer| new.contains(&offer.device)));
+        self.house().tell(told);
+        Ok(offered)
     }
 
     /// Counts what has ended among the devices that were offered it.
     async fn count(&self, rollout: &Rollout) -> Result<(), StoreError> {
         let (store, now) = (self.house().store(), self.house().now().utc);
+        let offers = store.offers_in_rollout(&rollout.id).await?;
+        let mut offers: BTreeMap<DeviceId, DeviceOffer> = offers.into_iter().map(|offer| (offer.device.clone(), offer)).collect();
+        let mut counted = Vec::new();
         for device in store.offered_in_rollout(&rollout.id).await? {
-            let offer = store.offer(&device.device).await?.filter(|offer| offer.version == rollout.version);
+            let offer = offers.remove(&device.device).filter(|offer| offer.version == rollout.version);
             let again = |wait: Duration, error: &str| RolloutDevice {
                 state: "waiting".into(),
                 not_before: now.plus(wait),
@@ -340,16 +379,26 @@ impl Fleet {
                     ("failed", error) if error.contains(VETO) => RolloutDevice { tries: device.tries - 1, ..again(BUSY, error) },
                     ("failed", error) => failed(error),
                     ("withdrawn", _) => failed("somebody took it back"),
-                    _ if now.since(offer.changed) >= STUCK && self.connection(&device.device).is_some() => {
-                        failed("the device is connected, and does nothing")
-                    }
+                    _ if self.is_stuck(offer, now) => failed("the device is connected, and does nothing"),
                     _ => continue,
                 },
             };
-            store.change_rollout_device(&rollout.id, &after, now).await?;
+            counted.push(after);
         }
-        Ok(())
+        store.change_rollout_devices(&rollout.id, &counted, now).await
     }
+
+    /// Whether a device is here, and has done nothing about an offer for too long.
+    fn is_stuck(&self, offer: &DeviceOffer, now: Time) -> bool {
+        let changed = self.open_offer(&offer.device).map_or(offer.changed, |open| open.changed);
+        now.since(changed) >= STUCK && self.connection(&offer.device).is_some()
+    }
+}
+
+/// A device that is to be told what it was offered.
+struct Offered {
+    device: StoredDevice,
+    image: Arc<Firmware>,
 }
 
 /// The number of a device in a rollout: always the same, and in each rollout another one.

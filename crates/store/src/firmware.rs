@@ -4,7 +4,7 @@
 
 use crate::{
     Store, StoreError,
-    db::{Row, args},
+    db::{Row, Tx, args},
 };
 use doorward_core::record::NewEvent;
 use doorward_wire::{
@@ -164,14 +164,8 @@ impl Store {
 
     /// Offers an image to a device, in the place of another one.
     pub async fn offer_firmware(&self, device: &DeviceId, firmware: &Firmware, event: &NewEvent) -> Result<Event, StoreError> {
-        let sql = "INSERT INTO device_offers (device, hardware, version, state, progress, fetched, tries, offered_at, changed_at) \
-                   VALUES ($1, $2, $3, 'offered', 0, 0, 1, $4, $4) \
-                   ON CONFLICT (device) DO UPDATE SET hardware = excluded.hardware, version = excluded.version, state = 'offered', \
-                   progress = 0, fetched = 0, error = NULL, \
-                   tries = CASE WHEN device_offers.version = excluded.version THEN device_offers.tries + 1 ELSE 1 END, \
-                   offered_at = excluded.offered_at, changed_at = excluded.changed_at";
         let (mut tx, chain) = self.begin().await?;
-        tx.execute(sql, args![device.as_str(), firmware.hardware.as_str(), firmware.version.as_str(), event.time]).await?;
+        offer_in(&mut tx, device, firmware, event.time).await?;
         self.end(tx, chain, event).await
     }
 
@@ -181,27 +175,46 @@ impl Store {
         row.map(|row| read_offer(&row)).transpose()
     }
 
+    /// What those devices of a rollout are offered that were offered it, as far as that is not over in the rollout.
+    pub async fn offers_in_rollout(&self, id: &str) -> Result<Vec<DeviceOffer>, StoreError> {
+        let sql = format!("{OFFERS} WHERE device IN (SELECT device FROM rollout_devices WHERE rollout = $1 AND state = 'offered')");
+        self.db().all(sql, args![id]).await?.iter().map(read_offer).collect()
+    }
+
     /// Offers that are under way.
     pub async fn open_offers(&self) -> Result<Vec<DeviceOffer>, StoreError> {
         let sql = format!("{OFFERS} WHERE state NOT IN ('done', 'failed', 'withdrawn') ORDER BY device");
         self.db().all(sql, Vec::new()).await?.iter().map(read_offer).collect()
     }
 
-    /// Writes down how an offer stands, as long as it is for this version.
-    pub async fn change_offer(&self, offer: &DeviceOffer, events: &[NewEvent]) -> Result<Vec<Event>, StoreError> {
+    /// Writes down how offers stand, each as long as it is for this version, with what is told of it.
+    pub async fn change_offers(&self, changes: &[(DeviceOffer, Option<NewEvent>)]) -> Result<Vec<Event>, StoreError> {
         let sql = "UPDATE device_offers SET state = $3, progress = $4, error = $5, fetched = $6, changed_at = $7 \
                    WHERE device = $1 AND version = $2";
-        let DeviceOffer { device, version, state, progress, error, fetched, changed, .. } = offer;
-        let args = args![device.as_str(), version.as_str(), state.as_str(), *progress, error.as_deref(), i64::from(*fetched), *changed];
         let (mut tx, mut chain) = self.begin().await?;
-        if tx.execute(sql, args).await? == 0 {
-            return Ok(Vec::new());
+        let mut told = Vec::new();
+        for (offer, event) in changes {
+            let DeviceOffer { device, version, state, progress, error, fetched, changed, .. } = offer;
+            let args = args![device.as_str(), version.as_str(), state.as_str(), *progress, error.as_deref(), i64::from(*fetched), *changed];
+            if tx.execute(sql, args).await? > 0 {
+                told.extend(event.as_ref().map(|event| chain.append(event)));
+            }
         }
-        let told = events.iter().map(|event| chain.append(event)).collect();
         chain.finish(&mut tx, self.keys(), self.inner.house).await?;
         tx.commit().await?;
         Ok(told)
     }
+}
+
+/// Offers an image to a device within something larger.
+pub(crate) async fn offer_in(tx: &mut Tx, device: &DeviceId, firmware: &Firmware, now: Time) -> Result<(), StoreError> {
+    let sql = "INSERT INTO device_offers (device, hardware, version, state, progress, fetched, tries, offered_at, changed_at) \
+               VALUES ($1, $2, $3, 'offered', 0, 0, 1, $4, $4) \
+               ON CONFLICT (device) DO UPDATE SET hardware = excluded.hardware, version = excluded.version, state = 'offered', \
+               progress = 0, fetched = 0, error = NULL, \
+               tries = CASE WHEN device_offers.version = excluded.version THEN device_offers.tries + 1 ELSE 1 END, \
+               offered_at = excluded.offered_at, changed_at = excluded.changed_at";
+    tx.execute(sql, args![device.as_str(), firmware.hardware.as_str(), firmware.version.as_str(), now]).await.map(drop)
 }
 
 fn read(row: &Row) -> Result<Firmware, StoreError> {

@@ -2,8 +2,9 @@
 //! same commit, so that nothing is offered twice and nothing forgotten.
 
 use crate::{
-    Store, StoreError,
+    Firmware, Store, StoreError,
     db::{Row, Tx, args},
+    firmware::offer_in,
 };
 use doorward_core::{
     record::NewEvent,
@@ -199,11 +200,10 @@ impl Store {
     }
 
     /// Devices of the groups so far that wait and may be offered it now, in their order.
-    pub async fn waiting_in_rollout(&self, rollout: &Rollout, now: Time) -> Result<Vec<DeviceId>, StoreError> {
-        let sql = "SELECT device FROM rollout_devices WHERE rollout = $1 AND state = 'waiting' AND grp <= $2 AND not_before <= $3 \
-                   ORDER BY grp, bucket, device";
+    pub async fn waiting_in_rollout(&self, rollout: &Rollout, now: Time) -> Result<Vec<RolloutDevice>, StoreError> {
+        let which = "WHERE rollout = $1 AND state = 'waiting' AND grp <= $2 AND not_before <= $3 ORDER BY grp, bucket, device";
         let group = i64::try_from(rollout.group).unwrap_or_default();
-        self.db().all(sql, args![rollout.id.as_str(), group, now]).await?.iter().map(|row| row.parse("device")).collect()
+        self.db().all(format!("{DEVICES} {which}"), args![rollout.id.as_str(), group, now]).await?.iter().map(read_device).collect()
     }
 
     /// Devices of a rollout that were offered it, and of which nothing else is written down.
@@ -212,11 +212,35 @@ impl Store {
         self.db().all(sql, args![id]).await?.iter().map(read_device).collect()
     }
 
-    /// Says how far a device of a rollout is.
-    pub async fn change_rollout_device(&self, rollout: &str, device: &RolloutDevice, now: Time) -> Result<(), StoreError> {
+    /// Says how far devices of a rollout are.
+    pub async fn change_rollout_devices(&self, rollout: &str, devices: &[RolloutDevice], now: Time) -> Result<(), StoreError> {
+        if devices.is_empty() {
+            return Ok(());
+        }
         let mut tx = self.db().write().await?;
-        change_device(&mut tx, rollout, device, now).await?;
+        for device in devices {
+            change_device(&mut tx, rollout, device, now).await?;
+        }
         tx.commit().await
+    }
+
+    /// Offers an image to devices of a rollout, all in one commit, each with its event.
+    pub async fn offer_in_rollout(
+        &self,
+        rollout: &str,
+        firmware: &Firmware,
+        devices: &[(RolloutDevice, NewEvent)],
+    ) -> Result<Vec<Event>, StoreError> {
+        let (mut tx, mut chain) = self.begin().await?;
+        let mut told = Vec::with_capacity(devices.len());
+        for (device, event) in devices {
+            change_device(&mut tx, rollout, device, event.time).await?;
+            offer_in(&mut tx, &device.device, firmware, event.time).await?;
+            told.push(chain.append(event));
+        }
+        chain.finish(&mut tx, self.keys(), self.inner.house).await?;
+        tx.commit().await?;
+        Ok(told)
     }
 
     /// A device of a rollout.

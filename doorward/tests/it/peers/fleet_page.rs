@@ -1,7 +1,7 @@
 //! A real Chromium goes through the pages that provision devices.
 
 use super::{chromium::Browser, fleet::Scene};
-use crate::house::provider;
+use crate::{boot::killed::until, house::provider};
 use doorward_sim::device::{Config, Firmware, Memory, Mounted};
 use fantoccini::Locator;
 use std::fs;
@@ -10,6 +10,9 @@ use std::fs;
 async fn a_person_provisions_a_device_and_a_list_and_sees_the_device_come() {
     provider();
     let scene = Scene::start();
+    // Its other listeners tell of themselves before.
+    until("the pages are served", async || scene.binary.log().contains(concat!("doorward ", env!("CARGO_PKG_VERSION"), " listens at ")))
+        .await;
     let (page, browser) = (scene.binary.page(), Browser::start().await);
     browser.sign_in_first(scene.path()).await;
 
@@ -50,7 +53,7 @@ async fn a_person_provisions_a_device_and_a_list_and_sees_the_device_come() {
     browser.go(&format!("{page}/fleet/provision")).await;
     browser.find("input[type='file']").await.send_keys(&list.display().to_string()).await.unwrap();
     let is_read = async || browser.find("#list").await.prop("value").await.unwrap().is_some_and(|text| text.contains("Garage"));
-    crate::boot::killed::until("the file is read", is_read).await;
+    until("the file is read", is_read).await;
     browser.click("form[action='/fleet/provision/list'] button").await;
     browser.says("h1", "2 devices are provisioned").await;
     browser.says(".lines", "line 3").await;

@@ -172,6 +172,6 @@ async fn home_assistant_shows_the_firmware_of_a_device_and_updates_it() {
     home.call("update.install", entity);
     home.wait(entity, "off");
     assert_eq!((device.version().as_str(), &home.attributes(entity)["installed_version"]), ("2.0.5", &json!("2.0.5")));
-    assert!(run(scene.path(), &["device", "revoke", "A1B2C3D4E5F1", "--yes"]).status.success());
+    assert!(run(scene.path(), &["device", "revoke", "A1B2C3D4E5F1"]).status.success());
     until("it is gone", async || home.has("update.") == 0).await;
 }
