@@ -170,8 +170,8 @@
   for (const button of doc.querySelectorAll("[data-copy]")) button.hidden = false;
 
   // A file's text goes where it could be pasted.
-  for (const input of doc.querySelectorAll("[data-into]")) {
-    const field = $(input.dataset.into);
+  for (const input of doc.querySelectorAll("[data-reads-into]")) {
+    const field = $(input.dataset.readsInto);
     input.closest("label").hidden = false;
     input.addEventListener("change", async () => {
       const file = input.files[0];

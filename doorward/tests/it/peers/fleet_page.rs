@@ -2,7 +2,7 @@
 
 use super::{chromium::Browser, fleet::Scene};
 use crate::{boot::killed::until, house::provider};
-use doorward_sim::device::{Config, Firmware, Memory, Mounted};
+use doorward_sim::device::{Config, Firmware, Memory, Mounted, Standing};
 use fantoccini::Locator;
 use std::fs;
 
@@ -43,7 +43,8 @@ async fn a_person_provisions_a_device_and_a_list_and_sees_the_device_come() {
         ..Memory::default()
     };
     let broker = format!("127.0.0.1:{}", scene.binary.mqtt_port()).parse().unwrap();
-    let _device = Mounted::start(Config { firmware: Firmware::B, broker, ..Config::default() }, memory);
+    let device = Mounted::start(Config { firmware: Firmware::B, broker, ..Config::default() }, memory);
+    until("it is connected", async || device.standing() == Standing::Online).await;
     browser.says("main", "online").await;
     browser.says("main", "2.0.0").await;
 
