@@ -209,7 +209,7 @@ impl Scene {
         let whole = Figure {
             what: "Fleet, that rollout until 9 of 10 devices run it",
             measured: format!("{took:.0} s, {done} devices"),
-            limit: "none".into(),
+            limit: "–".into(),
             ratio: f64::NAN,
         };
         [planning, whole]

@@ -55,7 +55,9 @@ fn main() {
     let figures = runtime.block_on(figures(&|name| names.is_empty() || names.iter().any(|wanted| wanted == name)));
     let mut table = String::from("| figure | measured | limit | measured ÷ limit |\n|---|---|---|---|\n");
     for Figure { what, measured, limit, ratio } in &figures {
-        let _ = writeln!(table, "| {what} | {measured} | {limit} | {ratio:.2} |");
+        // A figure without a limit has no ratio.
+        let ratio = if ratio.is_nan() { "–".to_owned() } else { format!("{ratio:.2}") };
+        let _ = writeln!(table, "| {what} | {measured} | {limit} | {ratio} |");
     }
     println!("{table}");
     if let (true, Some(path)) = (names.is_empty(), pages.first()) {
@@ -150,6 +152,17 @@ fn page(table: &str) -> String {
          * **BTicino, accounts after a restart**: that cloud is ended and started again with what it kept; when each account is\n  \
            registered again, and the most of them within any second. They are spread over a minute, so that they do not all come at\n  \
            once; the limit leaves 5 s for connecting.\n\
+         * **Fleet, one by one**: 5,000 devices by `POST /provision/{{id}}` of the provisioning server on 32 connections, each in a\n  \
+           commit of its own with its user at the embedded broker and its event.\n\
+         * **Fleet, batch**: `doorward device batch` with 10,000 rows, `kill -9` when half of the results are written, and the same\n  \
+           command once more; both runs together.\n\
+         * **Fleet, connected**: those 10,000 as `doorward sim device --from` in a process of its own, each connected, subscribed and\n  \
+           reporting every minute: `RssAnon` of both processes after 70 s, and the processor time of each in these.\n\
+         * **Fleet, rollout**: to these devices (and 5,000 that are away) in groups of 1, 10 and 100 per cent, 1,000 at once; each\n  \
+           fetches 64 KiB, restarts and tells what it runs. A round is what doorward does to count what has ended, decide what comes\n  \
+           next and write down whom it offers it: the longest of all, as `doorward_rollout_round_seconds` tells it.\n\
+         * **Fleet, download**: 2,000 downloads of 1.5 MB on 500 connections, until the last byte of the last one; median of three, in\n  \
+           turn with nginx (sendfile, a worker for each core) and the same client, which shares the machine with both.\n\
          * **Binary**: the size of the file.\n"
     )
 }
