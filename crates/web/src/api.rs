@@ -19,11 +19,13 @@ mod kinds;
 pub(crate) mod mqtt;
 pub(crate) mod mqtt_users;
 mod notify;
+#[cfg(debug_assertions)]
 mod openapi;
 pub mod params;
 mod people;
 mod rings;
 pub(crate) mod rollouts;
+mod routes;
 pub(crate) mod settings;
 mod sites;
 mod stream;
@@ -36,15 +38,23 @@ pub(crate) use accounts::{renew, stored, take_step, view};
 pub use doors::stream_address;
 pub(crate) use doors::{AutoLockBody, DoorBody, checked as checked_door, checked_name};
 pub(crate) use kinds::offered;
+#[cfg(debug_assertions)]
 pub use openapi::openapi_json;
 pub(crate) use rings::end_ring;
 pub(crate) use sites::{checked_zone, the_site};
+
+use routes::Routes;
 
 use crate::{ApiError, Web};
 use axum::{Router, http::Uri, routing::any};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
+
+/// The document as text, as it is checked in.
+#[cfg(not(debug_assertions))]
+pub fn openapi_json() -> String {
+    include_str!("../../../docs/openapi.json").to_owned()
+}
 
 /// A list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -64,13 +74,13 @@ impl<T> Items<T> {
 
 /// API v1 with health, readiness and metrics.
 pub fn router() -> Router<Web> {
-    let (routes, _) = v1().split_for_parts();
+    let routes = v1().router();
     routes.method_not_allowed_fallback(wrong_method).merge(health::router()).route("/api", any(unknown)).route("/api/{*rest}", any(unknown))
 }
 
 /// The routes of API v1 with their documentation.
-fn v1() -> OpenApiRouter<Web> {
-    let routes = OpenApiRouter::new()
+fn v1() -> Routes {
+    let routes = Routes::new()
         .merge(doors::router())
         .merge(codes::router())
         .merge(events::router())
@@ -90,7 +100,7 @@ fn v1() -> OpenApiRouter<Web> {
         .merge(notify::router())
         .merge(settings::router())
         .merge(system::router());
-    OpenApiRouter::new().nest("/api/v1", routes)
+    routes.below("/api/v1")
 }
 
 async fn unknown(uri: Uri) -> ApiError {

@@ -6,6 +6,7 @@ use super::{
     fields,
     json::Json,
     params::{At, Sure},
+    routes::{Routes, routes},
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller, pages::Errand};
 use axum::{
@@ -26,10 +27,9 @@ use doorward_wire::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new()
+pub(super) fn router() -> Routes {
+    Routes::new()
         .routes(routes!(list, add))
         .routes(routes!(show, edit, remove))
         .routes(routes!(step))

@@ -4,6 +4,7 @@ use super::{
     Items,
     json::Json,
     params::{At, Sure},
+    routes::{Routes, routes},
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::{
@@ -17,10 +18,9 @@ use doorward_wire::{
     door::{Capability, DoorId},
 };
 use serde_json::Value;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(edit, remove))
+pub(super) fn router() -> Routes {
+    Routes::new().routes(routes!(list, add)).routes(routes!(edit, remove))
 }
 
 /// Lists the codes at a door. Their digits are never shown.

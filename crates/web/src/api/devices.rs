@@ -5,6 +5,7 @@ use super::{
     doors::waits,
     json::Json,
     params::{At, Query, Sure},
+    routes::{Routes, routes},
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::{extract::State, http::StatusCode};
@@ -18,7 +19,6 @@ use doorward_wire::{
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// How long the answer of a device is waited for, if nothing else is said.
 const WAIT: Duration = Duration::from_secs(10);
@@ -31,8 +31,8 @@ const SOME: usize = 20;
 /// Characters of a name.
 const NAME: usize = 64;
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new()
+pub(super) fn router() -> Routes {
+    Routes::new()
         .routes(routes!(list, provision))
         .routes(routes!(show, edit, revoke))
         .routes(routes!(renew))

@@ -4,6 +4,7 @@ use super::{
     Items,
     json::Json,
     params::{At, Query, Sure, span},
+    routes::{Routes, routes},
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::{extract::State, http::StatusCode};
@@ -19,7 +20,6 @@ use reqwest::Url;
 use serde::Deserialize;
 use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The longest that a caller may wait for the end of an attempt.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -32,8 +32,8 @@ const STREAM: usize = 500;
 /// Characters of a name.
 pub(super) const NAME: usize = 80;
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new()
+pub(super) fn router() -> Routes {
+    Routes::new()
         .routes(routes!(list))
         .routes(routes!(show, edit, remove))
         .routes(routes!(act))

@@ -4,6 +4,7 @@ use super::{
     Items,
     json::Json,
     params::Query,
+    routes::{Routes, routes},
     stream::{self, Follow},
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller};
@@ -20,7 +21,6 @@ use doorward_wire::{
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Events of one answer, unless the caller says so.
 const USUAL: u32 = 200;
@@ -29,8 +29,8 @@ const MOST: u32 = 1000;
 /// Pages that are read for one answer when most events are hidden from the caller.
 const PAGES: usize = 20;
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(follow))
+pub(super) fn router() -> Routes {
+    Routes::new().routes(routes!(list)).routes(routes!(follow))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -4,6 +4,7 @@ use super::{
     Items,
     json::Json,
     params::{At, Query, Sure},
+    routes::{Routes, routes},
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::{
@@ -24,18 +25,13 @@ use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// How long an upload may say nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 const DEVICES: Scope = Scope::Devices { provision_only: false };
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new()
-        .routes(routes!(list, add))
-        .routes(routes!(key))
-        .routes(routes!(edit, remove))
-        .routes(routes!(offered, offer, withdraw))
+pub(super) fn router() -> Routes {
+    Routes::new().routes(routes!(list, add)).routes(routes!(key)).routes(routes!(edit, remove)).routes(routes!(offered, offer, withdraw))
 }
 
 /// Firmware.

@@ -1,6 +1,10 @@
 //! Health, readiness and metrics.
 
-use super::{json::Json, wrong_method};
+use super::{
+    json::Json,
+    routes::{Routes, routes},
+    wrong_method,
+};
 use crate::{ApiResult, Web, caller::Caller, local};
 use axum::{
     Router,
@@ -17,15 +21,14 @@ use doorward_wire::{
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt::Write as _};
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// `/health`, `/ready` and `/metrics`.
 pub fn router() -> Router<Web> {
-    routes().split_for_parts().0.method_not_allowed_fallback(wrong_method)
+    routes().router().method_not_allowed_fallback(wrong_method)
 }
 
-pub(super) fn routes() -> OpenApiRouter<Web> {
-    OpenApiRouter::new().routes(routes!(health)).routes(routes!(ready)).routes(routes!(metrics))
+pub(super) fn routes() -> Routes {
+    Routes::new().routes(routes!(health)).routes(routes!(ready)).routes(routes!(metrics))
 }
 
 /// How doorward is, without anything secret. The token is that of the account which the U-tec local API speaks for.

@@ -1,7 +1,10 @@
 //! Pushes of vendors. Nobody is known here: the driver checks the secret inside, and a wrong one is answered like a
 //! wrong address.
 
-use super::wrong_method;
+use super::{
+    routes::{Routes, routes},
+    wrong_method,
+};
 use crate::{ApiError, ApiResult, Web, guard::Source};
 use axum::{
     Router,
@@ -22,7 +25,6 @@ use std::{
     num::NonZeroU32,
     sync::Arc,
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Bytes of a push.
 const BODY: usize = 64 * 1024;
@@ -34,7 +36,7 @@ const ADDRESSES: usize = 4096;
 /// `/hooks/…`, for the private and the public listener.
 pub fn router() -> Router<Web> {
     let limiter: Arc<DefaultKeyedRateLimiter<IpAddr>> = Arc::new(RateLimiter::keyed(Quota::per_second(RATE)));
-    let (routes, _) = routes().split_for_parts();
+    let routes = routes().router();
     let routes = routes.method_not_allowed_fallback(wrong_method);
     routes.layer(DefaultBodyLimit::max(BODY)).layer(middleware::from_fn(move |request: Request, next: Next| {
         let limiter = Arc::clone(&limiter);
@@ -42,8 +44,8 @@ pub fn router() -> Router<Web> {
     }))
 }
 
-pub(super) fn routes() -> OpenApiRouter<Web> {
-    OpenApiRouter::new().routes(routes!(deliver))
+pub(super) fn routes() -> Routes {
+    Routes::new().routes(routes!(deliver))
 }
 
 fn admits(limiter: &DefaultKeyedRateLimiter<IpAddr>, request: &Request) -> bool {

@@ -1,6 +1,10 @@
 //! The kinds of accounts that this program knows, for pages and programs that build forms.
 
-use super::{Items, json::Json};
+use super::{
+    Items,
+    json::Json,
+    routes::{Routes, routes},
+};
 use crate::{ApiResult, Web, caller::Caller};
 use axum::extract::State;
 use doorward_core::{
@@ -9,10 +13,9 @@ use doorward_core::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new().routes(routes!(list))
+pub(super) fn router() -> Routes {
+    Routes::new().routes(routes!(list))
 }
 
 /// A driver: what an account of this kind needs.

@@ -1,6 +1,9 @@
 //! MQTT as it stands.
 
-use super::json::Json;
+use super::{
+    json::Json,
+    routes::{Routes, routes},
+};
 use crate::{ApiResult, Web, caller::Caller};
 use axum::extract::State;
 use doorward_core::scope::Scope;
@@ -8,10 +11,9 @@ use doorward_mqtt::remote::Standing;
 use doorward_wire::Time;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new().routes(routes!(show))
+pub(super) fn router() -> Routes {
+    Routes::new().routes(routes!(show))
 }
 
 /// The broker, and how doorward reaches it.

@@ -4,6 +4,7 @@ use super::{
     Items,
     json::Json,
     params::{At, Sure},
+    routes::{Routes, routes},
 };
 use crate::{
     ApiError, ApiResult, Web,
@@ -21,15 +22,9 @@ use doorward_wire::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new()
-        .routes(routes!(show))
-        .routes(routes!(test))
-        .routes(routes!(key))
-        .routes(routes!(subscribe))
-        .routes(routes!(unsubscribe))
+pub(super) fn router() -> Routes {
+    Routes::new().routes(routes!(show)).routes(routes!(test)).routes(routes!(key)).routes(routes!(subscribe)).routes(routes!(unsubscribe))
 }
 
 /// How people are told, without what would let others listen.

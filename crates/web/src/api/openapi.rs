@@ -30,7 +30,7 @@ struct Head;
 
 /// The document, for `GET /api/v1/openapi.json` and `doorward config openapi`.
 pub(super) fn document() -> utoipa::openapi::OpenApi {
-    let routes = OpenApiRouter::with_openapi(Head::openapi()).merge(v1()).merge(health::routes()).merge(hooks::routes());
+    let routes = OpenApiRouter::with_openapi(Head::openapi()).merge(v1().merge(health::routes()).merge(hooks::routes()).documented());
     let mut document = routes.into_openapi();
     let token = SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).description(Some("A token: dw_…")).build());
     document.components.get_or_insert_default().security_schemes.insert("token".into(), token.into());

@@ -5,6 +5,7 @@ use super::{
     doors::checked_name,
     json::Json,
     params::{At, Sure},
+    routes::{Routes, routes},
     settings,
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller, sign_in};
@@ -16,15 +17,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::time::Duration;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// How long a sign-in link works (rule 5 of the house).
 const LINK_LIFE: Duration = Duration::from_mins(15);
 /// The only role so far.
 const ADMINISTRATOR: &str = "administrator";
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(remove)).routes(routes!(link)).routes(routes!(password))
+pub(super) fn router() -> Routes {
+    Routes::new().routes(routes!(list, add)).routes(routes!(remove)).routes(routes!(link)).routes(routes!(password))
 }
 
 /// A person who may sign in.

@@ -3,6 +3,7 @@
 use super::{
     json::Json,
     params::{At, Query, Sure},
+    routes::{Routes, routes},
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::extract::State;
@@ -18,7 +19,6 @@ use doorward_wire::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Rings of one answer, unless the caller says so.
 const USUAL: u32 = 50;
@@ -27,8 +27,8 @@ const MOST: u32 = 500;
 /// Pages that are read for one answer when most rings are hidden from the caller.
 const PAGES: usize = 20;
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(answer)).routes(routes!(ignore))
+pub(super) fn router() -> Routes {
+    Routes::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(answer)).routes(routes!(ignore))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

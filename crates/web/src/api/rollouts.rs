@@ -4,6 +4,7 @@ use super::{
     Items,
     json::Json,
     params::{At, Sure},
+    routes::{Routes, routes},
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::{extract::State, http::StatusCode};
@@ -20,12 +21,11 @@ use doorward_wire::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 const DEVICES: Scope = Scope::Devices { provision_only: false };
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(show)).routes(routes!(devices)).routes(routes!(turn))
+pub(super) fn router() -> Routes {
+    Routes::new().routes(routes!(list, add)).routes(routes!(show)).routes(routes!(devices)).routes(routes!(turn))
 }
 
 /// How a group of devices stands.

@@ -1,6 +1,10 @@
 //! Settings: all of them with where they come from, and the few that can be changed here.
 
-use super::{Items, json::Json};
+use super::{
+    Items,
+    json::Json,
+    routes::{Routes, routes},
+};
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::extract::State;
 use doorward_core::{record::NewEvent, scope::Scope};
@@ -9,7 +13,6 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What the database may set, and what each takes. They count from the next start.
 const EDITABLE: &[(&str, Takes)] = &[
@@ -42,8 +45,8 @@ impl Takes {
     }
 }
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new().routes(routes!(list, edit))
+pub(super) fn router() -> Routes {
+    Routes::new().routes(routes!(list, edit))
 }
 
 /// A setting.

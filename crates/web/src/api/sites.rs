@@ -5,6 +5,7 @@ use super::{
     doors::checked_name,
     json::Json,
     params::{At, Sure},
+    routes::{Routes, routes},
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::{extract::State, http::StatusCode};
@@ -12,10 +13,9 @@ use doorward_core::scope::Scope;
 use doorward_store::Site;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(edit, remove))
+pub(super) fn router() -> Routes {
+    Routes::new().routes(routes!(list, add)).routes(routes!(edit, remove))
 }
 
 /// A place with doors and a time zone.

@@ -1,6 +1,12 @@
 //! The program itself: why something is allowed, whether it is well, its audit, its backup.
 
-use super::{Items, doctor, json::Json, openapi, params::Query};
+use super::{
+    Items, doctor,
+    json::Json,
+    openapi_json,
+    params::Query,
+    routes::{Routes, routes},
+};
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::{
     body::Body,
@@ -24,15 +30,14 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use tokio::io::AsyncReadExt;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Characters of a backup's passphrase.
 const PASSPHRASE: usize = 10;
 /// What a backup may be ahead of a slow reader.
 const AHEAD: usize = 256 * 1024;
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new()
+pub(super) fn router() -> Routes {
+    Routes::new()
         .routes(routes!(explain))
         .routes(routes!(verify))
         .routes(routes!(backup))
@@ -211,5 +216,5 @@ async fn version(_: Caller) -> Json<Version> {
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", tag = "system", responses((status = 200, body = Object)))]
 async fn document(_: Caller) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], openapi::openapi_json()).into_response()
+    ([(header::CONTENT_TYPE, "application/json")], openapi_json()).into_response()
 }

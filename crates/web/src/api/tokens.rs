@@ -5,6 +5,7 @@ use super::{
     doors::checked_name,
     json::Json,
     params::{At, Sure},
+    routes::{Routes, routes},
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::{extract::State, http::StatusCode};
@@ -14,10 +15,9 @@ use doorward_wire::{Time, event::EventKind};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(remove))
+pub(super) fn router() -> Routes {
+    Routes::new().routes(routes!(list, add)).routes(routes!(remove))
 }
 
 /// A token, without its secret.

@@ -4,6 +4,7 @@ use super::{
     Items,
     json::Json,
     params::{At, Sure},
+    routes::{Routes, routes},
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::{extract::State, http::StatusCode};
@@ -18,10 +19,9 @@ use doorward_wire::{Time, attempt::Reason, tunnel::Scopes};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new().routes(routes!(show)).routes(routes!(list, add)).routes(routes!(one, edit, revoke)).routes(routes!(rotate))
+pub(super) fn router() -> Routes {
+    Routes::new().routes(routes!(show)).routes(routes!(list, add)).routes(routes!(one, edit, revoke)).routes(routes!(rotate))
 }
 
 /// The tunnel as it stands.

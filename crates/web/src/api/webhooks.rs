@@ -4,6 +4,7 @@ use super::{
     Items,
     json::Json,
     params::{At, Query, Sure},
+    routes::{Routes, routes},
 };
 use crate::{
     ApiResult, Web,
@@ -21,15 +22,14 @@ use doorward_wire::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Deliveries of one answer, unless the caller says so.
 const USUAL: u32 = 50;
 /// Deliveries of one answer at most.
 const MOST: u32 = 200;
 
-pub(super) fn router() -> OpenApiRouter<Web> {
-    OpenApiRouter::new()
+pub(super) fn router() -> Routes {
+    Routes::new()
         .routes(routes!(list, add))
         .routes(routes!(show, edit, remove))
         .routes(routes!(rotate))
