@@ -68,10 +68,15 @@ enum View {
     Events(Option<DoorId>, Option<EventKind>),
     Rings(Option<DoorId>),
     Ring(RingId),
+    Fleet(OfFleet),
+}
+
+/// What a page shows of the fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum OfFleet {
     /// Devices in this state that hold this text.
-    Fleet(fleet::Wanted),
+    Devices(fleet::Wanted),
     Device(DeviceId),
-    /// A rollout.
     Rollout(String),
 }
 
@@ -92,9 +97,9 @@ impl FromStr for View {
                 some(second).map(|kind| kind.parse()).transpose().map_err(|_| wrong())?,
             ),
             "rings" => Self::Rings(some(rest).map(|door| door.parse()).transpose().map_err(|_| wrong())?),
-            "fleet" => Self::Fleet(fleet::Wanted { state: first.into(), q: second.into() }),
-            "device" => Self::Device(rest.parse().map_err(|_| wrong())?),
-            "rollout" => Self::Rollout(rest.into()),
+            "fleet" => Self::Fleet(OfFleet::Devices(fleet::Wanted { state: first.into(), q: second.into() })),
+            "device" => Self::Fleet(OfFleet::Device(rest.parse().map_err(|_| wrong())?)),
+            "rollout" => Self::Fleet(OfFleet::Rollout(rest.into())),
             "ring" => Self::Ring(rest.parse().map_err(|_| wrong())?),
             _ => return Err(wrong()),
         })
@@ -210,7 +215,7 @@ impl Reader {
                 Some(ring) => html += &ring,
                 None => return vec![Part::Reload],
             },
-            View::Fleet(_) | View::Device(_) | View::Rollout(_) => match self.devices().await {
+            View::Fleet(_) => match self.devices().await {
                 Some(fragment) => html += &fragment,
                 None => return vec![Part::Reload],
             },
@@ -223,7 +228,7 @@ impl Reader {
 
     /// Devices tell of themselves all the time; what the page shows of them is looked at each second.
     async fn looked(&mut self) -> Vec<Part> {
-        if !matches!(self.view, View::Fleet(_) | View::Device(_) | View::Rollout(_)) {
+        if !matches!(self.view, View::Fleet(_)) {
             return Vec::new();
         }
         self.scene.now = self.scene.web.house().now().utc;
@@ -237,11 +242,11 @@ impl Reader {
 
     /// What the page shows of devices; nothing when they are gone. Times of “just now” are the script's affair.
     async fn devices(&mut self) -> Option<String> {
-        let html = match &self.view {
-            View::Fleet(wanted) => fleet::rendered(&self.scene, wanted).await.ok(),
-            View::Device(id) => fleet_device::rendered(&self.scene, id).await.ok().flatten(),
-            View::Rollout(id) => fleet_rollouts::rendered(&self.scene, id).await.ok().flatten(),
-            View::Doors | View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) | View::Ring(_) => None,
+        let View::Fleet(part) = &self.view else { return None };
+        let html = match part {
+            OfFleet::Devices(wanted) => fleet::rendered(&self.scene, wanted).await.ok(),
+            OfFleet::Device(id) => fleet_device::rendered(&self.scene, id).await.ok().flatten(),
+            OfFleet::Rollout(id) => fleet_rollouts::rendered(&self.scene, id).await.ok().flatten(),
         }?;
         self.shown.clone_from(&html);
         Some(html)
@@ -259,28 +264,15 @@ impl Reader {
                 }
                 View::Door(id) if *id == door.id => vec![Part::Patch(self.door(door))],
                 View::Ring(id) => self.ring_at(*id, &door.id).await,
-                View::Door(_)
-                | View::Accounts
-                | View::Account(..)
-                | View::Events(..)
-                | View::Rings(_)
-                | View::Fleet(_)
-                | View::Device(_)
-                | View::Rollout(_) => Vec::new(),
+                View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) | View::Fleet(_) => Vec::new(),
             },
             Notice::DoorGone(gone) => match &self.view {
                 View::Doors => vec![Part::Reload],
                 View::Door(id) if id == gone => vec![Part::Reload],
                 View::Ring(id) if board.ring(*id).is_some_and(|ring| ring.door == *gone) => vec![Part::Reload],
-                View::Door(_)
-                | View::Accounts
-                | View::Account(..)
-                | View::Events(..)
-                | View::Rings(_)
-                | View::Ring(_)
-                | View::Fleet(_)
-                | View::Device(_)
-                | View::Rollout(_) => Vec::new(),
+                View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) | View::Ring(_) | View::Fleet(_) => {
+                    Vec::new()
+                }
             },
             Notice::Account(_) | Notice::AccountGone(_) => {
                 self.scene.reload().await;
@@ -310,15 +302,7 @@ impl Reader {
             View::Door(id) if *id == ring.door => board.door(id).map(|door| self.door(&door)),
             View::Rings(door) if door.as_ref().is_none_or(|door| *door == ring.door) => Some(ring_card::listed(&self.scene, ring)),
             View::Ring(id) if *id == ring.id => Some(ring_card::parts(&self.scene, ring)),
-            View::Door(_)
-            | View::Accounts
-            | View::Account(..)
-            | View::Events(..)
-            | View::Rings(_)
-            | View::Ring(_)
-            | View::Fleet(_)
-            | View::Device(_)
-            | View::Rollout(_) => None,
+            View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) | View::Ring(_) | View::Fleet(_) => None,
         };
         banners + &more.unwrap_or_default()
     }
@@ -368,14 +352,7 @@ impl Reader {
         let (only, large) = match &self.view {
             View::Accounts => (None, false),
             View::Account(id, _) => (Some(id), true),
-            View::Doors
-            | View::Door(_)
-            | View::Events(..)
-            | View::Rings(_)
-            | View::Ring(_)
-            | View::Fleet(_)
-            | View::Device(_)
-            | View::Rollout(_) => {
+            View::Doors | View::Door(_) | View::Events(..) | View::Rings(_) | View::Ring(_) | View::Fleet(_) => {
                 return Some(String::new());
             }
         };
@@ -393,14 +370,7 @@ impl Reader {
         match &self.view {
             View::Door(id) => Some((Some(id), None, true)),
             View::Events(door, kind) => Some((door.as_ref(), *kind, false)),
-            View::Doors
-            | View::Accounts
-            | View::Account(..)
-            | View::Rings(_)
-            | View::Ring(_)
-            | View::Fleet(_)
-            | View::Device(_)
-            | View::Rollout(_) => None,
+            View::Doors | View::Accounts | View::Account(..) | View::Rings(_) | View::Ring(_) | View::Fleet(_) => None,
         }
     }
 
