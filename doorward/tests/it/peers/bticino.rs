@@ -131,6 +131,7 @@ async fn a_person_pastes_the_address_takes_files_along_and_is_refused_wrong_ones
     // The files go out once, with a record, and come back in.
     browser.click("#export summary").await;
     browser.click("form[action$='/export'] button").await;
+    browser.find("a[download]").await;
     let links = browser.client.find_all(Locator::Css("a[download]")).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut files = Vec::new();
