@@ -20,7 +20,7 @@ pub(crate) use mqtt::{Mqtt, MqttUser};
 pub(crate) use notify::Notify;
 pub(crate) use person::{Person, Token};
 pub(crate) use ring::Ring;
-pub(crate) use sim::{Board, Rotation, Sim};
+pub(crate) use sim::{Board, DeviceFault, Rotation, Sim};
 pub(crate) use tunnel::{Tunnel, TunnelKey};
 pub(crate) use webhook::{Webhook, WebhookWants};
 

@@ -88,6 +88,8 @@ pub struct Config {
     pub networks: Vec<(String, String)>,
     /// How often it tells of itself.
     pub report: Duration,
+    /// What goes wrong from the start.
+    pub faults: Faults,
 }
 
 impl Default for Config {
@@ -102,6 +104,7 @@ impl Default for Config {
             tls: false,
             networks: vec![("Home".into(), "wifi-password".into())],
             report: Duration::from_mins(1),
+            faults: Faults::default(),
         }
     }
 }
@@ -113,6 +116,10 @@ pub struct Faults {
     pub power_loss_at: Option<u64>,
     /// New firmware does not start, and the one before comes back.
     pub boot_loop: bool,
+    /// At so many per cent of its next download the connection is lost, once.
+    pub link_lost_at: Option<u64>,
+    /// Its connection to the broker is lost after so long, again and again.
+    pub flaky: Option<Duration>,
 }
 
 /// How a device stands.
@@ -254,7 +261,7 @@ impl Shared {
             version: Mutex::new(config.version.clone()),
             min_version: Mutex::new("0".into()),
             image: Mutex::default(),
-            faults: Mutex::default(),
+            faults: Mutex::new(config.faults),
             config,
             memory: Mutex::new(memory),
             standing: Mutex::new(Standing::Portal),

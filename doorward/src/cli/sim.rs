@@ -46,6 +46,12 @@ pub(crate) enum Sim {
         /// Where their broker is
         #[arg(long, default_value = "127.0.0.1:1883")]
         broker: SocketAddr,
+        /// Whose signatures firmware C believes: a file with what “doorward firmware key” prints
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// What goes wrong with them
+        #[arg(long, value_enum)]
+        fault: Vec<DeviceFault>,
         /// The Wi-Fi that they can join, with its password after a colon
         #[arg(long, default_value = "Home:wifi-password")]
         wifi: String,
@@ -70,6 +76,19 @@ pub(crate) enum Board {
     B,
     /// As B, with Improv, and checks signatures
     C,
+}
+
+/// What goes wrong with a simulated device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeviceFault {
+    /// It finds no Wi-Fi
+    BadWifi,
+    /// Somebody pulls the plug at 37 % of its next download
+    PowerLoss,
+    /// The connection is lost in its next download, and to the broker every ten seconds
+    FlakyLink,
+    /// New firmware does not start: it comes back with the old one
+    BootLoop,
 }
 
 /// What becomes of a refresh token that was used.

@@ -1,15 +1,16 @@
 //! `doorward sim …`
 
 use crate::{
-    cli::{Board, Global, Rotation, Sim},
+    cli::{Board, DeviceFault, Global, Rotation, Sim},
     config::LogFormat,
     data,
     failure::{Exit, Failure, Outcome},
     logging, output, serve,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use doorward_fleet::csv;
 use doorward_sim::{
-    device::{self, Device, Firmware, Memory, Mounted, Standing},
+    device::{self, Device, Faults, Firmware, Memory, Mounted, Standing},
     jeedom::{self, Jeedom},
     legrand, utec,
 };
@@ -34,8 +35,9 @@ pub(crate) async fn run(global: &Global, sim: Sim) -> Outcome {
             let dir = global.data.as_ref().map(|folder| data::folder(Some(folder)).join("sim"));
             door_entry(legrand::Config { listen, sip_listen, seed, dir, ..legrand::Config::default() }).await
         }
-        Sim::Device { count, from, firmware, broker, wifi } => {
-            let config = device_config(firmware, broker, &wifi)?;
+        Sim::Device { count, from, firmware, broker, key, fault, wifi } => {
+            let key = key.map(|file| public_key(&file)).transpose()?;
+            let config = device::Config { public_key: key, ..device_config(firmware, broker, &wifi, &fault)? };
             match from {
                 Some(file) => mounted(&file, &config).await,
                 None => devices(count, &config).await,
@@ -77,7 +79,7 @@ async fn door_entry(config: legrand::Config) -> Outcome {
 }
 
 /// What all of them are like.
-fn device_config(board: Board, broker: std::net::SocketAddr, wifi: &str) -> Result<device::Config, Failure> {
+fn device_config(board: Board, broker: std::net::SocketAddr, wifi: &str, faults: &[DeviceFault]) -> Result<device::Config, Failure> {
     let (ssid, password) =
         wifi.split_once(':').ok_or_else(|| Failure::usage("--wifi is a name and a password, such as Home:wifi-password"))?;
     let firmware = match board {
@@ -85,7 +87,26 @@ fn device_config(board: Board, broker: std::net::SocketAddr, wifi: &str) -> Resu
         Board::B => Firmware::B,
         Board::C => Firmware::C,
     };
-    Ok(device::Config { firmware, broker, networks: vec![(ssid.to_owned(), password.to_owned())], ..device::Config::default() })
+    let has = |fault| faults.contains(&fault);
+    let networks = if has(DeviceFault::BadWifi) { Vec::new() } else { vec![(ssid.to_owned(), password.to_owned())] };
+    let faults = Faults {
+        power_loss_at: has(DeviceFault::PowerLoss).then_some(37),
+        link_lost_at: has(DeviceFault::FlakyLink).then_some(50),
+        flaky: has(DeviceFault::FlakyLink).then_some(Duration::from_secs(10)),
+        boot_loop: has(DeviceFault::BootLoop),
+    };
+    Ok(device::Config { firmware, broker, networks, faults, ..device::Config::default() })
+}
+
+/// The Ed25519 key in a PEM file: the last 32 bytes of it (RFC 8410).
+fn public_key(file: &Path) -> Result<Vec<u8>, Failure> {
+    let wrong = |why: String| Failure::usage(format!("{}: {why}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    let base64: String = text.lines().filter(|line| !line.starts_with('-')).map(str::trim).collect();
+    let der = STANDARD.decode(base64).unwrap_or_default();
+    der.last_chunk::<32>()
+        .map(|key| key.to_vec())
+        .ok_or_else(|| wrong("it holds no public key as “doorward firmware key” prints it".into()))
 }
 
 async fn devices(count: u16, like: &device::Config) -> Outcome {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::link::{self, Stream};
-use super::{Firmware, Memory, Shared, Standing, update};
+use super::{Firmware, Memory, Shared, Standing, lock, update};
 
 /// Seconds.
 const KEEP_ALIVE: u16 = 60;
@@ -36,6 +36,8 @@ pub(super) async fn talk(shared: &Shared, memory: &Memory) -> io::Result<()> {
     let mut report = tokio::time::interval(shared.config.report);
     let mut ping = tokio::time::interval(Duration::from_secs(u64::from(KEEP_ALIVE) / 2));
     let mut seconds = 0;
+    let lost = lost(shared);
+    tokio::pin!(lost);
     loop {
         tokio::select! {
             packet = read(stream.as_mut()) => {
@@ -48,8 +50,18 @@ pub(super) async fn talk(shared: &Shared, memory: &Memory) -> io::Result<()> {
                 stream.write_all(&publish(&topic_of_status(shared), &status(shared, seconds))).await?;
                 seconds += shared.config.report.as_secs();
             }
+            () = &mut lost => return Err(Error::other("the link is flaky")),
             _ = ping.tick() => stream.write_all(&[0xC0, 0]).await?,
         }
+    }
+}
+
+/// Until a flaky link is lost.
+async fn lost(shared: &Shared) {
+    let flaky = lock(&shared.faults).flaky;
+    match flaky {
+        Some(after) => tokio::time::sleep(after).await,
+        None => std::future::pending().await,
     }
 }
 

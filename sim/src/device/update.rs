@@ -130,6 +130,10 @@ async fn fetch(
             shared.restart.notify_one();
             return Err(io::ErrorKind::Interrupted.into());
         }
+        if lock(&shared.faults).link_lost_at.is_some_and(|at| percent >= at) {
+            lock(&shared.faults).link_lost_at = None;
+            return Err(Error::other("connection lost"));
+        }
         if percent >= told + 10 {
             told = percent;
             broker.write_all(&status("downloading", percent, None)).await?;

@@ -99,6 +99,22 @@ async fn firmware_c_refuses_what_is_not_signed_by_this_house_and_the_house_is_to
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_download_over_a_flaky_link_fails_and_the_next_one_does_not() {
+    let scene = Scene::start();
+    add(&scene, "2.1.0", &[]);
+    let device = device(&scene, Firmware::B, 0xF1, None).await;
+    device.set(|faults| faults.link_lost_at = Some(50));
+    let (code, said) = send(&scene, "2.1.0", &device, &["--wait", "20s"]);
+    assert!(code == Some(1) && said.contains("connection lost"), "{said}");
+    assert_eq!(device.version(), "2.0.0");
+    device.set(|faults| faults.flaky = Some(Duration::from_millis(400)));
+    assert!(run(scene.path(), &["device", "command", &device.id(), "restart"]).status.success());
+    let (code, said) = send(&scene, "2.1.0", &device, &["--wait", "20s"]);
+    assert_eq!(code, Some(0), "it is offered again whenever it is back: {said}");
+    assert_eq!(device.version(), "2.1.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_comes_back_with_the_old_firmware_has_failed() {
     let scene = Scene::start();
     add(&scene, "2.1.0", &[]);
