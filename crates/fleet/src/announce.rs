@@ -10,7 +10,7 @@ use doorward_wire::{
     firmware::{Channel, Version},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{broadcast::error::RecvError, mpsc};
+use tokio::sync::broadcast::error::RecvError;
 
 /// What changes together is shown together.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -27,14 +27,31 @@ impl Fleet {
             {
                 tracing::warn!(%error, "devices could not be read, to be shown in Home Assistant");
             }
-            tokio::select! {
-                () = self.registry().learned() => changed = true,
-                notice = notices.recv() => changed = matches!(&notice, Err(RecvError::Lagged(_))) || notice.is_ok_and(|notice| is_of_devices(&notice)),
-                () = self.install_next(&mut installs) => {}
+            // What is asked for is done after this: here whatever comes first would cut it off.
+            let install = tokio::select! {
+                () = self.registry().learned() => {
+                    changed = true;
+                    None
+                }
+                notice = notices.recv() => {
+                    match notice {
+                        Ok(notice) => changed = is_of_devices(&notice),
+                        Err(RecvError::Lagged(_)) => changed = true,
+                        Err(RecvError::Closed) => return,
+                    }
+                    None
+                }
+                Some(install) = installs.recv() => Some(install),
                 _ = stopping.wait_for(|stopping| *stopping) => return,
+            };
+            if let Some(install) = install {
+                self.install(install).await;
             }
             if changed {
-                clock.sleep_until(clock.now().mono.plus(PAUSE)).await;
+                tokio::select! {
+                    () = clock.sleep_until(clock.now().mono.plus(PAUSE)) => {}
+                    _ = stopping.wait_for(|stopping| *stopping) => return,
+                }
             }
         }
     }
@@ -50,8 +67,7 @@ impl Fleet {
         Ok(())
     }
 
-    async fn install_next(&self, installs: &mut mpsc::Receiver<Install>) {
-        let Some(Install { device, actor }) = installs.recv().await else { return std::future::pending().await };
+    async fn install(&self, Install { device, actor }: Install) {
         let newest = match self.newest_for(&device).await {
             Ok(Some(newest)) => newest,
             Ok(None) => return tracing::warn!(%device, user = actor.id, "there is no stable firmware for this device"),

@@ -97,7 +97,7 @@ impl Fleet {
     /// Offers firmware to a device: at once when it is connected, else when it comes back.
     pub async fn offer(&self, id: &DeviceId, version: &Version, back: bool, actor: &Actor) -> Result<DeviceOffer, OfferError> {
         let store = self.house().store();
-        if self.address().is_none() && self.options().public_url.is_none() {
+        if !self.gives_firmware() {
             return Err(OfferError::NoListener);
         }
         let device = store.device(id).await?.filter(|device| device.revoked.is_none()).ok_or(OfferError::Device)?;
@@ -115,6 +115,11 @@ impl Fleet {
         lock(&self.offers().0).insert(id.clone(), offer.clone());
         self.send_offer(&device, &image).await;
         Ok(offer)
+    }
+
+    /// Whether devices can fetch an image anywhere.
+    pub(crate) fn gives_firmware(&self) -> bool {
+        self.address().is_some() || self.options().public_url.is_some()
     }
 
     /// Whether an image may follow what a device runs.
@@ -202,7 +207,8 @@ impl Fleet {
         for (id, news) in news {
             let Some(before) = self.open_offer(&id) else { continue };
             let (step, after) = next(before.clone(), news);
-            let after = DeviceOffer { changed: now, ..after };
+            // A device that only comes and goes has done nothing about it.
+            let after = if step == Step::Again { after } else { DeviceOffer { changed: now, ..after } };
             match step {
                 Step::Nothing => continue,
                 Step::Progress => {}

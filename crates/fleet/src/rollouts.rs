@@ -313,6 +313,11 @@ impl Fleet {
             self.goes(rollout, stop).await?;
             return Ok(Vec::new());
         };
+        if !self.gives_firmware() {
+            let pause = Rollout { state: RolloutState::Paused, detail: Some(OfferError::NoListener.to_string()), ..rollout.clone() };
+            self.goes(rollout, pause).await?;
+            return Ok(Vec::new());
+        }
         let by = Actor { kind: ActorKind::System, id: format!("rollout {}", rollout.id), name: None };
         let data = json!({ "hardware": image.hardware, "version": image.version });
         let (mut offered, mut written, mut others) = (Vec::new(), Vec::new(), Vec::new());
@@ -336,7 +341,7 @@ impl Fleet {
                     offered.push(Offered { device: stored, image: Arc::clone(&image) });
                 }
                 Err(OfferError::Store(error)) => return Err(error),
-                Err(OfferError::Runs) => others.push(RolloutDevice { state: "done".into(), ..device }),
+                Err(OfferError::Runs) => others.push(RolloutDevice { state: "done".into(), error: None, ..device }),
                 Err(error) => others.push(RolloutDevice { state: "failed".into(), error: Some(error.to_string()), ..device }),
             }
         }

@@ -302,7 +302,7 @@ fn config(options: &Options, gate: Arc<dyn BrokerEventHandler>) -> BrokerConfig 
         session_expiry_interval: SESSION,
         max_packet_size: PACKET,
         client_channel_capacity: CHANNEL,
-        // Counted by `gate`: the library goes through those of all clients for each one that is added.
+        // Counted by `audience`: the library goes through those of all clients for each one that is added.
         max_subscriptions_per_client: 0,
         max_retained_messages: RETAINED,
         sys_topics_enabled: false,

@@ -65,7 +65,8 @@ async fn run(house: Handle, line: Line, stopped: watch::Receiver<bool>) {
 /// The embedded broker is there whenever doorward is: only what was too fast is made up for.
 async fn live(house: &Handle, line: &Line, mut stopped: watch::Receiver<bool>) {
     let mut notices = house.subscribe();
-    let mut reader = Reader { house: house.clone(), line: line.clone(), cursor: None, noted: None };
+    let cursor = house.store().last_event_id().await.ok();
+    let mut reader = Reader { house: house.clone(), line: line.clone(), cursor, noted: None };
     let mut made_up = 0;
     loop {
         let notice = tokio::select! {

@@ -66,8 +66,12 @@ impl AuthProvider for Gate {
             self.refused("subscribe", client, user, filter);
         }
         let is_device = user.and_then(|user| self.roster.who(user)).is_some_and(|(_, device)| device.is_some());
-        let allowed = allowed && self.audience.add(client, is_device, filter);
-        Box::pin(async move { allowed })
+        let has_room = allowed && self.audience.add(client, is_device, filter);
+        if allowed && !has_room {
+            metrics::counter!("doorward_mqtt_refused_total", "what" => "subscriptions").increment(1);
+            tracing::debug!(client, filter, "an MQTT client has as many subscriptions as it may have");
+        }
+        Box::pin(async move { has_room })
     }
 }
 
