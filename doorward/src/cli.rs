@@ -6,6 +6,7 @@ mod door;
 mod firmware;
 mod mqtt;
 mod notify;
+mod pass;
 mod person;
 mod ring;
 mod sim;
@@ -18,7 +19,8 @@ pub(crate) use door::{Act, Code, CodeWish, Door};
 pub(crate) use firmware::{Firmware, Rollout};
 pub(crate) use mqtt::{Mqtt, MqttUser};
 pub(crate) use notify::Notify;
-pub(crate) use person::{Person, Token};
+pub(crate) use pass::{Pass, Terms};
+pub(crate) use person::{Group, Person, Token};
 pub(crate) use ring::Ring;
 pub(crate) use sim::{Board, DeviceFault, Rotation, Sim};
 pub(crate) use tunnel::{Tunnel, TunnelKey};
@@ -85,6 +87,9 @@ pub(crate) enum Verb {
     /// People, their passwords and tokens
     #[command(subcommand)]
     Person(Person),
+    /// Passes: rights that guests hold by a link, without an account
+    #[command(subcommand)]
+    Pass(Pass),
     /// The embedded MQTT broker: who may connect, publish and subscribe
     #[command(subcommand)]
     Mqtt(Mqtt),
@@ -105,7 +110,7 @@ pub(crate) enum Verb {
     Webhook(Webhook),
     /// Who may open a door, and why
     Explain {
-        /// A person or token, by id or name
+        /// A person, token or pass, by id or name
         #[arg(long)]
         who: String,
         /// The door

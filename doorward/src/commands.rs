@@ -12,10 +12,12 @@ mod events;
 mod firmware;
 mod mqtt;
 mod notify;
+mod pass;
 mod person;
 mod ring;
 mod sign_in;
 mod simulate;
+mod terms;
 mod tunnel;
 mod webhook;
 
@@ -40,6 +42,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Verb::Ring(verb) => ring::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Account(verb) => account::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Person(verb) => person::run(&Client::new(&global)?, global.json, verb).await,
+        Verb::Pass(verb) => pass::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Mqtt(verb) => mqtt::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Device(verb) => device::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Firmware(verb) => firmware::run(&Client::new(&global)?, global.json, verb).await,

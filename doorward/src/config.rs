@@ -21,7 +21,6 @@ pub(crate) use accounts::AccountConfig;
 pub(crate) use doors::DoorConfig;
 pub(crate) use keys::{Keys, Sources};
 pub(crate) use log::LogFormat;
-pub(crate) use sites::SiteConfig;
 pub(crate) use tunnel::TunnelConfig;
 
 use crate::{
@@ -63,7 +62,7 @@ pub(crate) struct Config {
     pub(crate) log: log::Log,
     pub(crate) accounts: Vec<AccountConfig>,
     pub(crate) doors: Vec<DoorConfig>,
-    pub(crate) sites: Vec<SiteConfig>,
+    pub(crate) sites: Vec<doorward_store::Site>,
     /// Every key as it stands: path, value shown, where it comes from.
     pub(crate) shown: Vec<(String, String, String)>,
 }

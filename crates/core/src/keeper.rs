@@ -38,6 +38,7 @@ use doorward_wire::{
     attempt::{ActionWord, Actor, Attempt, AttemptId},
     door::{Door, DoorId},
     event::Event,
+    grant::Means,
     ring::{Ring, RingId, RingState},
 };
 use leases::Leases;
@@ -62,6 +63,8 @@ pub struct Command {
     pub rights: Rights,
     /// Stale after this time; ten seconds from now when absent.
     pub not_after: Option<Time>,
+    /// By which means it came.
+    pub means: Means,
 }
 
 /// What a person does about a ring. Of one that is over nothing changes.

@@ -9,11 +9,12 @@
 //! It must never wait, store, publish or speak to a network, and it must never believe a vendor's "OK".
 //!
 //! ```
-//! use doorward_core::{policy::{self, Rights}, Now};
+//! use doorward_core::{policy::{self, Place, Rights}, Now};
 //! use doorward_wire::attempt::ActionWord;
 //!
 //! let door = "front_door".parse().unwrap();
-//! let decision = policy::decide(&Rights::none(), &door, ActionWord::Unlock, Now::default().utc);
+//! let place = Place { door: &door, site: "home", time_zone: "Europe/Berlin", holidays: &[] };
+//! let decision = policy::decide(&Rights::none(), place, ActionWord::Unlock, Now::default().utc);
 //! assert!(!decision.allowed, "no grant, no door");
 //! ```
 

@@ -3,7 +3,7 @@
 use doorward_wire::{
     Time,
     account::AccountId,
-    attempt::{Actor, Attempt, AttemptId, Reason},
+    attempt::{Actor, Attempt, AttemptId, AttemptState, Reason},
     device::DeviceId,
     door::DoorId,
     event::{Event, EventKind},
@@ -40,6 +40,16 @@ impl NewEvent {
     pub const fn new(time: Time, kind: EventKind) -> Self {
         let data = serde_json::Value::Null;
         Self { time, kind, door: None, account: None, device: None, actor: None, reason: None, attempt: None, data }
+    }
+
+    /// An event about an attempt as it stands.
+    pub fn about(attempt: &Attempt, kind: EventKind, now: Time) -> Self {
+        Self::new(now, kind)
+            .door(&attempt.door)
+            .actor(&attempt.actor)
+            .attempt(attempt.id)
+            .reason(attempt.reason)
+            .data(serde_json::json!({ "action": attempt.action, "detail": attempt.detail }))
     }
 
     /// The same event, about this door.
@@ -105,6 +115,9 @@ pub enum Record {
         not_after: Time,
         /// Claim it in the same commit, because nothing else waits at this door.
         claim: bool,
+        /// The grant that allows it. Its use is counted in the same commit, and when it was taken back or used up
+        /// meanwhile the attempt is written as [`Record::denied`] has it.
+        grant: Option<String>,
         /// What is told about it.
         events: Vec<NewEvent>,
     },
@@ -156,6 +169,22 @@ impl Record {
         }
     }
 
+    /// What is written of an intent in its place whose grant does not allow it any more.
+    pub fn denied(&self, reason: Reason, now: Time) -> Option<(Attempt, NewEvent)> {
+        let Self::Intent { attempt, .. } = self else { return None };
+        let mut attempt = attempt.clone();
+        attempt.state = AttemptState::Refused;
+        attempt.reason = Some(reason);
+        attempt.detail = Some(if reason == Reason::UsesExhausted {
+            "Not allowed: this right was used as often as it may be.".into()
+        } else {
+            "Not allowed: this right was taken back.".into()
+        });
+        attempt.finished = Some(now);
+        let event = NewEvent::about(&attempt, EventKind::DoorRefused, now);
+        Some((attempt, event))
+    }
+
     /// Whether the record is an intent or an outcome, which are written even when the disk is nearly full.
     pub const fn is_vital(&self) -> bool {
         match self {
@@ -183,4 +212,6 @@ pub enum WrittenAs {
     Claim(bool),
     /// The intent's identifier was used before: nothing was written.
     Known(Box<Attempt>),
+    /// The grant behind the intent was taken back or used up meanwhile: it was written as refused.
+    Denied(Box<Attempt>),
 }

@@ -52,7 +52,7 @@ impl Scope {
                             return None;
                         }
                     };
-                    Some(Grant { source: format!("scope {scope}"), doors, actions })
+                    Some(Grant::standing(format!("scope {scope}"), vec![doors], actions))
                 })
                 .collect(),
         )

@@ -1,10 +1,11 @@
 //! What the keeper is told about doors and accounts when it starts, and when a person changes them.
 
-use crate::driver::About;
+use crate::{driver::About, policy::Place};
 use doorward_wire::{
     account::AccountId,
     attempt::Attempt,
     door::{Capability, DoorId, DoorKind, DoorState},
+    grant::Holiday,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -78,6 +79,8 @@ pub struct DoorSetup {
     pub site: String,
     /// The site's IANA time zone, `Europe/Berlin`.
     pub time_zone: String,
+    /// The site's holidays.
+    pub holidays: Vec<Holiday>,
     /// What it can be known to do.
     pub kind: DoorKind,
     /// The account whose driver reaches it.
@@ -102,6 +105,13 @@ pub struct DoorSetup {
     pub managed: bool,
     /// What was told of it before this start.
     pub told: Told,
+}
+
+impl DoorSetup {
+    /// The door as policy sees it.
+    pub fn place(&self) -> Place<'_> {
+        Place { door: &self.id, site: &self.site, time_zone: &self.time_zone, holidays: &self.holidays }
+    }
 }
 
 /// What events have told of a door: whoever starts anew tells what changed since, and nothing again.

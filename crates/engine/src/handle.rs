@@ -289,7 +289,7 @@ impl Handle {
             .chain((2..=u32::MAX).map(|number| wish.numbered(number)))
             .find(|id| known.iter().all(|site| site.id != id.as_str()))
             .unwrap_or(wish);
-        let site = Site { id: id.to_string(), name: name.into(), time_zone: time_zone.into() };
+        let site = Site { id: id.to_string(), name: name.into(), time_zone: time_zone.into(), holidays: Vec::new() };
         self.put_site(&site, actor).await?;
         Ok(site)
     }

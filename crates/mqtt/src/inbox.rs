@@ -13,6 +13,7 @@ use doorward_wire::{
     device::DeviceId,
     door::DoorId,
     event::EventKind,
+    grant::Means,
     topic::{DeviceTopic, DoorTopic, Topic},
 };
 use serde::Deserialize;
@@ -257,7 +258,7 @@ async fn submit(house: &Handle, door: DoorId, actor: Actor, wish: Wish) {
     // The right to publish here is the grant.
     let rights = Scope::rights(&[Scope::DoorsAct(Some(door.clone()))]);
     let id = wish.id.unwrap_or_else(|| house.clock().uuid());
-    let command = Command { id, door: door.clone(), action: wish.action, actor, rights, not_after: wish.not_after };
+    let command = Command { id, door: door.clone(), action: wish.action, actor, rights, not_after: wish.not_after, means: Means::Remote };
     if let Err(error) = house.submit(command).await {
         metrics::counter!("doorward_denied_total", "reason" => Reason::BadRequest.as_str()).increment(1);
         tracing::warn!(%door, %error, "a command over MQTT was not taken");

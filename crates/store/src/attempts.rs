@@ -56,16 +56,17 @@ pub(crate) async fn insert(
     attempt: &Attempt,
     account: &AccountId,
     not_after: Time,
+    grant: Option<&str>,
     epoch: Option<i64>,
     now: Time,
 ) -> Result<Intent, StoreError> {
     let new = tx
         .one(
             "INSERT INTO attempts (id, door, account, action, actor_kind, actor_id, state, reason, detail, evidence_json, \
-                                   not_after, created_at, finished_at, owner_epoch, acted_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
+                                   not_after, created_at, finished_at, grant_id, owner_epoch, acted_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
                      COALESCE((SELECT owner_epoch FROM owners WHERE account = $3), 0), \
-                     CASE WHEN (SELECT owner_epoch FROM owners WHERE account = $3) = $14 THEN $15 END) \
+                     CASE WHEN (SELECT owner_epoch FROM owners WHERE account = $3) = $15 THEN $16 END) \
              ON CONFLICT (id) DO NOTHING RETURNING acted_at",
             args![
                 attempt.id,
@@ -81,6 +82,7 @@ pub(crate) async fn insert(
                 not_after,
                 attempt.created,
                 attempt.finished,
+                grant,
                 epoch,
                 now,
             ],

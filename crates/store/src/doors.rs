@@ -13,12 +13,13 @@ use doorward_core::{
 use doorward_wire::{
     Time,
     door::{DoorId, DoorState},
+    grant::Holiday,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 const SELECT: &str = "SELECT doors.id, doors.name, site, kind, account, external, capabilities, settings_json, managed, last_state, last_online, last_battery_low, \
-                             COALESCE(sites.time_zone, 'UTC') AS time_zone \
+                             COALESCE(sites.time_zone, 'UTC') AS time_zone, COALESCE(sites.holidays_json, '[]') AS holidays_json \
                       FROM doors LEFT JOIN sites ON sites.id = doors.site";
 
 /// A place with doors and a time zone.
@@ -30,6 +31,9 @@ pub struct Site {
     pub name: String,
     /// IANA time zone, `Europe/Berlin`.
     pub time_zone: String,
+    /// Days on which it is closed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holidays: Vec<Holiday>,
 }
 
 /// What a person changes about a door; `None` stays as it is.
@@ -138,15 +142,19 @@ impl Store {
 
     /// Every site, by identifier.
     pub async fn sites(&self) -> Result<Vec<Site>, StoreError> {
-        let rows = self.db().all("SELECT id, name, time_zone FROM sites ORDER BY id", Vec::new()).await?;
-        rows.iter().map(|row| Ok(Site { id: row.get("id")?, name: row.get("name")?, time_zone: row.get("time_zone")? })).collect()
+        let rows = self.db().all("SELECT id, name, time_zone, holidays_json FROM sites ORDER BY id", Vec::new()).await?;
+        let site = |row: &Row| {
+            Ok(Site { id: row.get("id")?, name: row.get("name")?, time_zone: row.get("time_zone")?, holidays: row.json("holidays_json")? })
+        };
+        rows.iter().map(site).collect()
     }
 
     /// Adds or changes a site.
     pub async fn put_site(&self, site: &Site) -> Result<(), StoreError> {
-        let sql = "INSERT INTO sites (id, name, time_zone) VALUES ($1, $2, $3) \
-                   ON CONFLICT (id) DO UPDATE SET name = excluded.name, time_zone = excluded.time_zone";
-        self.db().execute(sql, args![&site.id, &site.name, &site.time_zone]).await.map(drop)
+        let sql = "INSERT INTO sites (id, name, time_zone, holidays_json) VALUES ($1, $2, $3, $4) \
+                   ON CONFLICT (id) DO UPDATE SET name = excluded.name, time_zone = excluded.time_zone, holidays_json = excluded.holidays_json";
+        let holidays = serde_json::to_string(&site.holidays).map_err(|error| StoreError::Bug(format!("holidays: {error}")))?;
+        self.db().execute(sql, args![&site.id, &site.name, &site.time_zone, holidays]).await.map(drop)
     }
 
     /// Removes a site; `false` when there is none. Doors that name it are in UTC from then on.
@@ -221,6 +229,7 @@ fn read(row: &Row) -> Result<DoorSetup, StoreError> {
         name: row.get("name")?,
         site: row.get("site")?,
         time_zone: row.get("time_zone")?,
+        holidays: row.json("holidays_json")?,
         kind: row.parse("kind")?,
         account: row.parse("account")?,
         external: row.get("external")?,

@@ -15,10 +15,11 @@ use std::fmt::Write as _;
 
 const COLUMNS: &str = "seq, time, kind, door, account, device, actor_kind, actor_id, reason, attempt, data_json";
 
-/// The name of whoever did it, while it exists: people and tokens can be erased, events cannot.
+/// The name of whoever did it, while it exists: people, tokens and passes can be erased, events cannot.
 pub(crate) const ACTOR_NAME: &str = "CASE actor_kind \
      WHEN 'person' THEN (SELECT name FROM people WHERE people.id = actor_id) \
      WHEN 'token' THEN (SELECT name FROM tokens WHERE tokens.id = actor_id) \
+     WHEN 'pass' THEN (SELECT name FROM passes WHERE passes.id = actor_id) \
      END AS actor_name";
 
 /// Bytes of an event beside its data, when it is written as JSON; more than it ever has.
@@ -71,6 +72,12 @@ impl Store {
             events.reverse();
         }
         Ok(events)
+    }
+
+    /// What somebody did, oldest first: all that is kept.
+    pub async fn events_of_actor(&self, kind: &str, id: &str) -> Result<Vec<Event>, StoreError> {
+        let sql = format!("SELECT {COLUMNS}, {ACTOR_NAME} FROM events WHERE actor_kind = $1 AND actor_id = $2 ORDER BY seq");
+        self.db().all(sql, args![kind, id]).await?.iter().map(read).collect()
     }
 
     /// After which event to go on for somebody who has had those up to `after`, and is to get no more than so many events

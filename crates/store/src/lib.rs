@@ -3,7 +3,7 @@
 //! * [`Store::open`] opens or makes the database, and refuses what it must not touch.
 //! * [`Store::write`] is how the keeper's records become durable: all of one turn in one commit, events numbered without
 //!   gaps and hash-chained. [`Store::audit_verify`] checks that chain.
-//! * Accounts, doors, people, tokens, links, sessions, settings, MQTT users, webhooks and deliveries,
+//! * Accounts, doors, people, groups, grants, passes, tokens, links, sessions, settings, MQTT users, webhooks and deliveries,
 //!   browsers that are told have a file each.
 //! * [`Store::backup`] and [`restore`] carry a whole house from one database to another.
 //!
@@ -50,11 +50,14 @@ mod doors;
 mod error;
 mod events;
 mod firmware;
+mod grants;
+mod groups;
 mod key;
 mod migrate;
 mod mqtt_users;
 mod open;
 mod owners;
+mod passes;
 mod people;
 mod push;
 mod records;
@@ -79,9 +82,12 @@ pub use doors::{DoorEdit, Site};
 pub use error::StoreError;
 pub use events::EventQuery;
 pub use firmware::{DeviceOffer, Firmware};
+pub use grants::{ADMINISTRATOR, Holder, StoredGrant};
+pub use groups::Group;
 pub use key::{KeyError, MasterKey};
 pub use mqtt_users::{MqttLogin, MqttPassword, MqttUser};
 pub use open::{OpenError, OpenOptions, Store};
+pub use passes::{NewPass, StoredPass};
 pub use people::Person;
 pub use push::{AddedPush, PushSubscription, PushTarget};
 pub use rings::RingQuery;

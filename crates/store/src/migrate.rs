@@ -53,6 +53,11 @@ const MIGRATIONS: &[Migration] = &[
         lite: include_str!("../migrations/sqlite/0009_fleet.sql"),
         pg: include_str!("../migrations/postgres/0009_fleet.sql"),
     },
+    Migration {
+        number: 10,
+        lite: include_str!("../migrations/sqlite/0010_people.sql"),
+        pg: include_str!("../migrations/postgres/0010_people.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

@@ -5,10 +5,13 @@ use crate::{
     attempts::{self, Intent},
     chain::Chain,
     db::Tx,
-    doors, rings,
+    doors, grants, rings,
 };
 use doorward_core::record::{Record, Written, WrittenAs};
-use doorward_wire::Time;
+use doorward_wire::{
+    Time,
+    attempt::{AttemptState, Reason},
+};
 
 impl Store {
     /// Writes records in their order, all in one commit. When this returns they are on disk, and an error means that
@@ -34,8 +37,11 @@ impl Store {
                 continue;
             }
             let what = self.write_one(&mut tx, record, now).await?;
-            let events = match what {
+            let events = match &what {
                 WrittenAs::Known(_) => Vec::new(),
+                WrittenAs::Denied(denied) => {
+                    record.denied(denied.reason.unwrap_or(Reason::Revoked), now).iter().map(|(_, event)| chain.append(event)).collect()
+                }
                 WrittenAs::Plain | WrittenAs::Claim(_) => record.events().iter().map(|event| chain.append(event)).collect(),
             };
             written.push(Written { events, what });
@@ -48,10 +54,18 @@ impl Store {
 
     async fn write_one(&self, tx: &mut Tx, record: &Record, now: Time) -> Result<WrittenAs, StoreError> {
         match record {
-            Record::Intent { attempt, account, not_after, claim, events: _ } => {
+            Record::Intent { attempt, account, not_after, claim, grant, events: _ } => {
                 let claim = *claim && !attempt.state.is_final();
+                if let Some(grant) = grant
+                    && attempts::account(tx, attempt.id).await?.is_none()
+                    && let Err(reason) = grants::spend(tx, grant, now).await?
+                    && let Some((denied, _)) = record.denied(reason, now)
+                {
+                    attempts::insert(tx, &denied, account, *not_after, None, None, now).await?;
+                    return Ok(WrittenAs::Denied(Box::new(denied)));
+                }
                 let epoch = self.epoch(account).filter(|_| claim);
-                return Ok(match attempts::insert(tx, attempt, account, *not_after, epoch, now).await? {
+                return Ok(match attempts::insert(tx, attempt, account, *not_after, grant.as_deref(), epoch, now).await? {
                     Intent::Known(known) => WrittenAs::Known(Box::new(known)),
                     Intent::New { claimed } if claim => WrittenAs::Claim(claimed),
                     Intent::New { .. } => WrittenAs::Plain,
@@ -65,7 +79,12 @@ impl Store {
                 };
                 return Ok(WrittenAs::Claim(claimed));
             }
-            Record::Outcome { attempt, events: _ } => attempts::finish(tx, attempt).await?,
+            Record::Outcome { attempt, events: _ } => {
+                if matches!(attempt.state, AttemptState::Refused | AttemptState::Failed) {
+                    grants::give_back(tx, attempt.id).await?;
+                }
+                attempts::finish(tx, attempt).await?;
+            }
             Record::Door { door, events: _ } => doors::found(tx, door, now).await?,
             Record::Ring { ring, events: _ } => rings::put(tx, ring).await?,
             Record::Events { events: _, told: Some((door, told)) } => doors::told(tx, door, told).await?,

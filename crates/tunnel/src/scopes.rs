@@ -247,7 +247,7 @@ mod tests {
         assert!(Service::ALL.iter().all(|service| !none.service(*service)));
         assert!(!none.publish("a") && !none.subscribe(&"a".parse().unwrap()) && !none.broker("localhost", 1883));
         assert_eq!(get(&none, "https://example.org/"), None);
-        assert!(!none.doors().sees(&"front".parse().unwrap()));
+        assert!(!none.doors().sees(&"front".parse().unwrap(), "home", doorward_wire::Time::default()));
     }
 
     #[test]

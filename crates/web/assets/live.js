@@ -169,6 +169,12 @@
   });
   for (const button of doc.querySelectorAll("[data-copy]")) button.hidden = false;
 
+  // Phones hand a link on by themselves.
+  for (const button of navigator.share ? doc.querySelectorAll("[data-share]") : []) {
+    button.hidden = false;
+    button.addEventListener("click", () => navigator.share({ title: button.dataset.title, url: $(button.dataset.share).value }).catch(() => {}));
+  }
+
   // A file's text goes where it could be pasted.
   for (const input of doc.querySelectorAll("[data-reads-into]")) {
     const field = $(input.dataset.readsInto);

@@ -10,8 +10,10 @@ mod devices;
 mod doctor;
 mod doors;
 mod events;
+mod explain;
 pub(crate) mod fields;
 mod firmware;
+mod grants;
 pub mod health;
 pub mod hooks;
 pub mod json;
@@ -22,6 +24,7 @@ mod notify;
 #[cfg(debug_assertions)]
 mod openapi;
 pub mod params;
+mod passes;
 mod people;
 mod rings;
 pub(crate) mod rollouts;
@@ -41,7 +44,7 @@ pub(crate) use kinds::offered;
 #[cfg(debug_assertions)]
 pub use openapi::openapi_json;
 pub(crate) use rings::end_ring;
-pub(crate) use sites::{checked_zone, the_site};
+pub(crate) use sites::{checked_holidays, checked_zone, the_site};
 
 use routes::Routes;
 
@@ -88,6 +91,9 @@ fn v1() -> Routes {
         .merge(accounts::router())
         .merge(kinds::router())
         .merge(people::router())
+        .merge(grants::router())
+        .merge(passes::router())
+        .merge(explain::router())
         .merge(tokens::router())
         .merge(sites::router())
         .merge(mqtt::router())

@@ -4,7 +4,7 @@
 //! everybody else; [`Caller::need`] asks for a scope. A handler that takes neither is open to the internet, and the list
 //! of those is short (see `guard`).
 
-use crate::{ApiError, ApiResult, Web, serve::Peer};
+use crate::{ApiError, ApiResult, Web, people::roles, serve::Peer};
 use aws_lc_rs::rand;
 use axum::{
     extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts},
@@ -12,7 +12,11 @@ use axum::{
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use doorward_core::{Secret, policy::Rights, scope::Scope};
-use doorward_wire::attempt::{Actor, ActorKind, Reason};
+use doorward_store::Token;
+use doorward_wire::{
+    attempt::{Actor, ActorKind, Reason},
+    grant::Role,
+};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
@@ -31,6 +35,10 @@ pub struct Caller {
     pub rights: Rights,
     /// What else they may do.
     pub scopes: Vec<Scope>,
+    /// The person for whom they act, and that person's role; nobody for the socket and for tokens of the house.
+    pub person: Option<String>,
+    /// That person's role.
+    pub role: Option<Role>,
     /// How they are known.
     pub via: Via,
 }
@@ -78,6 +86,16 @@ impl Caller {
         self.scopes.iter().any(|own| own == scope || *own == Scope::Admin)
     }
 
+    /// The person for whom they act.
+    pub fn person(&self) -> Option<&str> {
+        self.person.as_deref()
+    }
+
+    /// Somebody who is not an administrator, whatever their scopes say.
+    pub fn is_limited(&self) -> bool {
+        self.role.is_some_and(|role| role != Role::Administrator)
+    }
+
     /// The CSRF token of the caller's forms; empty where none is needed.
     pub fn csrf(&self) -> &str {
         match &self.via {
@@ -96,7 +114,7 @@ impl Caller {
     }
 
     fn administrator(actor: Actor, via: Via) -> Self {
-        Self { actor, rights: Rights::administrator(), scopes: vec![Scope::Admin], via }
+        Self { actor, rights: Rights::administrator(), scopes: vec![Scope::Admin], person: None, role: None, via }
     }
 
     pub(crate) async fn find(parts: &Parts, web: &Web) -> ApiResult<Option<Self>> {
@@ -121,20 +139,40 @@ impl Caller {
             .find_token(&Secret::new(secret.to_owned()), web.house().now().utc)
             .await?
             .ok_or(ApiError::NotAuthenticated)?;
+        let (rights, role) = rights_of_token(web, &token).await?;
+        let limited = role.is_some_and(|role| role != Role::Administrator);
         let actor = Actor { kind: ActorKind::Token, id: token.id, name: Some(token.name) };
-        Ok(Self { actor, rights: Scope::rights(&token.scopes), scopes: token.scopes, via: Via::Token })
+        let mut scopes = token.scopes;
+        scopes.retain(|scope| !limited || is_for_everybody(scope));
+        Ok(Self { actor, rights, scopes, person: token.person, role, via: Via::Token })
     }
 
-    async fn by_session(web: &Web, secret: &str) -> ApiResult<Option<Self>> {
+    pub(crate) async fn by_session(web: &Web, secret: &str) -> ApiResult<Option<Self>> {
         let now = web.house().now().utc;
         let Some(session) = web.house().store().session(secret.as_bytes(), now).await? else { return Ok(None) };
         let Some(person) = session.person else { return Ok(None) };
         let Some(person) = web.house().store().person(&person).await? else { return Ok(None) };
         let Ok(SessionData { csrf }) = serde_json::from_slice(session.data.reveal()) else { return Ok(None) };
-        let actor = Actor { kind: ActorKind::Person, id: person.id, name: Some(person.name) };
-        // Administrators are the only people so far.
-        Ok(Some(Self::administrator(actor, Via::Session { csrf })))
+        let rights = web.house().store().rights_of(&person).await?;
+        let role = roles::role_of(&person);
+        let actor = Actor { kind: ActorKind::Person, id: person.id.clone(), name: Some(person.name) };
+        let (scopes, person, role) = (roles::scopes(role), Some(person.id), Some(role));
+        Ok(Some(Self { actor, rights, scopes, person, role, via: Via::Session { csrf } }))
     }
+}
+
+/// What a token may do at doors, and the role of its person: it does no more than they may.
+pub(crate) async fn rights_of_token(web: &Web, token: &Token) -> ApiResult<(Rights, Option<Role>)> {
+    let scopes = Scope::rights(&token.scopes);
+    let Some(id) = &token.person else { return Ok((scopes, None)) };
+    let person = web.house().store().person(id).await?.ok_or(ApiError::NotAuthenticated)?;
+    let rights = web.house().store().rights_of(&person).await?.within(scopes);
+    Ok((rights, Some(roles::role_of(&person))))
+}
+
+/// Scopes that a token of somebody may have who is not an administrator; the others are an administrator's to give.
+fn is_for_everybody(scope: &Scope) -> bool {
+    matches!(scope, Scope::DoorsRead | Scope::DoorsAct(_) | Scope::EventsRead)
 }
 
 impl FromRequestParts<Web> for Caller {

@@ -5,6 +5,7 @@
 //! * [`api`] is API v1, one file for each subject; [`local`] is the API that clients of the original U-tec gateway speak.
 //! * [`pages`] are server-rendered and work without JavaScript; `assets/live.js` only makes them live.
 //! * [`serve`] runs the listeners.
+//! * `people` gives rights and passes, for API and pages alike.
 //! * [`notify`] tells people what they should look at, [`webhooks`] tells servers of others what happened; [`outward`] is the one way out, and says where it does not lead.
 //!
 //! It must never decide who may open a door (that is `doorward_core::policy`) and never talk to a vendor.
@@ -17,11 +18,13 @@
 pub mod api;
 pub mod caller;
 pub mod guard;
+mod guest;
 pub mod local;
 pub mod logbook;
 pub mod notify;
 pub mod outward;
 pub mod pages;
+mod people;
 mod problem;
 pub mod serve;
 mod sign_in;

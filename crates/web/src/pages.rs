@@ -1,7 +1,7 @@
 //! Pages: rendered here, useful without JavaScript, live with it.
 //!
 //! * [`scene`] is what every page knows: the visitor, names, time zones. [`shell`] is what every page looks like.
-//! * One file for each subject: [`doors`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`account`], [`account_sign_in`], [`account_set_up`], [`events`], [`rings`], [`settings`], [`notifications`], [`webhooks`], [`webhook`], [`fleet`], [`fleet_device`], [`fleet_provision`], [`fleet_firmware`], [`fleet_rollouts`],
+//! * One file for each subject: [`doors`], [`access`], [`people`], [`person`], [`passes`], [`pass`], [`you`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`account`], [`account_sign_in`], [`account_set_up`], [`events`], [`rings`], [`settings`], [`notifications`], [`webhooks`], [`webhook`], [`fleet`], [`fleet_device`], [`fleet_provision`], [`fleet_firmware`], [`fleet_rollouts`],
 //!   [`logs`], [`entry`].
 //! * [`live`] sends the same fragments again when something changes; `assets/live.js` puts them in their place.
 //! * [`texts`] holds every word.
@@ -14,6 +14,7 @@
 //! 2. Write its handlers in a file of its subject; take a [`Visitor`](visitor::Visitor), and check the form's CSRF token.
 //! 3. Add its router below.
 
+mod access;
 mod account;
 mod account_card;
 mod account_form;
@@ -39,13 +40,17 @@ mod live;
 mod logs;
 mod mqtt;
 mod notifications;
+mod pass;
+mod passes;
 mod people;
+mod person;
 mod ring_card;
 mod rings;
 mod scene;
 mod settings;
 mod shell;
 mod sites;
+mod terms_form;
 pub(crate) mod texts;
 mod tokens;
 mod tunnel;
@@ -53,27 +58,43 @@ mod visitor;
 mod webhook;
 mod webhook_form;
 mod webhooks;
+mod you;
 
 pub(crate) use icons::icon;
 pub(crate) use visitor::Errand;
 
-use crate::{ApiError, Web};
-use axum::{Router, middleware};
+use crate::{ApiError, Web, caller::Caller};
+use askama::Template;
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
 
 /// Every page, the live stream, and the assets. `web` is for the error pages, which look like the others.
 pub fn router(web: &Web) -> Router<Web> {
-    Router::new()
+    let everybody = Router::new()
         .merge(doors::router())
+        .merge(events::router())
+        .merge(rings::router())
+        .merge(settings::router())
+        .merge(you::router())
+        .merge(passes::router())
+        .merge(pass::router())
+        .merge(entry::router())
+        .merge(live::router());
+    let administrators = Router::new()
         .merge(codes::router())
         .merge(door_form::router())
         .merge(accounts::router())
         .merge(account::router())
         .merge(account_sign_in::router())
         .merge(account_set_up::router())
-        .merge(events::router())
-        .merge(rings::router())
-        .merge(settings::router())
+        .merge(settings::house_router())
         .merge(people::router())
+        .merge(person::router())
+        .merge(access::router())
         .merge(sites::router())
         .merge(tokens::router())
         .merge(logs::router())
@@ -87,11 +108,37 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(notifications::router())
         .merge(webhooks::router())
         .merge(webhook::router())
-        .merge(entry::router())
-        .merge(live::router())
+        .route_layer(middleware::from_fn_with_state(web.clone(), administrators_only));
+    everybody
+        .merge(administrators)
         .fallback(nowhere)
         .layer(middleware::from_fn_with_state(web.clone(), shell::dress))
         .merge(assets::router())
+}
+
+/// What the page of a pass is made of.
+pub(crate) fn public_assets() -> Router<Web> {
+    assets::of_passes()
+}
+
+#[derive(Template)]
+#[template(path = "pass_page.html")]
+struct PassPage {
+    t: &'static texts::Texts,
+}
+
+/// The page of a pass: the same for everybody, and nothing of the house is on it.
+pub(crate) fn pass_page() -> Response {
+    shell::html(&PassPage { t: &texts::EN })
+}
+
+/// Closes pages to those who are signed in and are no administrators. The handlers themselves ask whoever is not signed in to.
+async fn administrators_only(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match Caller::find(&parts, &web).await {
+        Ok(Some(caller)) if caller.is_limited() => shell::Oops(ApiError::Forbidden(texts::EN.for_administrators.into())).into_response(),
+        Ok(_) | Err(_) => next.run(Request::from_parts(parts, body)).await,
+    }
 }
 
 async fn nowhere() -> shell::Oops {

@@ -1,6 +1,6 @@
 //! The listeners: pages and API over TCP, the admin socket, the public listener.
 
-use crate::{Web, api, guard, local, pages};
+use crate::{Web, api, guard, guest, local, pages};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, connect_info::Connected},
@@ -36,12 +36,12 @@ impl Connected<IncomingStream<'_, AdminListener>> for Peer {
 
 /// Everything: pages, API v1, the U-tec local API, hooks.
 pub fn private_router(web: &Web) -> Router {
-    around(web, api::router().merge(local::router()).merge(pages::router(web)).merge(api::hooks::router()))
+    around(web, api::router().merge(local::router()).merge(pages::router(web)).merge(guest::router()).merge(api::hooks::router()))
 }
 
-/// What may be put on the internet: hooks.
+/// What may be put on the internet: passes, with what their page is made of, and hooks.
 pub fn public_router(web: &Web) -> Router {
-    around(web, api::hooks::router())
+    around(web, guest::router().merge(pages::public_assets()).merge(api::hooks::router()))
 }
 
 /// API v1 for the admin socket.

@@ -54,6 +54,20 @@ words! {
         DoorOffline = "door.offline",
         /// The door can be reached again.
         DoorOnline = "door.online",
+        /// Somebody opened a door who is forced to; told to those who are to know.
+        DoorDuress = "door.duress",
+        /// A pass was made.
+        PassCreated = "pass.created",
+        /// A pass was changed: other doors, another time.
+        PassChanged = "pass.changed",
+        /// A guest used a pass.
+        PassUsed = "pass.used",
+        /// A pass was taken back.
+        PassRevoked = "pass.revoked",
+        /// What a lock keeps for a pass was set, or could not be.
+        PassSet = "pass.set",
+        /// Somebody was given a right to open, or a right was changed or taken back.
+        GrantChanged = "grant.changed",
         /// A door came to be known.
         DoorAdded = "door.added",
         /// A door is gone at the vendor, or was removed.

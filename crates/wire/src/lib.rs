@@ -7,7 +7,7 @@
 //! It must never decide anything: rules live in `doorward-core`.
 //!
 //! Read next: [`door`] for what a door is, [`attempt`] for what became of a command, [`ring`] for what came of a ring,
-//! [`event`] for what is told about it, [`device`](mod@device) for the gateways of a fleet.
+//! [`event`] for what is told about it, [`grant`] for rights to open, [`device`](mod@device) for the gateways of a fleet.
 //!
 //! ```
 //! use doorward_wire::{attempt::AttemptState, door::{DoorId, DoorState}};
@@ -29,6 +29,7 @@ pub mod device;
 pub mod door;
 pub mod event;
 pub mod firmware;
+pub mod grant;
 mod id;
 pub mod improv;
 pub mod notify;

@@ -9,11 +9,53 @@ pub(crate) enum Person {
     Add {
         /// Their name
         name: String,
+        /// What they may do beside opening doors: administrator, resident, guest, service
+        #[arg(long, default_value = "resident")]
+        role: String,
     },
+    /// Give a person another name or role
+    Change {
+        /// Id or unique name
+        person: String,
+        /// Their new name
+        #[arg(long)]
+        name: Option<String>,
+        /// administrator, resident, guest, service
+        #[arg(long)]
+        role: Option<String>,
+    },
+    /// Give a person a right to open doors
+    Grant {
+        /// Id or unique name
+        person: String,
+        #[command(flatten)]
+        doors: super::pass::Doors,
+        /// What may be asked of the doors: act, lock, read
+        #[arg(long, default_value = "act")]
+        actions: String,
+        #[command(flatten)]
+        terms: super::pass::Terms,
+    },
+    /// All rights, of people, groups and passes
+    Grants,
+    /// Take a right back, at once
+    Ungrant {
+        /// The right's id
+        grant: String,
+    },
+    /// Groups, to whom rights are given together
+    #[command(subcommand)]
+    Group(Group),
     /// All people
     List,
-    /// Remove a person and sign them out everywhere
+    /// Remove a person with their sessions, tokens, keys, rights, and the passes that they made
+    #[command(visible_alias = "erase")]
     Remove {
+        /// Id or unique name
+        person: String,
+    },
+    /// Everything that is kept of a person, as JSON
+    Export {
         /// Id or unique name
         person: String,
     },
@@ -36,6 +78,42 @@ pub(crate) enum Person {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Group {
+    /// Make a group
+    Add {
+        /// Its name
+        name: String,
+        /// A person in it, by id or name; repeat it for several
+        #[arg(long = "member")]
+        members: Vec<String>,
+    },
+    /// All groups
+    List,
+    /// Say who is in a group: everybody who is named, and nobody else
+    Members {
+        /// Id or name
+        group: String,
+        /// A person in it, by id or name; repeat it for several
+        #[arg(long = "member")]
+        members: Vec<String>,
+    },
+    /// Give everybody in a group a right to open doors
+    Grant {
+        /// Id or name
+        group: String,
+        #[command(flatten)]
+        doors: super::pass::Doors,
+        #[command(flatten)]
+        terms: super::pass::Terms,
+    },
+    /// Remove a group with the rights that were given to it
+    Remove {
+        /// Id or name
+        group: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Token {
     /// Make a token; it is shown once
     Create {
@@ -47,6 +125,9 @@ pub(crate) enum Token {
         /// When it ends (RFC 3339)
         #[arg(long)]
         expires: Option<String>,
+        /// For this person: it does no more than they may, and goes with them
+        #[arg(long)]
+        person: Option<String>,
     },
     /// All tokens
     List,

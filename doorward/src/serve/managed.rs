@@ -16,11 +16,12 @@ const HOME: &str = "home";
 pub(super) async fn apply(store: &Store, config: &Config, now: Time) -> Result<()> {
     let known = store.sites().await?;
     if !known.iter().any(|site| site.id == HOME) || names_zone(config) {
-        let name = known.iter().find(|site| site.id == HOME).map_or_else(|| "Home".into(), |site| site.name.clone());
-        store.put_site(&Site { id: HOME.into(), name, time_zone: config.server.time_zone.clone() }).await?;
+        let home = known.into_iter().find(|site| site.id == HOME);
+        let (name, holidays) = home.map_or_else(|| ("Home".into(), Vec::new()), |site| (site.name, site.holidays));
+        store.put_site(&Site { id: HOME.into(), name, time_zone: config.server.time_zone.clone(), holidays }).await?;
     }
     for site in &config.sites {
-        store.put_site(&Site { id: site.id.clone(), name: site.name.clone(), time_zone: site.time_zone.clone() }).await?;
+        store.put_site(site).await?;
     }
     accounts(store, config, now).await?;
     doors(store, config, now).await
@@ -113,6 +114,7 @@ fn new(wish: &DoorConfig, account: doorward_wire::account::AccountId, external: 
         name: wish.id.to_string(),
         site: HOME.into(),
         time_zone: String::new(),
+        holidays: Vec::new(),
         kind,
         account,
         external,

@@ -16,6 +16,7 @@ use doorward_wire::{
     account::{AccountId, AccountState},
     attempt::{ActionWord, Actor, ActorKind, Attempt},
     door::{Door, DoorState},
+    grant::Means,
 };
 use serde_json::json;
 use std::{future::Future, sync::Arc, time::Duration};
@@ -118,6 +119,7 @@ impl TestHouse {
             actor: actor(),
             rights: Rights::administrator(),
             not_after: None,
+            means: Means::Remote,
         }
     }
 

@@ -5,6 +5,7 @@
 //! evidence and a contact if they were *received* after it. Agreeing evidence confirms at once; the opposite, still
 //! seen at the end of the window, contradicts; nothing usable leaves the attempt unconfirmed.
 
+mod agreement;
 mod answer;
 mod attempt;
 mod ending;
@@ -21,6 +22,7 @@ use crate::{
     record::{NewEvent, Record},
     setup::{AccountSetup, DoorSetup, OpenIntent, Told},
 };
+use agreement::Agreements;
 use attempt::{AttemptCell, Phase};
 use doorward_wire::{
     Time,
@@ -58,6 +60,7 @@ pub(super) struct Doors {
     externals: HashMap<(AccountId, String), DoorId>,
     attempts: HashMap<AttemptId, AttemptCell>,
     rings: Rings,
+    agreements: Agreements,
     timers: BTreeSet<(Mono, Timer)>,
 }
 
@@ -206,13 +209,16 @@ impl Doors {
             .unwrap_or(wish);
         // The neighbour's site is the best guess: an account's locks hang in one house.
         let neighbour = self.cells.values().find(|cell| cell.setup.account == *account).or_else(|| self.cells.values().next());
-        let (site, time_zone) =
-            neighbour.map_or_else(|| ("home".into(), String::new()), |cell| (cell.setup.site.clone(), cell.setup.time_zone.clone()));
+        let (site, time_zone, holidays) = neighbour.map_or_else(
+            || ("home".into(), String::new(), Vec::new()),
+            |cell| (cell.setup.site.clone(), cell.setup.time_zone.clone(), cell.setup.holidays.clone()),
+        );
         let setup = DoorSetup {
             id: id.clone(),
             name: door.name,
             site,
             time_zone,
+            holidays,
             kind: door.kind,
             account: account.clone(),
             external: door.external,

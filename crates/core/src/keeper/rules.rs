@@ -4,6 +4,7 @@
 
 mod answers;
 mod contacts;
+mod grants;
 mod house;
 mod leases;
 mod rings;
@@ -178,6 +179,7 @@ fn rule_4_a_way_out_opens_for_the_admin_socket_alone() {
             actor,
             rights: Rights::administrator(),
             not_after: None,
+            means: Means::Remote,
         };
         house.put(Input::Command(Box::new(command)));
         house.write();

@@ -39,7 +39,7 @@ pub(super) fn all() -> Vec<Table> {
     [
         ("meta", "key value"),
         ("settings", "key value_json"),
-        ("sites", "id name time_zone"),
+        ("sites", "id name time_zone holidays_json"),
         ("accounts", "id kind name values_json managed:i created_at:i"),
         ("kept", "account key sealed:b"),
         ("doors", "id account external name site kind capabilities settings_json managed:i last_state last_online:i last_battery_low:i created_at:i"),
@@ -47,13 +47,18 @@ pub(super) fn all() -> Vec<Table> {
         (
             "attempts",
             "id door account action actor_kind actor_id state reason detail evidence_json not_after:i owner_epoch:i acted_at:i \
-             created_at:i finished_at:i",
+             created_at:i finished_at:i grant_id",
         ),
         ("rings", "id door account caller state began_at:i ended_at:i actor_kind actor_id attempt"),
         ("events", "seq:i time:i kind door account device actor_kind actor_id reason attempt data_json hash:b"),
         ("chain", "id:i seq:i hash:b mac:b"),
         ("checkpoints", "seq:i hash:b time:i mac:b"),
         ("people", "id name role password_hash created_at:i"),
+        ("groups", "id name created_at:i"),
+        ("group_members", "grp person"),
+        ("passes", "id name mac:b sealed:b pin_mac:b pin_wrong:i pin_not_until:i made_by_kind made_by within created_at:i seen_at:i"),
+        ("grants", "id person grp pass doors_json actions terms_json uses:i used:i created_at:i used_at:i revoked_at:i"),
+        ("pass_doors", "pass door means state detail external sealed:b wish tries:i next_at:i changed_at:i"),
         ("mqtt_users", "name mac:b publish_json subscribe_json client_id created_at:i password_hash"),
         (
             "devices",

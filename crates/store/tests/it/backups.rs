@@ -43,7 +43,15 @@ pub(crate) async fn full(store: &Store) -> Secret<String> {
     store.add_account(&away).await.unwrap();
     store.keep(&home(), "token", &Secret::new(vec![0, 255, 10, 13])).await.unwrap();
     store.put_door(&door("cellar", "away"), at(0)).await.unwrap();
-    store.put_site(&Site { id: "home".into(), name: "Zuhause \"ü\"".into(), time_zone: "Europe/Berlin".into() }).await.unwrap();
+    store
+        .put_site(&Site {
+            id: "home".into(),
+            name: "Zuhause \"ü\"".into(),
+            time_zone: "Europe/Berlin".into(),
+            holidays: vec!["12-25".parse().unwrap()],
+        })
+        .await
+        .unwrap();
     store.set_setting("language", &json!("de")).await.unwrap();
     let ada = store.add_person("Ada\nLovelace", "administrator", at(0)).await.unwrap();
     store.set_password_hash(&ada.id, Some(&Secret::from("$argon2id$"))).await.unwrap();
@@ -54,6 +62,7 @@ pub(crate) async fn full(store: &Store) -> Secret<String> {
     added(store, &webhook("hook")).await;
     store.rotate_webhook(&"hook".parse().unwrap(), at(0)).await.unwrap();
     assert!(store.queue_deliveries(&"hook".parse().unwrap(), 0, 9, &[3, 7], at(1)).await.unwrap());
+    crate::grants::given(store, &ada).await;
     tunnel::added(store, "adas-phone", Some(&ada.id)).await;
     assert!(store.rotate_tunnel_key("adas-phone", &store.new_tunnel_secret(), at(90)).await.unwrap());
     let told = Some((gate(), Told { state: Some(DoorState::Locked), online: Some(false), battery_low: Some(true) }));
@@ -72,6 +81,9 @@ pub(crate) async fn assert_same(a: &Store, b: &Store) {
     assert_eq!(a.sites().await.unwrap(), b.sites().await.unwrap());
     assert_eq!(a.people().await.unwrap(), b.people().await.unwrap());
     assert_eq!(a.tokens().await.unwrap(), b.tokens().await.unwrap());
+    assert_eq!(a.grants().await.unwrap(), b.grants().await.unwrap());
+    assert_eq!(a.groups().await.unwrap(), b.groups().await.unwrap());
+    assert_eq!(a.passes().await.unwrap(), b.passes().await.unwrap());
     assert_eq!(a.settings().await.unwrap(), b.settings().await.unwrap());
     let hook = "hook".parse().unwrap();
     assert_eq!(a.webhooks().await.unwrap(), b.webhooks().await.unwrap());

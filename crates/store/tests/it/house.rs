@@ -178,6 +178,7 @@ pub(crate) fn door(id: &str, account: &str) -> DoorSetup {
         name: "Gate".into(),
         site: "home".into(),
         time_zone: "UTC".into(),
+        holidays: Vec::new(),
         kind: DoorKind::Bolt,
         account: account.parse().expect("an id"),
         external: format!("external-{id}"),
@@ -220,7 +221,7 @@ pub(crate) fn event(kind: EventKind) -> NewEvent {
 
 pub(crate) fn intent(attempt: &Attempt, claim: bool) -> Record {
     let told = event(EventKind::AttemptRequested).attempt(attempt.id).actor(&attempt.actor);
-    Record::Intent { attempt: attempt.clone(), account: home(), not_after: at(11), claim, events: vec![told] }
+    Record::Intent { attempt: attempt.clone(), account: home(), not_after: at(11), claim, grant: None, events: vec![told] }
 }
 
 pub(crate) async fn write(store: &Store, record: Record) -> Written {

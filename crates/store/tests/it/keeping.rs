@@ -177,7 +177,8 @@ pub(crate) async fn a_door_that_cannot_be_does_not_spoil_the_commit(house: &Hous
 pub(crate) async fn sites_give_doors_their_time_zone(house: &House) {
     let store = house.furnished().await;
     assert_eq!(store.door(&gate()).await.unwrap().unwrap().time_zone, "UTC");
-    let mut site = Site { id: "home".into(), name: "Home".into(), time_zone: "Europe/Berlin".into() };
+    let mut site =
+        Site { id: "home".into(), name: "Home".into(), time_zone: "Europe/Berlin".into(), holidays: vec!["12-25".parse().unwrap()] };
     store.put_site(&site).await.unwrap();
     assert_eq!(store.door(&gate()).await.unwrap().unwrap().time_zone, "Europe/Berlin");
     site.time_zone = "Europe/Lisbon".into();

@@ -10,6 +10,7 @@ mod backups;
 mod commands;
 mod devices;
 mod files;
+mod grants;
 mod house;
 mod keeping;
 mod mqtt;
@@ -101,6 +102,13 @@ stories! {
         other_secrets_and_no_rights_are_one_commit_with_their_event,
         a_claim_belongs_to_whoever_asks_first_and_a_second_one_ends_it,
         what_a_device_told_is_kept_and_what_it_left_out_stays,
+    }
+    grants {
+        rights_come_from_role_grants_and_groups,
+        a_grant_opens_as_often_as_it_may_whoever_asks_at_once,
+        what_opened_nothing_is_not_counted,
+        a_pass_is_known_by_its_secret_and_shown_again,
+        five_wrong_pins_block_a_pass_for_a_quarter_of_an_hour,
     }
     mqtt {
         a_user_of_the_broker_is_known_by_its_secret,

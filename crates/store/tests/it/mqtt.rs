@@ -58,6 +58,11 @@ pub(crate) async fn a_house_of_the_first_schema_gets_the_tables_of_the_next(hous
     store.close().await;
     house.sql("DROP INDEX events_device").await;
     for table in [
+        "pass_doors",
+        "grants",
+        "passes",
+        "group_members",
+        "groups",
         "device_states",
         "device_claims",
         "rollout_devices",
@@ -77,8 +82,8 @@ pub(crate) async fn a_house_of_the_first_schema_gets_the_tables_of_the_next(hous
     ] {
         house.sql(&format!("DROP TABLE {table}")).await;
     }
-    for column in ["last_online", "last_battery_low"] {
-        house.sql(&format!("ALTER TABLE doors DROP COLUMN {column}")).await;
+    for (table, column) in [("doors", "last_online"), ("doors", "last_battery_low"), ("attempts", "grant_id"), ("sites", "holidays_json")] {
+        house.sql(&format!("ALTER TABLE {table} DROP COLUMN {column}")).await;
     }
     house.sql("UPDATE meta SET value = '1' WHERE key = 'schema'").await;
     let store = house.open().await;

@@ -8,6 +8,7 @@ use doorward_core::keeper::{Command, CommandError};
 use doorward_wire::{
     attempt::{ActionWord, Actor, ActorKind, Attempt, AttemptState, Reason},
     door::{Door, DoorId},
+    grant::Means,
     tunnel::AtDoor,
 };
 use serde_json::{Value, json};
@@ -21,15 +22,16 @@ const WAIT: Duration = Duration::from_secs(12);
 pub(crate) async fn act(tunnel: &Tunnel, request: &Request, wish: AtDoor) -> Reply {
     let rights = request.key.allowed.doors();
     let board = tunnel.house().board();
+    let now = tunnel.house().now().utc;
     if wish.action == "list" {
-        let doors: Vec<Value> = board.doors().iter().filter(|door| rights.sees(&door.id)).map(shown).collect();
+        let doors: Vec<Value> = board.doors().iter().filter(|door| rights.sees(&door.id, &door.site, now)).map(shown).collect();
         return Reply::json(200, &json!({ "doors": doors }));
     }
     let Some(text) = &wish.door else {
         return Reply::refused(400, "Missing required field: 'door'", Reason::BadRequest);
     };
     // A door that the key may not see is one that is not there.
-    let door = text.parse::<DoorId>().ok().and_then(|id| board.door(&id)).filter(|door| rights.sees(&door.id));
+    let door = text.parse::<DoorId>().ok().and_then(|id| board.door(&id)).filter(|door| rights.sees(&door.id, &door.site, now));
     let Some(door) = door else {
         return Reply::refused(404, "Unknown door", Reason::NoGrant);
     };
@@ -44,14 +46,13 @@ pub(crate) async fn act(tunnel: &Tunnel, request: &Request, wish: AtDoor) -> Rep
         Some(Err(_)) => return Reply::refused(400, "Field 'id' must be a UUID", Reason::BadRequest),
         None => tunnel.house().clock().uuid(),
     };
-    let now = tunnel.house().now().utc;
     if action.opens() && (now.since(request.made) > FRESH || request.made.since(now) > FRESH) {
         return Reply::refused(403, "Request expired", Reason::StaleCommand);
     }
     let actor = Actor { kind: ActorKind::Tunnel, id: request.key.name.clone(), name: Some(request.key.name.clone()) };
     let not_after = request.made.min(now).plus(FRESH);
     let not_after = if action.opens() { not_after } else { not_after.max(now.plus(FRESH)) };
-    let command = Command { id, door: door.id, action, actor, rights, not_after: Some(not_after) };
+    let command = Command { id, door: door.id, action, actor, rights, not_after: Some(not_after), means: Means::Remote };
     match tunnel.house().submit(command).await {
         Ok(attempt) => told(&tunnel.house().finish(attempt, WAIT).await),
         Err(CommandError::Conflict) => Reply::refused(409, "This id was used before, for another command", Reason::Replay),

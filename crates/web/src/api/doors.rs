@@ -14,6 +14,7 @@ use doorward_wire::{
     Time,
     attempt::{ActionWord, Attempt, AttemptId, AttemptState},
     door::{Capability, Door, DoorId},
+    grant::Means,
 };
 use futures_util::future::join_all;
 use reqwest::Url;
@@ -45,9 +46,7 @@ pub(super) fn router() -> Routes {
 #[utoipa::path(get, path = "/doors", tag = "doors", responses((status = 200, body = Items<Door>)))]
 async fn list(caller: Caller, State(web): State<Web>) -> ApiResult<Json<Items<Door>>> {
     caller.need_doors()?;
-    let mut doors = web.house().board().doors();
-    doors.retain(|door| caller.rights.sees(&door.id));
-    Ok(Json(Items::all(doors)))
+    Ok(Json(Items::all(caller.doors(&web))))
 }
 
 /// Shows a door.
@@ -279,8 +278,8 @@ async fn act_on_many(
     let wait = waits(wait.as_deref())?;
     let doors = match doors {
         Which::All(AllWord::All) if action == ActionWord::Lock => {
-            let mut doors = web.house().board().doors();
-            doors.retain(|door| caller.rights.sees(&door.id) && door.capabilities.contains(&Capability::Lock));
+            let mut doors = caller.doors(&web);
+            doors.retain(|door| door.capabilities.contains(&Capability::Lock));
             doors.into_iter().map(|door| door.id).collect()
         }
         Which::All(AllWord::All) => return Err(ApiError::Unprocessable("action: all doors at once can only be locked".into())),
@@ -326,8 +325,8 @@ async fn submit(
     not_after: Option<Time>,
 ) -> ApiResult<Attempt> {
     // Whoever does not see the door learns nothing of its attempts by naming one of them.
-    let id = id.filter(|_| caller.rights.sees(&door)).unwrap_or_else(|| web.house().clock().uuid());
-    let command = Command { id, door, action, actor: caller.actor.clone(), rights: caller.rights.clone(), not_after };
+    let id = id.filter(|_| caller.sees(web, &door)).unwrap_or_else(|| web.house().clock().uuid());
+    let command = Command { id, door, action, actor: caller.actor.clone(), rights: caller.rights.clone(), not_after, means: Means::Remote };
     Ok(web.house().submit(command).await?)
 }
 
@@ -335,7 +334,7 @@ async fn submit(
 #[utoipa::path(get, path = "/attempts/{id}", tag = "doors", params(("id" = String, Path)), responses((status = 200, body = Attempt)))]
 async fn attempt(caller: Caller, State(web): State<Web>, At(id): At<AttemptId>) -> ApiResult<Json<Attempt>> {
     caller.need_doors()?;
-    let attempt = web.house().attempt(id).await?.filter(|attempt| caller.rights.sees(&attempt.door));
+    let attempt = web.house().attempt(id).await?.filter(|attempt| caller.sees(&web, &attempt.door));
     attempt.map(Json).ok_or(ApiError::NotFound("attempt with this id"))
 }
 

@@ -69,7 +69,7 @@ async fn list(caller: Caller, State(web): State<Web>, Query(filter): Query<Filte
         let page = web.house().store().events(&query).await?;
         more = page.len() == limit as usize;
         let Some((first, last)) = page.first().zip(page.last()).map(|(first, last)| (first.id, last.id)) else { break };
-        let readable = page.into_iter().filter(|event| caller.reads(event));
+        let readable = page.into_iter().filter(|event| caller.reads(&web, event));
         if query.after.is_some() {
             query.after = Some(last);
             found.extend(readable);

@@ -58,7 +58,7 @@ fn admits(limiter: &DefaultKeyedRateLimiter<IpAddr>, request: &Request) -> bool 
 }
 
 /// One subscriber has a whole /64 of IPv6.
-fn subscriber(source: IpAddr) -> IpAddr {
+pub(crate) fn subscriber(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & (u128::MAX << 64)).into(),
         address @ IpAddr::V4(_) => address,

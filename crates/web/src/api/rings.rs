@@ -1,16 +1,14 @@
 //! Rings: what rings now and what rang, and what people do about it.
 
 use super::{
+    access,
     json::Json,
     params::{At, Query, Sure},
     routes::{Routes, routes},
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::extract::State;
-use doorward_core::{
-    keeper::{RingCommand, RingEnd},
-    policy,
-};
+use doorward_core::keeper::{RingCommand, RingEnd};
 use doorward_store::RingQuery;
 use doorward_wire::{
     attempt::ActionWord,
@@ -73,7 +71,7 @@ async fn list(caller: Caller, State(web): State<Web>, Query(filter): Query<Filte
         more = page.len() == limit;
         let Some(last) = page.last() else { break };
         query.before = Some(last.id);
-        items.extend(page.into_iter().filter(|ring| caller.rights.sees(&ring.door)));
+        items.extend(page.into_iter().filter(|ring| caller.sees(&web, &ring.door)));
         if !more || items.len() >= limit {
             break;
         }
@@ -106,14 +104,14 @@ async fn ignore(Sure(caller): Sure, State(web): State<Web>, At(id): At<RingId>) 
 
 async fn seen(web: &Web, caller: &Caller, id: RingId) -> ApiResult<Ring> {
     caller.need_doors()?;
-    let ring = web.house().ring(id).await?.filter(|ring| caller.rights.sees(&ring.door));
+    let ring = web.house().ring(id).await?.filter(|ring| caller.sees(web, &ring.door));
     ring.ok_or(ApiError::NotFound("ring with this id"))
 }
 
 /// Ends a ring for somebody who may open its door: nobody else speaks for the house.
 pub(crate) async fn end_ring(web: &Web, caller: &Caller, id: RingId, end: RingEnd) -> ApiResult<Ring> {
     let ring = seen(web, caller, id).await?;
-    let decision = policy::decide(&caller.rights, &ring.door, ActionWord::Open, web.house().now().utc);
+    let decision = access::decide(web, &caller.rights, &ring.door, ActionWord::Open, web.house().now().utc).await?;
     if !decision.allowed {
         return Err(ApiError::Forbidden(format!(
             "whoever answers or ignores a ring must be allowed to open the door: {}",

@@ -11,8 +11,12 @@ use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::{extract::State, http::StatusCode};
 use doorward_core::scope::Scope;
 use doorward_store::Site;
+use doorward_wire::grant::Holiday;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+/// Holidays of a site.
+const HOLIDAYS: usize = 400;
 
 pub(super) fn router() -> Routes {
     Routes::new().routes(routes!(list, add)).routes(routes!(edit, remove))
@@ -27,11 +31,13 @@ struct SiteView {
     name: String,
     /// IANA time zone, `Europe/Berlin`.
     time_zone: String,
+    /// Days on which it is closed: `12-25` each year, `2026-12-24` once.
+    holidays: Vec<String>,
 }
 
 impl From<Site> for SiteView {
-    fn from(Site { id, name, time_zone }: Site) -> Self {
-        Self { id, name, time_zone }
+    fn from(Site { id, name, time_zone, holidays }: Site) -> Self {
+        Self { id, name, time_zone, holidays: holidays.iter().map(ToString::to_string).collect() }
     }
 }
 
@@ -75,6 +81,9 @@ struct SiteEdit {
     /// IANA time zone, `Europe/Berlin`.
     #[serde(default)]
     time_zone: Option<String>,
+    /// Days on which it is closed: `12-25` each year, `2026-12-24` once.
+    #[serde(default)]
+    holidays: Option<Vec<String>>,
 }
 
 /// Changes a site; its doors take over its time zone.
@@ -89,6 +98,9 @@ async fn edit(caller: Caller, State(web): State<Web>, At(id): At<String>, Json(e
     }
     if let Some(zone) = &edit.time_zone {
         site.time_zone = checked_zone(zone)?;
+    }
+    if let Some(holidays) = &edit.holidays {
+        site.holidays = checked_holidays(holidays.iter().map(String::as_str))?;
     }
     web.house().update_site(&site, &caller.actor).await?;
     Ok(Json(site.into()))
@@ -112,6 +124,18 @@ pub(crate) async fn the_site(web: &Web, id: &str) -> ApiResult<Site> {
         return Err(ApiError::Conflict(format!("site {id} is set in the configuration and can only be changed there")));
     }
     Ok(site)
+}
+
+/// Days on which a site is closed, as they are properly written.
+pub(crate) fn checked_holidays<'a>(days: impl Iterator<Item = &'a str>) -> ApiResult<Vec<Holiday>> {
+    let day = |day: &str| day.parse().map_err(|error| ApiError::Unprocessable(format!("holidays: “{day}” {error}")));
+    let mut holidays = days.map(day).collect::<ApiResult<Vec<Holiday>>>()?;
+    if holidays.len() > HOLIDAYS {
+        return Err(ApiError::Unprocessable(format!("holidays: at most {HOLIDAYS} days")));
+    }
+    holidays.sort_by_key(ToString::to_string);
+    holidays.dedup();
+    Ok(holidays)
 }
 
 /// The time zone as it is properly written.

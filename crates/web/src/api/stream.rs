@@ -177,7 +177,7 @@ impl Reader {
     fn message(&mut self, event: &Event) -> Option<Message> {
         let wanted = self.follow.door.as_ref().is_none_or(|door| event.door.as_ref() == Some(door))
             && self.follow.kind.is_none_or(|kind| event.kind == kind);
-        if !wanted || !self.caller.reads(event) {
+        if !wanted || !self.caller.reads(&self.web, event) {
             return None;
         }
         self.spoken = self.web.house().now().mono;

@@ -1,10 +1,9 @@
-//! The program itself: why something is allowed, whether it is well, its audit, its backup.
+//! The program itself: whether it is well, its audit, its backup.
 
 use super::{
     Items, doctor,
     json::Json,
     openapi_json,
-    params::Query,
     routes::{Routes, routes},
 };
 use crate::{ApiError, ApiResult, Web, caller::Caller};
@@ -14,22 +13,12 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use doorward_core::{
-    Secret,
-    policy::{self, Rights},
-    record::NewEvent,
-    scope::Scope,
-};
-use doorward_wire::{
-    Time,
-    attempt::{ActionWord, Reason},
-    door::Capability,
-    event::EventKind,
-};
+use doorward_core::{Secret, record::NewEvent, scope::Scope};
+use doorward_wire::event::EventKind;
 use serde::{Deserialize, Serialize};
 use std::io;
 use tokio::io::AsyncReadExt;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 /// Characters of a backup's passphrase.
 const PASSPHRASE: usize = 10;
@@ -38,73 +27,11 @@ const AHEAD: usize = 256 * 1024;
 
 pub(super) fn router() -> Routes {
     Routes::new()
-        .routes(routes!(explain))
         .routes(routes!(verify))
         .routes(routes!(backup))
         .routes(routes!(doctor_checks))
         .routes(routes!(version))
         .routes(routes!(document))
-}
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct Question {
-    /// A person or token, by id or name.
-    who: String,
-    /// A door, by id or by a name that only one door has.
-    door: String,
-    /// When; now when it is left out.
-    #[serde(default)]
-    #[param(value_type = Option<String>)]
-    at: Option<Time>,
-    /// What; what opens the door when it is left out.
-    #[serde(default)]
-    action: Option<ActionWord>,
-}
-
-/// Whether somebody may do something, and why.
-#[derive(Serialize, ToSchema)]
-struct Explanation {
-    /// Whether it is allowed.
-    allowed: bool,
-    /// Why not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    denied: Option<Reason>,
-    /// Everything that was looked at, and what it says.
-    reasons: Vec<String>,
-}
-
-/// Says who may open a door, and why. Nothing is done.
-#[utoipa::path(get, path = "/explain", tag = "people", params(Question), responses((status = 200, body = Explanation)))]
-async fn explain(caller: Caller, State(web): State<Web>, Query(question): Query<Question>) -> ApiResult<Json<Explanation>> {
-    caller.need(&Scope::People)?;
-    let door = web.house().board().find(&question.door).ok_or(ApiError::NotFound("door with this id or name"))?;
-    let at = question.at.unwrap_or_else(|| web.house().now().utc);
-    let opening = if door.capabilities.contains(&Capability::Unlock) { ActionWord::Unlock } else { ActionWord::Open };
-    let (rights, expires) = rights_of(&web, &question.who).await?;
-    let decision = policy::decide(&rights, &door.id, question.action.unwrap_or(opening), at);
-    let mut answer = Explanation { allowed: decision.allowed, denied: decision.denied, reasons: decision.reasons };
-    if let Some(expires) = expires.filter(|expires| *expires <= at) {
-        answer.allowed = false;
-        answer.denied = Some(Reason::Expired);
-        answer.reasons.insert(0, format!("the token ended at {expires}"));
-    }
-    Ok(Json(answer))
-}
-
-/// What a person or token may do at doors, and when that ends.
-async fn rights_of(web: &Web, who: &str) -> ApiResult<(Rights, Option<Time>)> {
-    let people = web.house().store().people().await?;
-    if people.iter().any(|person| person.id == who || person.name.eq_ignore_ascii_case(who)) {
-        return Ok((Rights::administrator(), None));
-    }
-    let tokens = web.house().store().tokens().await?;
-    let mut named = tokens.iter().filter(|row| row.token.id == who || row.token.name == who);
-    match (named.next(), named.next()) {
-        (Some(row), None) => Ok((Scope::rights(&row.token.scopes), row.expires)),
-        (Some(_), Some(_)) => Err(ApiError::Unprocessable("who: several tokens have this name; give the id".into())),
-        (None, _) => Err(ApiError::NotFound("person or token with this id or name")),
-    }
 }
 
 /// What was found in the audit.

@@ -37,8 +37,11 @@ pub(super) struct Guest {
 impl Guest {
     /// Whether a lock may be shown to this guest.
     pub(super) fn sees(&self, web: &Web, external: &str) -> bool {
-        self.everything
-            || web.house().board().door_by_external(Some(&self.account), external).is_some_and(|door| self.rights.sees(&door.id))
+        self.everything || web.house().board().door_by_external(Some(&self.account), external).is_some_and(|door| self.may_see(web, &door))
+    }
+
+    fn may_see(&self, web: &Web, door: &Door) -> bool {
+        self.rights.sees(&door.id, &door.site, web.house().now().utc)
     }
 
     /// The door of a lock, whatever case its identifier is written in.
@@ -49,7 +52,7 @@ impl Guest {
         let door = board
             .door_by_external(Some(&self.account), external)
             .or_else(|| board.doors().into_iter().find(|door| of_account(door) && same(door)))
-            .filter(|door| self.rights.sees(&door.id));
+            .filter(|door| self.may_see(web, door));
         door.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "there is no device with this id"))
     }
 }
@@ -73,7 +76,7 @@ impl FromRequestParts<Web> for Guest {
         }
         let doors = web.house().board().doors();
         let own = doors.into_iter().filter(|door| door.account.as_deref() == Some(account.as_str()));
-        let grant = |door: Door| Grant { source: "trusted network".into(), doors: Doors::One(door.id), actions: Actions::Act };
+        let grant = |door: Door| Grant::standing("trusted network", vec![Doors::One(door.id)], Actions::Act);
         let rights = Rights::of(own.map(grant).collect());
         let id = trusted.map(|source| source.to_string()).unwrap_or_default();
         Ok(Self { account, actor: Actor { kind: ActorKind::Local, id, name: None }, rights, everything: true })

@@ -11,6 +11,7 @@ use doorward_core::keeper::{Command, Notice};
 use doorward_wire::{
     attempt::{ActionWord, Attempt, AttemptId, AttemptState, Reason},
     door::{Door, EvidenceKind},
+    grant::Means,
 };
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
@@ -41,6 +42,7 @@ async fn act(guest: &Guest, web: &Web, request: Request, action: ActionWord) -> 
         actor: guest.actor.clone(),
         rights: guest.rights.clone(),
         not_after: None,
+        means: Means::Remote,
     };
     let attempt = web.house().submit(command).await.map_err(ApiError::from)?;
     let attempt = accepted(web, notices, attempt, PATIENCE).await;

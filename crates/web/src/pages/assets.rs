@@ -24,13 +24,24 @@ pub(crate) static MANIFEST: Asset =
     Asset::new("/assets/manifest.webmanifest", "application/manifest+json", include_str!("../../assets/manifest.webmanifest"));
 
 pub(crate) static NOTIFY: Asset = Asset::new("/assets/notify.js", "text/javascript; charset=utf-8", include_str!("../../assets/notify.js"));
+pub(crate) static PASS: Asset = Asset::new("/assets/pass.js", "text/javascript; charset=utf-8", include_str!("../../assets/pass.js"));
+pub(crate) static PASS_MANIFEST: Asset =
+    Asset::new("/assets/pass.webmanifest", "application/manifest+json", include_str!("../../assets/pass.webmanifest"));
 /// Not under `/assets`: a service worker works for pages below its own place.
 static WORKER: Asset = Asset::new("/push-worker.js", "text/javascript; charset=utf-8", include_str!("../../assets/push-worker.js"));
 
 pub(super) fn router() -> Router<Web> {
     // Browsers look for /favicon.ico where a page names no icon, such as an error of the API.
-    let places =
-        [&STYLE, &LIVE, &NOTIFY, &WORKER, &ICON, &MANIFEST].map(|asset| (asset.path, asset)).into_iter().chain([("/favicon.ico", &ICON)]);
+    let own = [&LIVE, &NOTIFY, &WORKER, &MANIFEST].map(|asset| (asset.path, asset));
+    places(own.into_iter().chain([("/favicon.ico", &ICON)])).merge(of_passes())
+}
+
+/// What the page of a pass is made of, which may be put on the internet.
+pub(super) fn of_passes() -> Router<Web> {
+    places([&STYLE, &PASS, &PASS_MANIFEST, &ICON].map(|asset| (asset.path, asset)).into_iter())
+}
+
+fn places(places: impl Iterator<Item = (&'static str, &'static Asset)>) -> Router<Web> {
     places.fold(Router::new(), |router, (path, asset)| {
         router.route(path, get(move |RawQuery(query): RawQuery| async move { asset.answer(query.as_deref()) }))
     })

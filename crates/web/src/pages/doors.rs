@@ -23,6 +23,7 @@ use doorward_store::EventQuery;
 use doorward_wire::{
     attempt::{ActionWord, Attempt, AttemptId, AttemptState},
     door::{Capability, Door, DoorId, DoorState},
+    grant::Means,
 };
 use serde::Deserialize;
 use std::time::Duration;
@@ -63,7 +64,7 @@ pub(super) struct Said {
 
 async fn list(State(web): State<Web>, visitor: Visitor, Query(said): Query<Said>) -> Response {
     let scene = Scene::load(&web, &visitor).await;
-    let doors = web.house().board().doors();
+    let doors = scene.doors();
     let mut sites: Vec<&str> = doors.iter().map(|door| door.site.as_str()).collect();
     sites.sort_unstable_by_key(|site| scene.site_name(site).to_lowercase());
     sites.dedup();
@@ -103,6 +104,8 @@ struct DoorPage {
     id: DoorId,
     card: DoorCard,
     facts: Facts,
+    /// Whether its settings are the visitor's to change.
+    manages: bool,
     codes: Option<CodesCard>,
     events: Vec<EventItem>,
     last: i64,
@@ -125,9 +128,11 @@ async fn show(
         None => None,
     };
     let shown = shown.filter(|attempt| attempt.door == id);
-    let door = web.house().board().door(&id).ok_or(ApiError::NotFound("door with this id"))?;
+    let door = visitor.caller.door(&web, &id)?;
     let scene = Scene::load(&web, &visitor).await;
-    let events = web.house().store().events(&EventQuery { door: Some(id.clone()), limit: 4 * RECENT, ..EventQuery::default() }).await?;
+    let mut events = web.house().store().events(&EventQuery { door: Some(id.clone()), limit: 4 * RECENT, ..EventQuery::default() }).await?;
+    let last = events.last().map_or(0, |event| event.id);
+    events.retain(|event| scene.reads(event));
     let again = attempt.map_or_else(|| format!("/doors/{id}"), |attempt| format!("/doors/{id}?attempt={attempt}"));
     let moving = door_card::is_moving(&door) || shown.as_ref().is_some_and(|attempt| !attempt.state.is_final());
     Ok(html(&DoorPage {
@@ -135,8 +140,9 @@ async fn show(
         t: scene.t,
         card: DoorCard::new(&scene, &door, true, shown.as_ref()),
         facts: Facts::new(&scene, &door),
-        codes: door.capabilities.contains(&Capability::Pin).then(|| CodesCard::later(&scene, &door.id)),
-        last: events.last().map_or(0, |event| event.id),
+        manages: scene.is_administrator(),
+        codes: (scene.is_administrator() && door.capabilities.contains(&Capability::Pin)).then(|| CodesCard::later(&scene, &door.id)),
+        last,
         events: event_list::brief(&scene, &events, RECENT as usize),
         id: door.id,
     }))
@@ -157,6 +163,7 @@ async fn act(
     Form(form): Form<ActionForm>,
 ) -> Result<Response, Oops> {
     visitor.caller.check_csrf(&form.csrf)?;
+    visitor.caller.door(&web, &id)?;
     let command = Command {
         id: form.id,
         door: id.clone(),
@@ -164,6 +171,7 @@ async fn act(
         actor: visitor.caller.actor.clone(),
         rights: visitor.caller.rights.clone(),
         not_after: None,
+        means: Means::Remote,
     };
     let mut attempt = web.house().submit(command).await?;
     if form.action == ActionWord::Refresh {

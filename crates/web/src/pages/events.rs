@@ -15,6 +15,7 @@ use axum::{
     response::Response,
     routing::get,
 };
+use doorward_core::scope::Scope;
 use doorward_store::EventQuery;
 use doorward_wire::{
     door::DoorId,
@@ -73,11 +74,14 @@ async fn list(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
     let store = web.house().store();
     let latest = store.last_event_id().await?;
     let query = EventQuery { after: None, before: wanted.before, door: door.clone(), kind, limit: PAGE + 1, ..EventQuery::default() };
+    visitor.caller.need(&Scope::EventsRead)?;
     let mut events: Vec<Event> = store.events(&query).await?;
     let more = events.len() > PAGE as usize;
     if more {
         events.remove(0);
     }
+    let oldest = events.first().map(|event| event.id);
+    events.retain(|event| scene.reads(event));
     let filter = format!("door={}&kind={}", encode(&wanted.door), encode(&wanted.kind));
     let view = format!("events:{}:{}", door.as_ref().map_or("", DoorId::as_str), kind.map_or("", EventKind::as_str));
     let shell = Shell::new(&scene, scene.t.events, Section::Events);
@@ -87,7 +91,7 @@ async fn list(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
         doors: door_choices(&scene, door.as_ref()),
         kinds: kind_choices(scene.t, |choice| kind == Some(choice)),
         filtered: door.is_some() || kind.is_some(),
-        older: events.first().filter(|_| more).map(|event| format!("/events?{filter}&before={}", event.id)),
+        older: oldest.filter(|_| more).map(|event| format!("/events?{filter}&before={event}")),
         newest: wanted.before.map(|_| format!("/events?{filter}")),
         last: latest,
         events: event_list::by_day(&scene, &events, kind.is_some()),
@@ -95,11 +99,11 @@ async fn list(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
 }
 
 pub(super) fn door_choices(scene: &Scene, chosen: Option<&DoorId>) -> Vec<Choice> {
-    let doors = scene.web.house().board().doors();
+    let doors = scene.doors();
     let mut choices: Vec<Choice> =
         doors.into_iter().map(|door| Choice { on: Some(&door.id) == chosen, value: door.id.to_string(), label: door.name }).collect();
     // A door that is gone still has events.
-    if let Some(gone) = chosen.filter(|_| choices.iter().all(|choice| !choice.on)) {
+    if let Some(gone) = chosen.filter(|_| scene.is_administrator() && choices.iter().all(|choice| !choice.on)) {
         choices.push(Choice { value: gone.to_string(), label: gone.to_string(), on: true });
     }
     choices

@@ -23,7 +23,7 @@ use axum::{
     },
     routing::get,
 };
-use doorward_core::keeper::Notice;
+use doorward_core::{keeper::Notice, scope::Scope};
 use doorward_store::{EventQuery, RingQuery};
 use doorward_wire::{
     account::{AccountId, is_signed_in},
@@ -106,8 +106,27 @@ impl FromStr for View {
     }
 }
 
+impl View {
+    /// Whether the visitor may see it.
+    async fn check(&self, web: &Web, visitor: &Visitor) -> Result<(), ApiError> {
+        let caller = &visitor.caller;
+        match self {
+            Self::Doors | Self::Rings(None) => Ok(()),
+            Self::Events(None, _) => caller.need(&Scope::EventsRead),
+            Self::Events(Some(door), _) => caller.need(&Scope::EventsRead).and_then(|()| caller.door(web, door).map(drop)),
+            Self::Door(door) | Self::Rings(Some(door)) => caller.door(web, door).map(drop),
+            Self::Ring(id) => {
+                let ring = web.house().ring(*id).await?.filter(|ring| caller.sees(web, &ring.door));
+                ring.map(drop).ok_or(ApiError::NotFound("ring with this id"))
+            }
+            Self::Accounts | Self::Account(..) | Self::Fleet(_) => caller.need(&Scope::Admin),
+        }
+    }
+}
+
 async fn live(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Oops> {
     let view: View = wanted.view.parse()?;
+    view.check(&web, &visitor).await?;
     let permit = OPEN.try_acquire().map_err(|_| ApiError::RateLimited(10))?;
     let mut notices = web.house().subscribe();
     let mut scene = Scene::load(&web, &visitor).await;
@@ -132,7 +151,11 @@ async fn live(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
                     if web.is_stopping() {
                         return;
                     }
-                    if !visitor.stands(&web).await {
+                    let Some(caller) = visitor.again(&web).await else {
+                        yield Ok(Part::Reload.message());
+                        return;
+                    };
+                    if caller.rights != reader.scene.caller.rights || caller.scopes != reader.scene.caller.scopes {
                         yield Ok(Part::Reload.message());
                         return;
                     }
@@ -197,10 +220,11 @@ impl Reader {
         let mut html = self.scene.banners();
         match &self.view {
             View::Doors => {
-                for door in board.doors() {
-                    html += &self.door(&door);
+                let doors = self.scene.doors();
+                for door in &doors {
+                    html += &self.door(door);
                 }
-                html += &doors::summary(&self.scene, &board.doors());
+                html += &doors::summary(&self.scene, &doors);
             }
             View::Door(id) => match board.door(id) {
                 Some(door) => html += &self.door(&door),
@@ -256,10 +280,13 @@ impl Reader {
     async fn notice(&mut self, notice: &Notice) -> Vec<Part> {
         self.scene.now = self.scene.web.house().now().utc;
         let board = self.scene.web.house().board();
+        if !self.concerns(notice) {
+            return Vec::new();
+        }
         match notice {
             Notice::Door(door) => match &self.view {
                 View::Doors => {
-                    let summary = doors::summary(&self.scene, &self.scene.web.house().board().doors());
+                    let summary = doors::summary(&self.scene, &self.scene.doors());
                     vec![Part::Patch(self.door(door) + &summary)]
                 }
                 View::Door(id) if *id == door.id => vec![Part::Patch(self.door(door))],
@@ -290,6 +317,17 @@ impl Reader {
             // The door that it is at says the same.
             Notice::Attempt(_) => Vec::new(),
             Notice::Ring(ring) => vec![Part::Patch(self.rang(ring))],
+        }
+    }
+
+    /// Whether a notice is about something that the visitor may see.
+    fn concerns(&self, notice: &Notice) -> bool {
+        match notice {
+            Notice::Door(door) => self.scene.caller.rights.sees(&door.id, &door.site, self.scene.now),
+            Notice::Ring(ring) => self.scene.sees(&ring.door),
+            Notice::Event(event) => self.scene.reads(event),
+            Notice::Account(_) | Notice::AccountGone(_) => self.scene.is_administrator(),
+            Notice::DoorGone(_) | Notice::Attempt(_) => true,
         }
     }
 
@@ -326,7 +364,7 @@ impl Reader {
         let query = RingQuery { door, limit: rings::PAGE, ..RingQuery::default() };
         // A store that cannot be read has a banner; the list stays as it is.
         let rings = self.scene.web.house().store().rings(&query).await.unwrap_or_default();
-        rings.iter().rev().map(|ring| ring_card::listed(&self.scene, ring)).collect()
+        rings.iter().rev().filter(|ring| self.scene.sees(&ring.door)).map(|ring| ring_card::listed(&self.scene, ring)).collect()
     }
 
     fn door(&self, door: &Door) -> String {
@@ -394,7 +432,14 @@ impl Reader {
         let query = EventQuery { after: Some(self.last), before: None, door: door.cloned(), kind, limit: MISSED, ..EventQuery::default() };
         match self.scene.web.house().store().events(&query).await {
             Ok(events) if events.len() == MISSED as usize => vec![Part::Reload],
-            Ok(events) => events.iter().filter_map(|event| self.event(event)).collect(),
+            Ok(events) => events
+                .iter()
+                .filter(|event| self.scene.reads(event))
+                .cloned()
+                .collect::<Vec<_>>()
+                .iter()
+                .filter_map(|event| self.event(event))
+                .collect(),
             Err(error) => {
                 tracing::warn!(%error, "missed events could not be read for a page");
                 Vec::new()

@@ -1,219 +1,253 @@
-//! People who may sign in: the visitor's own password, and the others.
+//! People and groups: who is there, and in short what they may open.
 
 use super::{
-    accounts::ConfirmPage,
-    entry::with_cookie,
-    scene::{Scene, name_of},
-    settings::{self, Wrong},
+    scene::Scene,
     shell::{Oops, Section, Shell, html},
+    terms_form::Fields,
     texts::{EN, Texts},
-    visitor::{Errand, Visitor},
+    visitor::{Visitor, encode},
 };
 use crate::{
-    ApiError, ApiResult, Web,
-    sign_in::{link_path, no_cookie, replace_sessions},
+    ApiError, Web,
+    people::{
+        rights::{self, Wish},
+        roles::{self, role_of},
+    },
 };
 use askama::Template;
 use axum::{
     Form, Router,
-    extract::{Path, State},
+    extract::{Path, Query, State},
+    http::StatusCode,
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use doorward_core::{Secret, record::NewEvent};
-use doorward_store::Person;
-use doorward_wire::event::EventKind;
+use doorward_store::{Group, Holder, Person, StoredGrant};
+use doorward_wire::grant::{Actions, Doors, Role, Terms};
 use serde::Deserialize;
-use serde_json::json;
-use std::time::Duration;
-
-/// The only role so far.
-const ROLE: &str = "administrator";
-/// How long a sign-in link works (rule 5).
-const LINK_LIFE: Duration = Duration::from_mins(15);
 
 pub(super) fn router() -> Router<Web> {
     Router::new()
-        .route("/settings/password", post(password))
-        .route("/settings/sessions", post(sign_out_everywhere))
-        .route("/settings/people", post(add))
-        .route("/settings/people/link", post(link))
-        .route("/settings/people/{id}/remove", get(confirm).post(remove))
+        .route("/people", get(list).post(add))
+        .route("/people/groups", post(add_group))
+        .route("/people/groups/{id}", post(change_group))
+}
+
+#[derive(Template)]
+#[template(path = "people.html")]
+struct PeoplePage {
+    shell: Shell,
+    t: &'static Texts,
+    csrf: String,
+    people: Vec<PersonLine>,
+    groups: Vec<GroupLine>,
+    roles: Vec<RoleChoice>,
+    may: Vec<(String, String)>,
+    name: String,
+    wrong: Wrong,
 }
 
 /// A person in the list.
-pub(super) struct PersonRow {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) note: String,
-    pub(super) removable: bool,
-    pub(super) link_aria: String,
-    pub(super) remove_aria: String,
+struct PersonLine {
+    href: String,
+    name: String,
+    role: &'static str,
+    tone: &'static str,
+    note: String,
 }
 
-impl PersonRow {
-    pub(super) fn new(scene: &Scene, person: &Person) -> Self {
-        let me = person.id == scene.me;
-        Self {
-            id: person.id.clone(),
-            name: person.name.clone(),
-            note: scene.t.person_note(me, person.has_password, &scene.time(person.created, None).short),
-            removable: !me,
-            link_aria: scene.t.link_for(&person.name),
-            remove_aria: scene.t.remove_person(&person.name),
-        }
-    }
+/// A group, with everybody as a tick.
+struct GroupLine {
+    id: String,
+    name: String,
+    note: String,
+    people: Vec<(String, String, bool)>,
+}
+
+pub(super) struct RoleChoice {
+    pub(super) value: Role,
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) on: bool,
+}
+
+/// What was wrong with a form of this page.
+#[derive(Default)]
+struct Wrong {
+    person: Option<String>,
+    group: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct PasswordForm {
-    csrf: String,
-    #[serde(default)]
-    now: Option<Secret<String>>,
-    new: Secret<String>,
+struct Said {
+    done: Option<String>,
 }
 
-async fn password(State(web): State<Web>, visitor: Visitor, errand: Errand, Form(form): Form<PasswordForm>) -> Result<Response, Oops> {
-    visitor.caller.check_csrf(&form.csrf)?;
-    match change_password(&web, &visitor, &form).await {
-        Ok(()) => {}
-        Err(error @ (ApiError::Unprocessable(_) | ApiError::RateLimited(_))) => {
-            let wrong = Wrong { password: Some(EN.explain(&error)), ..Wrong::default() };
-            return settings::page(&web, &visitor, None, wrong).await;
-        }
-        Err(error) => return Err(error.into()),
-    }
-    // Every other browser is out; this one goes on with a session that nobody else can have.
-    let cookie = replace_sessions(&web, visitor.id(), &visitor.session, errand.secure).await?;
-    Ok(with_cookie("/settings?done=password#you", cookie))
+async fn list(State(web): State<Web>, visitor: Visitor, Query(said): Query<Said>) -> Result<Response, Oops> {
+    page(&web, &visitor, said.done.as_deref(), String::new(), Wrong::default()).await
 }
 
-async fn change_password(web: &Web, visitor: &Visitor, form: &PasswordForm) -> ApiResult<()> {
+async fn page(web: &Web, visitor: &Visitor, done: Option<&str>, name: String, wrong: Wrong) -> Result<Response, Oops> {
+    let scene = Scene::load(web, visitor).await;
     let store = web.house().store();
-    if let Some(hash) = store.password_hash(visitor.id()).await? {
-        web.sign_in().try_for(visitor.name())?;
-        let now = form.now.clone().unwrap_or_else(|| Secret::new(String::new()));
-        if !web.sign_in().verify(&now, Some(hash)).await? {
-            return Err(ApiError::Unprocessable(EN.password_wrong.into()));
-        }
+    let (people, groups, grants) = (store.people().await?, store.groups().await?, store.grants().await?);
+    let failed = wrong.person.is_some() || wrong.group.is_some();
+    let mut page = html(&PeoplePage {
+        shell: Shell::new(&scene, scene.t.people.title, Section::People).done(done),
+        t: scene.t,
+        csrf: scene.csrf.clone(),
+        people: people.iter().map(|person| person_line(&scene, person, &groups, &grants)).collect(),
+        groups: groups.iter().map(|group| group_line(&scene, group, &people, &grants)).collect(),
+        roles: role_choices(scene.t, Role::Resident),
+        may: may(&scene),
+        name,
+        wrong,
+    });
+    if failed {
+        *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     }
-    let hash = web.sign_in().hash(&form.new).await?;
-    store.set_password_hash(visitor.id(), Some(&hash)).await?;
-    tell(web, visitor, visitor.id(), "password_set").await
+    Ok(page)
 }
 
-#[derive(Deserialize)]
-struct Csrf {
-    csrf: String,
+fn person_line(scene: &Scene, person: &Person, groups: &[Group], grants: &[StoredGrant]) -> PersonLine {
+    let role = role_of(person);
+    let own = |grant: &&StoredGrant| match &grant.holder {
+        Holder::Person(id) => *id == person.id,
+        Holder::Group(id) => groups.iter().any(|group| group.id == *id && group.members.contains(&person.id)),
+        Holder::Pass(_) => false,
+    };
+    let opens = opens(scene, grants.iter().filter(own));
+    PersonLine {
+        href: format!("/people/{}", encode(&person.id)),
+        name: if person.id == scene.me { scene.t.name_and_you(&person.name) } else { person.name.clone() },
+        role: scene.t.role(role).0,
+        tone: if role == Role::Administrator { "busy" } else { "calm" },
+        note: if role == Role::Administrator { scene.t.people.every_door.into() } else { opens },
+    }
 }
 
-async fn sign_out_everywhere(State(web): State<Web>, visitor: Visitor, Form(form): Form<Csrf>) -> Result<Response, Oops> {
-    visitor.caller.check_csrf(&form.csrf)?;
-    web.house().store().remove_sessions_of(visitor.id()).await?;
-    tell(&web, &visitor, visitor.id(), "signed_out").await?;
-    Ok(with_cookie("/sign-in?done=signed_out", no_cookie()))
+/// What rights open together, in a line.
+fn opens<'a>(scene: &Scene, grants: impl Iterator<Item = &'a StoredGrant>) -> String {
+    let mut doors: Vec<Doors> =
+        grants.filter(|grant| !grant.grant("").is_over(scene.now)).flat_map(|grant| grant.doors.iter().cloned()).collect();
+    doors.sort_unstable();
+    doors.dedup();
+    if doors.is_empty() {
+        return scene.t.people.nothing_yet.into();
+    }
+    if doors.contains(&Doors::All) {
+        doors = vec![Doors::All];
+    }
+    scene.t.doors_named(&doors, |one| doors_name(scene, one))
 }
 
-/// A secret that is shown once, in the answer to the form that made it, and kept nowhere.
-#[derive(Template)]
-#[template(path = "secret.html")]
-pub(super) struct SecretPage {
-    pub(super) shell: Shell,
-    pub(super) t: &'static Texts,
-    pub(super) title: String,
-    pub(super) text: String,
-    pub(super) label: &'static str,
-    pub(super) secret: String,
-    pub(super) note: &'static str,
-    pub(super) back: String,
+/// Doors as people call them.
+pub(super) fn doors_name(scene: &Scene, doors: &Doors) -> String {
+    match doors {
+        Doors::All => scene.t.people.every_door.into(),
+        Doors::Site(site) => format!("{} {}", scene.t.people.every_door_of, scene.site_name(site)),
+        Doors::One(id) => scene.web.house().board().door(id).map_or_else(|| id.to_string(), |door| door.name),
+    }
+}
+
+fn group_line(scene: &Scene, group: &Group, people: &[Person], grants: &[StoredGrant]) -> GroupLine {
+    let own = |grant: &&StoredGrant| matches!(&grant.holder, Holder::Group(id) if *id == group.id);
+    GroupLine {
+        id: group.id.clone(),
+        name: group.name.clone(),
+        note: opens(scene, grants.iter().filter(own)),
+        people: people.iter().map(|person| (person.id.clone(), person.name.clone(), group.members.contains(&person.id))).collect(),
+    }
+}
+
+pub(super) fn role_choices(t: &'static Texts, chosen: Role) -> Vec<RoleChoice> {
+    let choice = |role: &Role| {
+        let (name, help) = t.role(*role);
+        RoleChoice { value: *role, name, help, on: *role == chosen }
+    };
+    Role::ALL.iter().map(choice).collect()
+}
+
+/// What a new person or group may open from the beginning.
+fn may(scene: &Scene) -> Vec<(String, String)> {
+    let mut may = vec![(String::new(), scene.t.people.nothing_yet.to_owned())];
+    let sites = scene.sites().iter().filter(|_| scene.sites().len() > 1).map(|site| Doors::Site(site.id.clone()));
+    let doors = scene.doors().into_iter().map(|door| Doors::One(door.id));
+    may.extend([Doors::All].into_iter().chain(sites).chain(doors).map(|doors| (doors.to_string(), doors_name(scene, &doors))));
+    may
 }
 
 #[derive(Deserialize)]
 struct NewPerson {
     csrf: String,
     name: String,
+    role: Role,
+    #[serde(default)]
+    may: String,
 }
 
-async fn add(State(web): State<Web>, visitor: Visitor, errand: Errand, Form(form): Form<NewPerson>) -> Result<Response, Oops> {
+async fn add(State(web): State<Web>, visitor: Visitor, Form(form): Form<NewPerson>) -> Result<Response, Oops> {
     visitor.caller.check_csrf(&form.csrf)?;
-    let store = web.house().store();
-    let taken = store.people().await?.iter().any(|person| person.name.to_lowercase() == form.name.trim().to_lowercase());
-    let name = match name_of(&form.name) {
-        Ok(_) if taken => Err(EN.person_taken.to_owned()),
-        Ok(name) => Ok(name),
-        Err(error) => Err(error.to_string()),
+    let person = match roles::add(&web, &visitor.caller, &form.name, form.role).await {
+        Ok(person) => person,
+        Err(error @ (ApiError::Unprocessable(_) | ApiError::Conflict(_))) => {
+            let wrong = Wrong { person: Some(EN.explain(&error)), ..Wrong::default() };
+            return page(&web, &visitor, None, form.name, wrong).await;
+        }
+        Err(error) => return Err(error.into()),
     };
-    let name = match name {
-        Ok(name) => name,
-        Err(error) => return settings::page(&web, &visitor, None, Wrong { person: Some(error), ..Wrong::default() }).await,
-    };
-    let person = store.add_person(&name, ROLE, web.house().now().utc).await?;
-    tell(&web, &visitor, &person.id, "added").await?;
-    link_page(&web, &visitor, &errand, &person).await
+    give_at_once(&web, &visitor, Holder::Person(person.id.clone()), &form.may).await?;
+    Ok(Redirect::to(&format!("/people/{}?done=person_added", encode(&person.id))).into_response())
+}
+
+async fn give_at_once(web: &Web, visitor: &Visitor, holder: Holder, may: &str) -> Result<(), Oops> {
+    if let Ok(doors) = may.parse::<Doors>() {
+        let wish = Wish { doors: vec![doors], actions: Actions::Act, terms: Terms::default() };
+        rights::give(web, &visitor.caller, holder, wish).await?;
+    }
+    Ok(())
 }
 
 #[derive(Deserialize)]
-struct LinkForm {
+struct NewGroup {
     csrf: String,
-    person: String,
+    name: String,
+    #[serde(default)]
+    may: String,
 }
 
-async fn link(State(web): State<Web>, visitor: Visitor, errand: Errand, Form(form): Form<LinkForm>) -> Result<Response, Oops> {
+async fn add_group(State(web): State<Web>, visitor: Visitor, Form(form): Form<NewGroup>) -> Result<Response, Oops> {
     visitor.caller.check_csrf(&form.csrf)?;
-    let person = web.house().store().person(&form.person).await?.ok_or(ApiError::NotFound("person with this id"))?;
-    link_page(&web, &visitor, &errand, &person).await
-}
-
-async fn link_page(web: &Web, visitor: &Visitor, errand: &Errand, person: &Person) -> Result<Response, Oops> {
-    let secret = web.house().store().add_link(&person.id, web.house().now().utc.plus(LINK_LIFE)).await?;
-    tell(web, visitor, &person.id, "link_made").await?;
-    let scene = Scene::load(web, visitor).await;
-    let base = web.config().public_url.clone().unwrap_or_else(|| format!("http{}://{}", if errand.secure { "s" } else { "" }, errand.host));
-    Ok(html(&SecretPage {
-        shell: Shell::new(&scene, scene.t.make_link, Section::Settings),
-        t: scene.t,
-        title: scene.t.link_for(&person.name),
-        text: scene.t.link_given(&person.name),
-        label: scene.t.make_link,
-        secret: format!("{}{}", base.trim_end_matches('/'), link_path(secret.reveal())),
-        note: scene.t.shown_once,
-        back: "/settings#people".into(),
-    }))
-}
-
-async fn confirm(State(web): State<Web>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, Oops> {
-    let person = web.house().store().person(&id).await?.ok_or(ApiError::NotFound("person with this id"))?;
-    let scene = Scene::load(&web, &visitor).await;
-    Ok(html(&ConfirmPage {
-        shell: Shell::new(&scene, scene.t.people, Section::Settings),
-        t: scene.t,
-        csrf: scene.csrf.clone(),
-        action: format!("/settings/people/{}/remove", super::visitor::encode(&id)),
-        title: scene.t.remove_person_title(&person.name),
-        lines: vec![scene.t.remove_person_text.into()],
-        hidden: Vec::new(),
-        back: "/settings#people".into(),
-        label: scene.t.remove_person_label,
-    }))
-}
-
-async fn remove(State(web): State<Web>, visitor: Visitor, Path(id): Path<String>, Form(form): Form<Csrf>) -> Result<Response, Oops> {
-    visitor.caller.check_csrf(&form.csrf)?;
-    if id == visitor.id() {
-        return Err(ApiError::Conflict(EN.not_yourself.into()).into());
+    match rights::add_group(&web, &visitor.caller, &form.name).await {
+        Ok(group) => {
+            give_at_once(&web, &visitor, Holder::Group(group.id), &form.may).await?;
+            Ok(Redirect::to("/people?done=saved#groups").into_response())
+        }
+        Err(error @ ApiError::Unprocessable(_)) => {
+            page(&web, &visitor, None, String::new(), Wrong { group: Some(EN.explain(&error)), ..Wrong::default() }).await
+        }
+        Err(error) => Err(error.into()),
     }
-    if !web.house().store().remove_person(&id).await? {
-        return Err(ApiError::NotFound("person with this id").into());
-    }
-    // Their tunnel keys went with them.
-    web.tunnel().reload().await?;
-    tell(&web, &visitor, &id, "removed").await?;
-    Ok(Redirect::to("/settings?done=person_removed#people").into_response())
 }
 
-/// Writes down what was changed about a person. Names stand outside the audit, so that a person can be erased.
-async fn tell(web: &Web, visitor: &Visitor, person: &str, change: &str) -> ApiResult<()> {
-    let event = NewEvent::new(web.house().now().utc, EventKind::PersonChanged).actor(&visitor.caller.actor);
-    web.house().record(vec![event.data(json!({ "person": person, "change": change }))]).await?;
-    Ok(())
+async fn change_group(
+    State(web): State<Web>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Form(form): Form<Fields>,
+) -> Result<Response, Oops> {
+    let text = |key: &str| form.get(key).map_or("", String::as_str);
+    visitor.caller.check_csrf(text("csrf"))?;
+    if form.contains_key("remove") {
+        rights::remove_group(&web, &visitor.caller, &id).await?;
+        return Ok(Redirect::to("/people?done=group_removed#groups").into_response());
+    }
+    let members = form.keys().filter_map(|key| key.strip_prefix("member:")).map(ToOwned::to_owned).collect();
+    match rights::change_group(&web, &visitor.caller, &id, Some(text("name")), Some(members)).await {
+        Ok(_) => Ok(Redirect::to("/people?done=saved#groups").into_response()),
+        Err(error @ ApiError::Unprocessable(_)) => {
+            page(&web, &visitor, None, String::new(), Wrong { group: Some(EN.explain(&error)), ..Wrong::default() }).await
+        }
+        Err(error) => Err(error.into()),
+    }
 }

@@ -63,7 +63,9 @@ async fn list(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
     let query = RingQuery { before: wanted.before, door: door.clone(), state: None, limit: PAGE + 1 };
     let mut rings = web.house().store().rings(&query).await?;
     let more = rings.len() > PAGE as usize;
+    let before = rings.get(PAGE as usize - 1).map(|ring| ring.id);
     rings.truncate(PAGE as usize);
+    rings.retain(|ring| scene.sees(&ring.door));
     let filter = format!("door={}", encode(&wanted.door));
     let shell = Shell::new(&scene, scene.t.rings, Section::Events);
     Ok(html(&RingsPage {
@@ -71,7 +73,7 @@ async fn list(State(web): State<Web>, visitor: Visitor, Query(wanted): Query<Wan
         t: scene.t,
         doors: door_choices(&scene, door.as_ref()),
         filtered: door.is_some(),
-        older: rings.last().filter(|_| more).map(|ring| format!("/rings?{filter}&before={}", ring.id)),
+        older: before.filter(|_| more).map(|ring| format!("/rings?{filter}&before={ring}")),
         newest: wanted.before.map(|_| format!("/rings?{filter}")),
         rings: ring_card::by_day(&scene, &rings),
     }))
@@ -86,7 +88,8 @@ struct RingPage {
 }
 
 async fn show(State(web): State<Web>, visitor: Visitor, At(id): At<RingId>) -> Result<Response, Oops> {
-    let ring = web.house().ring(id).await?.ok_or(ApiError::NotFound("ring with this id"))?;
+    let ring = web.house().ring(id).await?.filter(|ring| visitor.caller.sees(&web, &ring.door));
+    let ring = ring.ok_or(ApiError::NotFound("ring with this id"))?;
     let mut scene = Scene::load(&web, &visitor).await;
     scene.ring = Some(id);
     let door = web.house().board().door(&ring.door);

@@ -5,11 +5,14 @@ use super::{
     texts::{EN, Texts},
     visitor::Visitor,
 };
-use crate::{ApiResult, Web};
+use crate::{ApiResult, Web, caller::Caller};
+use doorward_core::scope::Scope;
 use doorward_store::Site;
 use doorward_wire::{
     Time,
     account::{AccountId, AccountState, is_signed_in},
+    door::{Door, DoorId},
+    event::Event,
     ring::RingId,
 };
 use jiff::{Zoned, tz::TimeZone};
@@ -23,6 +26,8 @@ pub(crate) struct Scene {
     pub(crate) web: Web,
     pub(crate) t: &'static Texts,
     pub(crate) now: Time,
+    /// The visitor, and what they may see.
+    pub(crate) caller: Caller,
     /// The visitor's identifier.
     pub(crate) me: String,
     /// The visitor's name.
@@ -68,6 +73,7 @@ impl Scene {
             web: web.clone(),
             t: &EN,
             now: web.house().now().utc,
+            caller: visitor.caller.clone(),
             me: visitor.id().to_owned(),
             name: visitor.name().to_owned(),
             csrf: visitor.caller.csrf().to_owned(),
@@ -95,6 +101,26 @@ impl Scene {
                 self.trouble = Some(error.person());
             }
         }
+    }
+
+    /// The doors that the visitor sees, by name.
+    pub(crate) fn doors(&self) -> Vec<Door> {
+        self.caller.doors(&self.web)
+    }
+
+    /// Whether the visitor sees a door.
+    pub(crate) fn sees(&self, door: &DoorId) -> bool {
+        self.caller.sees(&self.web, door)
+    }
+
+    /// Whether the visitor may read an event.
+    pub(crate) fn reads(&self, event: &Event) -> bool {
+        self.caller.has(&Scope::EventsRead) && self.caller.reads(&self.web, event)
+    }
+
+    /// Whether the visitor may do everything.
+    pub(crate) fn is_administrator(&self) -> bool {
+        self.caller.has(&Scope::Admin)
     }
 
     /// Whether any account is there.
@@ -166,13 +192,18 @@ impl Scene {
         let mut banners = Vec::new();
         let mut add = |tone, icon, title: String, text: String, link| banners.push(Banner { tone, icon, title, text, link });
         let board = self.web.house().board();
-        for ring in board.ringing().into_iter().filter(|ring| self.ring != Some(ring.id)).take(RING_BANNERS) {
+        let rings = board.ringing().into_iter().filter(|ring| self.ring != Some(ring.id) && self.sees(&ring.door));
+        for ring in rings.take(RING_BANNERS) {
             let door = board.door(&ring.door).map_or_else(|| ring.door.to_string(), |door| door.name);
             let title = t.ring_outcome(ring.state, None, &door);
             add("busy", "bell", title, ring.from.unwrap_or_default(), Some((format!("/rings/{}", ring.id), t.ring_show)));
         }
         if let Some(trouble) = self.trouble {
             add("bad", "alert", t.banner_store.into(), trouble.into(), None);
+        }
+        // What only an administrator can mend would only frighten others.
+        if !self.is_administrator() {
+            return fragment(&Banners { t, banners });
         }
         if self.web.house().store().space().low {
             add("bad", "alert", t.banner_space.into(), t.banner_space_text.into(), None);

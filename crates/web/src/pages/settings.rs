@@ -2,7 +2,6 @@
 
 use super::{
     events::Choice,
-    people::PersonRow,
     scene::Scene,
     shell::{Oops, Section, Shell, html},
     sites::{self, SiteLine},
@@ -29,7 +28,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 pub(super) fn router() -> Router<Web> {
-    Router::new().route("/settings", get(show)).route("/settings/config", post(change))
+    Router::new().route("/settings", get(show))
+}
+
+/// What is set for the whole house.
+pub(super) fn house_router() -> Router<Web> {
+    Router::new().route("/settings/config", post(change))
 }
 
 #[derive(Template)]
@@ -42,7 +46,8 @@ struct SettingsPage {
     you_text: String,
     has_password: bool,
     sessions: String,
-    people: Vec<PersonRow>,
+    /// Whether all of it is shown: others see what is theirs.
+    everything: bool,
     tokens: Vec<TokenLine>,
     scopes: Vec<ScopeChoice>,
     door_scopes: Vec<ScopeChoice>,
@@ -80,7 +85,6 @@ pub(super) struct Wrong {
     pub(super) token: Option<String>,
     pub(super) site: Option<String>,
     pub(super) new_site: Option<String>,
-    pub(super) person: Option<String>,
     pub(super) config: Option<String>,
 }
 
@@ -96,13 +100,11 @@ async fn show(State(web): State<Web>, visitor: Visitor, Query(said): Query<Said>
 pub(super) async fn page(web: &Web, visitor: &Visitor, done: Option<&str>, wrong: Wrong) -> Result<Response, Oops> {
     let scene = Scene::load(web, visitor).await;
     let (t, store) = (scene.t, web.house().store());
-    let people = store.people().await?;
-    let me = people.iter().find(|person| person.id == visitor.id());
+    let me = store.person(visitor.id()).await?;
     let sessions = store.count_sessions(Some(visitor.id()), scene.now).await?;
-    let tokens = store.tokens().await?;
+    let tokens = if scene.is_administrator() { store.tokens().await? } else { Vec::new() };
     let (config, defaults) = config(&scene, api::settings::all(web).await?.items);
-    let failed =
-        [&wrong.password, &wrong.token, &wrong.site, &wrong.new_site, &wrong.person, &wrong.config].into_iter().any(Option::is_some);
+    let failed = [&wrong.password, &wrong.token, &wrong.site, &wrong.new_site, &wrong.config].into_iter().any(Option::is_some);
     let mut page = html(&SettingsPage {
         shell: Shell::new(&scene, t.settings, Section::Settings).done(done),
         t,
@@ -111,7 +113,7 @@ pub(super) async fn page(web: &Web, visitor: &Visitor, done: Option<&str>, wrong
         you_text: t.signed_in_as(&scene.name),
         has_password: me.is_some_and(|person| person.has_password),
         sessions: t.sessions(sessions),
-        people: people.iter().map(|person| PersonRow::new(&scene, person)).collect(),
+        everything: scene.is_administrator(),
         tokens: tokens.into_iter().map(|row| TokenLine::new(&scene, row)).collect(),
         scopes: ScopeChoice::all(&scene),
         door_scopes: ScopeChoice::doors(&scene),

@@ -5,7 +5,7 @@ use super::{
     texts::{EN, Texts, state::Tone},
     visitor::Visitor,
 };
-use crate::{ApiError, Web};
+use crate::{ApiError, Web, caller::Caller};
 use askama::Template;
 use axum::{
     extract::{Request, State},
@@ -13,12 +13,15 @@ use axum::{
     middleware::Next,
     response::{Html, IntoResponse, Response},
 };
+use doorward_wire::grant::Role;
 use std::sync::Arc;
 
 /// The parts of the program, as the top bar shows them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Section {
     Doors,
+    /// People and passes.
+    People,
     Accounts,
     Events,
     Fleet,
@@ -41,6 +44,29 @@ pub(crate) struct Shell {
     pub(crate) refreshes: Option<String>,
     /// The house has devices.
     pub(crate) fleet: bool,
+    /// What the visitor may see of it.
+    pub(crate) part: Part,
+}
+
+/// What somebody sees of the house.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of it.
+    Everything,
+    /// Their doors and what happened there, and passes that they make.
+    Resident,
+    /// Their doors.
+    Guest,
+}
+
+impl Part {
+    fn of(caller: &Caller) -> Self {
+        match caller.role {
+            Some(Role::Resident) => Self::Resident,
+            Some(Role::Guest | Role::Service) => Self::Guest,
+            Some(Role::Administrator) | None => Self::Everything,
+        }
+    }
 }
 
 /// A place in the navigation.
@@ -83,6 +109,7 @@ impl Shell {
             live: None,
             refreshes: None,
             fleet: section == Section::Fleet || scene.web.fleet().is_used(),
+            part: Part::of(&scene.caller),
         }
     }
 
@@ -99,6 +126,7 @@ impl Shell {
             live: None,
             refreshes: None,
             fleet: false,
+            part: Part::Guest,
         }
     }
 
@@ -123,11 +151,19 @@ impl Shell {
 
     pub(crate) fn items(&self) -> Vec<Item> {
         let item = |section, href, icon, label| Item { href, icon, label, current: self.section == section };
+        let doors = item(Section::Doors, "/doors", "door", self.t.doors);
+        let events = item(Section::Events, "/events", "events", self.t.events);
+        match self.part {
+            Part::Everything => {}
+            Part::Resident => return vec![doors, item(Section::People, "/passes", "ticket", self.t.people.passes), events],
+            Part::Guest => return vec![doors],
+        }
         let items = [
-            item(Section::Doors, "/doors", "door", self.t.doors),
+            doors,
+            item(Section::People, "/people", "users", self.t.people.title),
             item(Section::Accounts, "/accounts", "cloud", self.t.accounts),
             item(Section::Fleet, "/fleet", "chip", self.t.fleet.title),
-            item(Section::Events, "/events", "events", self.t.events),
+            events,
             item(Section::Settings, "/settings", "settings", self.t.settings),
         ];
         // A house without devices has no place for them.
@@ -157,6 +193,14 @@ fn done(t: &'static Texts, word: &str) -> Option<&'static str> {
         "renewed" => t.renewed,
         "password" => t.password_changed,
         "person_removed" => t.person_removed,
+        "person_added" => t.people.given_person,
+        "group_removed" => t.people.group_removed,
+        "right_given" => t.people.given,
+        "right_taken" => t.people.taken_back,
+        "pass_made" => t.people.pass_made,
+        "pass_extended" => t.people.pass_extended,
+        "pass_revoked" => t.people.pass_revoked,
+        "pass_removed" => t.people.pass_removed,
         "token_gone" => t.token_gone,
         "webhook_enabled" => t.webhook_enabled,
         "webhook_disabled" => t.webhook_disabled,

@@ -14,6 +14,7 @@ use axum::{
     routing::post,
 };
 use doorward_store::Site;
+use doorward_wire::grant::Holiday;
 use serde::Deserialize;
 
 pub(super) fn router() -> Router<Web> {
@@ -31,6 +32,7 @@ pub(super) struct SiteLine {
     /// It has no doors.
     pub(super) removable: bool,
     pub(super) doors: String,
+    pub(super) holidays: String,
     pub(super) remove_aria: String,
 }
 
@@ -42,7 +44,8 @@ impl SiteLine {
             let locked = scene.web.config().sites.contains(&site.id);
             let removable = count == 0 && !locked && scene.sites().len() > 1;
             let remove_aria = scene.t.remove_site(&site.name);
-            Self { site: site.clone(), locked, removable, doors: scene.t.doors_of(count), remove_aria }
+            let holidays = site.holidays.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            Self { site: site.clone(), locked, removable, doors: scene.t.doors_of(count), holidays, remove_aria }
         };
         scene.sites().iter().map(line).collect()
     }
@@ -68,9 +71,16 @@ struct SiteForm {
     name: String,
     #[serde(default)]
     time_zone: String,
+    #[serde(default)]
+    holidays: String,
 }
 
 impl SiteForm {
+    /// Days, with commas or spaces between them.
+    fn holidays(&self) -> Result<Vec<Holiday>, ApiError> {
+        api::checked_holidays(self.holidays.split([',', ' ', '\n', '\r']).filter(|day| !day.is_empty()))
+    }
+
     fn read(&self) -> Result<(String, String), ApiError> {
         let zone = api::checked_zone(&self.time_zone).map_err(|_| ApiError::Unprocessable(super::texts::EN.zone_unknown.into()))?;
         Ok((name_of(&self.name)?, zone))
@@ -93,7 +103,7 @@ async fn change(State(web): State<Web>, visitor: Visitor, Form(form): Form<SiteF
     visitor.caller.check_csrf(&form.csrf)?;
     let changed = async {
         let (name, time_zone) = form.read()?;
-        let site = Site { name, time_zone, ..api::the_site(&web, &form.id).await? };
+        let site = Site { name, time_zone, holidays: form.holidays()?, ..api::the_site(&web, &form.id).await? };
         Ok(web.house().update_site(&site, &visitor.caller.actor).await?)
     };
     match changed.await {

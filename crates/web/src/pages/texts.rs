@@ -13,6 +13,7 @@ mod fleet;
 pub(crate) mod kind;
 mod mqtt;
 pub(crate) mod notify;
+mod people;
 mod ring;
 pub(crate) mod settings;
 pub(crate) mod state;
@@ -34,7 +35,7 @@ macro_rules! labels {
 use labels;
 
 labels! {
-    Texts [fleet, mqtt, tunnel]
+    Texts [fleet, mqtt, people, tunnel]
 
     lang = "en",
     // For live.js, in its order: now; past s, min, h, days; to come s, min, h, days; then what it says itself.
@@ -46,6 +47,7 @@ labels! {
     attention = "Needs attention",
     go_on = "Go on to doorward",
     done = "Done",
+    for_administrators = "This page is for administrators.",
     cancel = "Cancel",
     save = "Save",
     change = "Change",
@@ -307,14 +309,12 @@ labels! {
     password_change = "Change password",
     password_changed = "The password was changed. Other browsers were signed out.",
     password_wrong = "The password that you use now is not right.",
-    people = "People",
-    people_text = "Everybody here may open every door and change everything.",
-    add_person = "Add person",
-    add_person_help = "They sign in with a link first, and can then set a password.",
-    person_taken = "There is somebody with this name already. Choose another name.",
+    password_is_set = "set",
+    password_is_none = "none: signs in with a link",
+    pin_set = "asked for",
+    added = "Added",
+    service_no_sign_in = "A service does not sign in. Make a token for it.",
     not_yourself = "You cannot erase yourself. Somebody else can do it.",
-    remove_person_text = "Their sessions, sign-in links, tokens and tunnel keys end at once. Events stay, and name nobody any more.",
-    remove_person_label = "Erase",
     person_removed = "The person was erased. Events keep no name.",
     make_link = "Sign-in link",
     tokens = "Tokens for programs",
@@ -338,6 +338,7 @@ labels! {
     add_site = "Add site",
     site_removed = "The site was removed.",
     time_zone = "Time zone",
+    holidays = "Closed on",
     zone_unknown = "This time zone is not known. Write it like Europe/Berlin.",
     about = "This doorward",
     version = "Version",

@@ -1,7 +1,7 @@
 //! Tokens of programs: made with scopes, shown once, revoked.
 
 use super::{
-    people::SecretPage,
+    person::SecretPage,
     scene::{Scene, TimeView, name_of},
     settings::{self, Wrong},
     shell::{Oops, Section, Shell, html},

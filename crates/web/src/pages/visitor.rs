@@ -51,10 +51,10 @@ impl Visitor {
         })
     }
 
-    /// Whether the session still stands, asked anew.
-    pub(crate) async fn stands(&self, web: &Web) -> bool {
-        let now = web.house().now().utc;
-        matches!(web.house().store().session(self.session.as_bytes(), now).await, Ok(Some(session)) if session.person.as_deref() == Some(self.id()))
+    /// Who the session is, asked anew: it may have ended, and its person may have other rights now.
+    pub(crate) async fn again(&self, web: &Web) -> Option<Caller> {
+        let caller = Caller::by_session(web, &self.session).await.ok().flatten()?;
+        (caller.actor.id == self.id()).then_some(caller)
     }
 
     /// A session lives on while it is used.
@@ -170,6 +170,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Errand {
 }
 
 impl Errand {
+    /// The address under which whoever asks reaches this doorward, or the one that is set for everybody.
+    pub(crate) fn base(&self, web: &Web) -> String {
+        let own = || format!("http{}://{}", if self.secure { "s" } else { "" }, self.host);
+        web.config().public_url.clone().unwrap_or_else(own).trim_end_matches('/').to_owned()
+    }
+
     /// Whether whoever asks is on this machine: over the admin socket, or over loopback by a name that means it.
     pub(crate) fn is_here(&self) -> bool {
         let name = self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name);

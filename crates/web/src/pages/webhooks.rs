@@ -1,7 +1,7 @@
 //! Webhooks: the list, and a new one.
 
 use super::{
-    people::SecretPage,
+    person::SecretPage,
     scene::{Scene, TimeView},
     shell::{Oops, Section, Shell, html},
     texts::{Texts, state::Face},

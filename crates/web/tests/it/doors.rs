@@ -140,7 +140,7 @@ async fn a_site_is_added_changed_and_removed_once_it_has_no_doors() {
     assert!(used["detail"].as_str().unwrap().contains("1 of its doors"), "{used}");
     assert_eq!(house.admin("DELETE", "/api/v1/sites/lake_2").await.send().await.status, 204);
 
-    let yard = doorward_store::Site { id: "yard".into(), name: "Yard".into(), time_zone: "UTC".into() };
+    let yard = doorward_store::Site { id: "yard".into(), name: "Yard".into(), time_zone: "UTC".into(), holidays: Vec::new() };
     house.web.house().store().put_site(&yard).await.unwrap();
     house.admin("DELETE", "/api/v1/sites/yard").await.send().await.problem(409);
     house.admin("PATCH", "/api/v1/sites/yard").await.json(&json!({ "name": "Mine" })).send().await.problem(409);

@@ -47,6 +47,7 @@ async fn rule_10_two_copies_on_one_database_act_once() {
             actor: actor(),
             rights: Rights::administrator(),
             not_after: None,
+            means: Means::Remote,
         };
         let (one, two) = tokio::join!(first.handle.submit(command.clone()), second.submit(command));
         assert_eq!(one.unwrap().id, two.unwrap().id, "round {round}");

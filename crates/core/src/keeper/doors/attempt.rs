@@ -1,5 +1,6 @@
 //! One command from its acceptance to its end.
 
+use super::agreement::Permission;
 use super::ending::{ended, finished};
 use super::{
     Action, ActionWord, ActorKind, At, Attempt, AttemptId, AttemptState, Capability, Command, CommandError, Done, DoorId, DoorState, Doors,
@@ -8,7 +9,9 @@ use super::{
 };
 use crate::{
     driver::{Family, Once},
+    policy::Permit,
     record::WrittenAs,
+    setup::DoorSetup,
 };
 
 /// An attempt while the keeper remembers it.
@@ -103,7 +106,10 @@ impl Doors {
             return outbox.reply(id, At::Accepted, Err(CommandError::TooFarAhead));
         }
         let not_after = command.not_after.unwrap_or_else(|| now.utc.plus(FRESH_FOR));
-        let refusal = refusal(command, cell.setup.capabilities.as_slice(), cell.mailbox.len(), not_after, now);
+        let verdict = verdict_on(command, &cell.setup, cell.mailbox.len(), not_after, now);
+        let verdict = verdict.and_then(|permit| self.agreements.agree(command, permit, now));
+        let Some(cell) = self.cells.get_mut(&command.door) else { return };
+        let (permit, refusal) = verdict.map_or_else(|refusal| (Permission::default(), Some(refusal)), |permit| (permit, None));
         let state = if refusal.is_some() { AttemptState::Refused } else { AttemptState::Pending };
         let view = Attempt {
             id,
@@ -129,9 +135,9 @@ impl Doors {
             vec![about(&view, EventKind::DoorRefused, now)]
         } else {
             cell.mailbox.push_back(id);
-            vec![about(&view, EventKind::AttemptRequested, now).data(json!({ "action": view.action }))]
+            requested(&view, command, &permit, now)
         };
-        outbox.record_intent(id, Record::Intent { attempt: view, account, not_after, claim, events });
+        outbox.record_intent(id, Record::Intent { attempt: view, account, not_after, claim, grant: permit.grant, events });
     }
 
     /// What the last run left open. If it was claimed it may have been sent, and nobody knows what came of it.
@@ -189,6 +195,15 @@ impl Doors {
                     let door = attempt.view.door.clone();
                     self.next(&door, now, outbox);
                 }
+            }
+            Ok(WrittenAs::Denied(denied)) => {
+                attempt.view = *denied;
+                attempt.phase = ended(None, now);
+                let (door, view) = (attempt.view.door.clone(), attempt.view.clone());
+                outbox.reply(id, At::Accepted, Ok(view.clone()));
+                outbox.reply(id, At::Finished, Ok(view));
+                self.remember_end(id);
+                self.leave_mailbox(&door, id, now, outbox);
             }
             Ok(WrittenAs::Claim(true)) => {
                 if attempt.phase == Phase::Recording {
@@ -376,36 +391,48 @@ fn stale() -> String {
 
 /// An event about an attempt.
 pub(super) fn about(attempt: &Attempt, kind: EventKind, now: Now) -> NewEvent {
-    NewEvent::new(now.utc, kind)
-        .door(&attempt.door)
-        .actor(&attempt.actor)
-        .attempt(attempt.id)
-        .reason(attempt.reason)
-        .data(json!({ "action": attempt.action, "detail": attempt.detail }))
+    NewEvent::about(attempt, kind, now.utc)
 }
 
-/// Everything that stands against a command before it is written down as one to be done.
-fn refusal(command: &Command, can: &[Capability], waiting: usize, not_after: Time, now: Now) -> Option<(Reason, String)> {
+/// What is told of a command that will be done, before it is done.
+fn requested(view: &Attempt, command: &Command, permission: &Permission, now: Now) -> Vec<NewEvent> {
+    let mut data = json!({ "action": view.action });
+    if let Some(other) = &permission.with {
+        data["with"] = json!(other);
+    }
+    let mut events = vec![about(view, EventKind::AttemptRequested, now).data(data)];
+    if view.actor.kind == ActorKind::Pass && view.action.opens() {
+        events.push(about(view, EventKind::PassUsed, now).data(json!({ "action": view.action, "how": command.means })));
+    }
+    if permission.duress {
+        events.push(about(view, EventKind::DoorDuress, now).data(json!({ "action": view.action })));
+    }
+    events
+}
+
+/// Everything that stands against a command before it is written down as one to be done, or by what it is allowed.
+fn verdict_on(command: &Command, door: &DoorSetup, waiting: usize, not_after: Time, now: Now) -> Result<Permit, (Reason, String)> {
     let needs = match command.action {
         ActionWord::Open => Capability::Open,
         ActionWord::Lock => Capability::Lock,
         ActionWord::Unlock => Capability::Unlock,
         ActionWord::Refresh => Capability::Refresh,
     };
-    let decision = policy::decide(&command.rights, &command.door, command.action, now.utc);
-    if let Some(reason) = decision.denied {
-        return Some((reason, format!("Not allowed: {}.", decision.reasons.join("; "))));
-    }
-    if !can.contains(&needs) {
-        return Some((Reason::NotCapable, format!("This door cannot {}.", command.action)));
+    let decision = policy::decide(&command.rights, door.place(), command.action, now.utc);
+    let Some(permit) = decision.permit else {
+        let reason = decision.denied.unwrap_or(Reason::NoGrant);
+        return Err((reason, format!("Not allowed: {}.", decision.reasons.join("; "))));
+    };
+    if !door.capabilities.contains(&needs) {
+        return Err((Reason::NotCapable, format!("This door cannot {}.", command.action)));
     }
     if now.utc > not_after {
-        return Some((Reason::StaleCommand, stale()));
+        return Err((Reason::StaleCommand, stale()));
     }
     if waiting >= MAILBOX {
-        return Some((Reason::Busy, "Too many commands wait at this door. Wait until they are done.".into()));
+        return Err((Reason::Busy, "Too many commands wait at this door. Wait until they are done.".into()));
     }
-    None
+    Ok(permit)
 }
 
 /// How an attempt ends that its driver could not carry out.

@@ -4,6 +4,7 @@ use super::{
     Action, ActionWord, Actor, ActorKind, Capability, Command, DoorId, DoorState, Doors, Duration, Mono, Now, Outbox, Purpose, Timer,
 };
 use crate::policy::Rights;
+use doorward_wire::grant::Means;
 use jiff::{ToSpan, tz::TimeZone};
 
 /// A door that stands open is asked again this much later.
@@ -102,7 +103,8 @@ impl Doors {
         if !locked {
             let actor = Actor { kind: ActorKind::System, id: "auto_lock".into(), name: None };
             let id = outbox.uuid();
-            let command = Command { id, door: door.clone(), action: ActionWord::Lock, actor, rights: Rights::system(), not_after: None };
+            let (action, rights) = (ActionWord::Lock, Rights::system());
+            let command = Command { id, door: door.clone(), action, actor, rights, not_after: None, means: Means::Remote };
             self.command(&command, now, outbox);
         }
     }

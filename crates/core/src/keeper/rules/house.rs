@@ -10,6 +10,7 @@ use doorward_wire::{
     attempt::{ActorKind, AttemptState, Reason},
     door::{Capability, DoorKind, DoorState},
     event::EventKind,
+    grant::Means,
 };
 
 use std::collections::VecDeque;
@@ -33,6 +34,8 @@ pub(super) enum StoreMood {
     Fails,
     /// Somebody else owns the account.
     NotOurs,
+    /// The grant was taken back.
+    Denies,
 }
 
 impl House {
@@ -46,6 +49,7 @@ impl House {
             name: "Front".into(),
             site: "home".into(),
             time_zone: "Europe/Berlin".into(),
+            holidays: Vec::new(),
             kind: DoorKind::Bolt,
             account: "cloud".parse().unwrap(),
             external: "AA".into(),
@@ -107,6 +111,12 @@ impl House {
                     self.put(Input::Stored { ticket, result: Err(StoreFailed("disk full".into())) });
                     continue;
                 }
+                (Record::Intent { grant: Some(_), .. }, StoreMood::Denies) => {
+                    let (denied, event_of) = record.denied(Reason::Revoked, self.now.utc).expect("an intent");
+                    let events = vec![event(i64::try_from(self.told.len()).unwrap() + 1, &event_of)];
+                    self.put(Input::Stored { ticket, result: Ok(Written { events, what: WrittenAs::Denied(Box::new(denied)) }) });
+                    continue;
+                }
                 (Record::Intent { attempt, claim, .. }, mood) => match (attempt.state.is_final(), claim) {
                     (false, true) => WrittenAs::Claim(mood == StoreMood::Writes),
                     _ => WrittenAs::Plain,
@@ -125,9 +135,20 @@ impl House {
     }
 
     pub(super) fn command_by(&mut self, number: u128, action: ActionWord, rights: Rights, not_after: Option<Time>) -> AttemptId {
+        self.command_of(number, action, rights, not_after, ActorKind::Person)
+    }
+
+    pub(super) fn command_of(
+        &mut self,
+        number: u128,
+        action: ActionWord,
+        rights: Rights,
+        not_after: Option<Time>,
+        kind: ActorKind,
+    ) -> AttemptId {
         let id = uuid::Uuid::from_u128(number);
-        let actor = Actor { kind: ActorKind::Person, id: "anna".into(), name: None };
-        let command = Command { id, door: "front".parse().unwrap(), action, actor, rights, not_after };
+        let actor = Actor { kind, id: "anna".into(), name: None };
+        let command = Command { id, door: "front".parse().unwrap(), action, actor, rights, not_after, means: Means::Remote };
         self.put(Input::Command(Box::new(command)));
         id
     }

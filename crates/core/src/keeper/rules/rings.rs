@@ -12,6 +12,7 @@ use doorward_wire::{
     attempt::ActorKind,
     door::{Capability, DoorKind, DoorState},
     event::EventKind,
+    grant::Means,
 };
 use std::collections::BTreeMap;
 
@@ -256,7 +257,15 @@ fn what_doorward_does_by_itself_answers_no_ring() {
         let actor = Actor { kind, id: "x".into(), name: None };
         let (id, rights) = (uuid::Uuid::from_u128(1), Rights::administrator());
         let door = "front".parse().unwrap();
-        house.put(Input::Command(Box::new(Command { id, door, action: ActionWord::Open, actor, rights, not_after: None })));
+        house.put(Input::Command(Box::new(Command {
+            id,
+            door,
+            action: ActionWord::Open,
+            actor,
+            rights,
+            not_after: None,
+            means: Means::Remote,
+        })));
         house.write();
         let act = house.acts()[0].0;
         house.answer(act, Ok(Done::default()));

@@ -41,6 +41,13 @@ impl Texts {
             EventKind::DoorContradicted => self.ended(event, door, AttemptState::Contradicted),
             EventKind::DoorRefused => self.ended(event, door, AttemptState::Refused),
             EventKind::DoorFailed => self.ended(event, door, AttemptState::Failed),
+            EventKind::DoorDuress
+            | EventKind::PassCreated
+            | EventKind::PassChanged
+            | EventKind::PassRevoked
+            | EventKind::PassUsed
+            | EventKind::PassSet
+            | EventKind::GrantChanged => self.right_event(event, door, &by),
             EventKind::DoorRing => format!("Somebody rang at {door}"),
             EventKind::DoorRingEnded | EventKind::DoorRingsDropped => self.ring_ended(event, names),
             EventKind::MqttRetainedCommand => by(
@@ -96,21 +103,14 @@ impl Texts {
             EventKind::PersonChanged => by(person(event), "A person was changed"),
             EventKind::TokenChanged => by(token(event), "A token was changed"),
             EventKind::WebhookChanged if event.data["change"] == "rotated" => {
-                let webhook = event.data["webhook"].as_str().unwrap_or_default();
+                let webhook = word(event, "webhook");
                 by(&format!("made a new secret for webhook {webhook}"), &format!("Webhook {webhook} got a new secret"))
             }
             EventKind::WebhookChanged => changed("webhook", "webhook"),
-            EventKind::WebhookDisabled => {
-                format!("Webhook {} was disabled: its endpoint is gone", event.data["webhook"].as_str().unwrap_or_default())
-            }
+            EventKind::WebhookDisabled => format!("Webhook {} was disabled: its endpoint is gone", word(event, "webhook")),
             EventKind::RequestsRefused => requests_refused(event.data["count"].as_u64()),
             EventKind::SettingsChanged => {
-                let about = match (&event.door, &event.account, event.data["site"]["name"].as_str()) {
-                    (Some(_), ..) => door.to_owned(),
-                    (None, Some(_), _) => account.to_owned(),
-                    (None, None, Some(site)) => format!("site {site}"),
-                    (None, None, None) => "doorward".into(),
-                };
+                let about = settings_of(event, names);
                 by(&format!("changed settings of {about}"), &format!("Settings of {about} were changed"))
             }
             EventKind::Started => "doorward started".into(),
@@ -162,6 +162,11 @@ impl Texts {
                 Some(state) => (self.verdict(state).icon, self.verdict(state).tone),
                 None => ("check", "calm"),
             },
+            EventKind::DoorDuress => ("alert", "bad"),
+            EventKind::PassCreated | EventKind::PassChanged | EventKind::PassSet => ("ticket", "calm"),
+            EventKind::PassUsed => ("ticket", "ok"),
+            EventKind::PassRevoked => ("ticket", "warn"),
+            EventKind::GrantChanged => ("key", "calm"),
             EventKind::DoorOpened => ("door-open", "warn"),
             EventKind::DoorLocked => ("lock", "ok"),
             EventKind::DoorUnlocked => ("unlock", "warn"),
@@ -256,6 +261,20 @@ fn token(event: &Event) -> &'static str {
     if matches!(event.data["change"].as_str(), Some("made" | "added")) { "made a token" } else { "revoked a token" }
 }
 
+fn word<'a>(event: &'a Event, key: &str) -> &'a str {
+    event.data[key].as_str().unwrap_or_default()
+}
+
+/// Whose settings were changed.
+fn settings_of(event: &Event, names: Names<'_>) -> String {
+    match (&event.door, &event.account, event.data["site"]["name"].as_str()) {
+        (Some(_), ..) => names.door.to_owned(),
+        (None, Some(_), _) => names.account.to_owned(),
+        (None, None, Some(site)) => format!("site {site}"),
+        (None, None, None) => "doorward".into(),
+    }
+}
+
 fn requests_refused(count: Option<u64>) -> String {
     match count {
         Some(1) | None => "A request without credentials was refused".into(),
@@ -276,7 +295,15 @@ fn action(event: &Event) -> ActionWord {
 }
 
 fn person(event: &Event) -> &'static str {
-    match event.data["change"].as_str() {
+    let change = event.data["change"].as_str();
+    if event.data["group"] == true {
+        return match change {
+            Some("made") => "made a group",
+            Some("removed") => "removed a group",
+            _ => "changed a group",
+        };
+    }
+    match change {
         Some("added") => "added a person",
         Some("removed") => "removed a person",
         Some("link_made") => "made a sign-in link",

@@ -16,10 +16,8 @@ impl Texts {
         if count == 1 { "1 setting as it comes".into() } else { format!("{count} settings as they come") }
     }
 
-    pub(crate) fn person_note(&self, me: bool, password: bool, added: &str) -> String {
-        let you = if me { "You · " } else { "" };
-        let how = if password { "signs in with a password" } else { "no password, signs in with a link" };
-        format!("{you}{how} · added {added}")
+    pub(crate) fn name_and_you(&self, name: &str) -> String {
+        format!("{name} (you)")
     }
 
     pub(crate) fn link_for(&self, name: &str) -> String {
@@ -28,14 +26,6 @@ impl Texts {
 
     pub(crate) fn link_given(&self, name: &str) -> String {
         format!("Give it to {name} by a way that only they can read. It works once, for 15 minutes.")
-    }
-
-    pub(crate) fn remove_person(&self, name: &str) -> String {
-        format!("Remove {name}")
-    }
-
-    pub(crate) fn remove_person_title(&self, name: &str) -> String {
-        format!("Erase {name}?")
     }
 
     pub(crate) fn token_note(&self, made: &str, ends: Option<(&str, bool)>, used: bool) -> String {
