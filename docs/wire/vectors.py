@@ -214,5 +214,6 @@ def check():
     assert key.encrypt(xor(base, 2), b"", b"final").hex() == "ed9d8a796617a5b27265f4d73247f639"
 
 
-check()
-main()
+if __name__ == "__main__":
+    check()
+    main()
