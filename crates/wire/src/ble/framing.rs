@@ -13,6 +13,8 @@ use serde_json::Value;
 
 /// Bytes of a body that travel in one piece, unless it is set otherwise.
 pub const CHUNK: usize = 120;
+/// The most that can be set: with base64 and its names a piece fills one write.
+pub const MOST_CHUNK: usize = 348;
 /// Pieces of a body.
 pub const MOST_CHUNKS: usize = 64;
 /// Bytes of a body.
@@ -181,6 +183,14 @@ mod tests {
         assert!(split(&body[..65 * CHUNK], CHUNKS).is_err());
         let full = split(&body[..MOST_BODY], NonZeroUsize::new(128).unwrap()).unwrap();
         assert_eq!(full.count(), MOST_CHUNKS);
+    }
+
+    #[test]
+    fn the_longest_piece_fills_a_write() {
+        let body = vec![b' '; 20 * MOST_CHUNK];
+        let pieces = |chunk: usize| split(&body, chunk.try_into().unwrap()).unwrap().map(|piece| piece.len()).max().unwrap();
+        assert!(pieces(MOST_CHUNK) <= MOST_WRITE);
+        assert_eq!(MOST_WRITE - r#"{"chunk_index":63,"total_chunks":64,"data":""}"#.len() - MOST_CHUNK.div_ceil(3) * 4, 2);
     }
 
     #[test]
