@@ -50,9 +50,11 @@ class Sender:
     """SetupBaseS with a given ephemeral key."""
 
     def __init__(self, aead, recipient, ephemeral, info):
+        self.schedule(aead, exchanged(ephemeral, recipient), public(ephemeral), recipient, info)
+
+    def schedule(self, aead, dh, enc, recipient, info):
         self.nk, cipher = AEADS[aead]
-        self.enc = public(ephemeral)
-        dh = X25519PrivateKey.from_private_bytes(ephemeral).exchange(X25519PublicKey.from_public_bytes(recipient))
+        self.enc = enc
         prk = labeled_extract(KEM, b"", b"eae_prk", dh)
         shared = labeled_expand(KEM, prk, b"shared_secret", self.enc + recipient, 32)
         self.suite = b"HPKE" + (0x20).to_bytes(2, "big") + (1).to_bytes(2, "big") + aead.to_bytes(2, "big")
@@ -71,6 +73,22 @@ class Sender:
 
     def export(self, label, length):
         return labeled_expand(self.suite, self.exporter, b"sec", label, length)
+
+
+class Receiver(Sender):
+    """SetupBaseR."""
+
+    def __init__(self, aead, private, enc, info):
+        self.schedule(aead, exchanged(private, enc), enc, public(private), info)
+
+    def open(self, sealed, aad=b""):
+        plain = self.key.decrypt(xor(self.base, self.sequence), sealed, aad)
+        self.sequence += 1
+        return plain
+
+
+def exchanged(private, peer):
+    return X25519PrivateKey.from_private_bytes(private).exchange(X25519PublicKey.from_public_bytes(peer))
 
 
 def xor(nonce, counter):
@@ -214,5 +232,6 @@ def check():
     assert key.encrypt(xor(base, 2), b"", b"final").hex() == "ed9d8a796617a5b27265f4d73247f639"
 
 
-check()
-main()
+if __name__ == "__main__":
+    check()
+    main()

@@ -7,7 +7,8 @@
 //! It must never decide anything: rules live in `doorward-core`.
 //!
 //! Read next: [`door`] for what a door is, [`attempt`] for what became of a command, [`ring`] for what came of a ring,
-//! [`event`] for what is told about it, [`grant`] for rights to open, [`device`](mod@device) for the gateways of a fleet.
+//! [`event`] for what is told about it, [`grant`] for rights to open, [`device`](mod@device) for the gateways of a fleet, `ble`
+//! (a feature) for locks that phones open over Bluetooth.
 //!
 //! ```
 //! use doorward_wire::{attempt::AttemptState, door::{DoorId, DoorState}};
@@ -24,6 +25,8 @@ extern crate alloc;
 
 pub mod account;
 pub mod attempt;
+#[cfg(feature = "ble")]
+pub mod ble;
 pub mod code;
 pub mod device;
 pub mod door;

@@ -17,6 +17,11 @@ impl Time {
         Self(micros.clamp(jiff::Timestamp::MIN.as_microsecond(), jiff::Timestamp::MAX.as_microsecond()))
     }
 
+    /// A moment given in whole seconds since 1970-01-01T00:00:00Z; what no calendar holds becomes its nearest end.
+    pub fn from_seconds(seconds: i64) -> Self {
+        Self::from_micros(seconds.saturating_mul(1_000_000))
+    }
+
     /// Microseconds since 1970-01-01T00:00:00Z.
     pub const fn as_micros(self) -> i64 {
         self.0

@@ -102,6 +102,7 @@ impl StreamEvent {
 mod tests {
     use super::*;
     use crate::tunnel::Plain;
+    use alloc::string::ToString as _;
     use serde_json::json;
 
     fn plain(value: &Value) -> Plain {

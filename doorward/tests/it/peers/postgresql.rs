@@ -10,7 +10,10 @@ use doorward_core::{keeper::Command, policy::Rights};
 use doorward_engine::{Clock, House, SystemClock};
 use doorward_sim::utec::Config;
 use doorward_store::{OpenOptions, Store};
-use doorward_wire::attempt::{ActionWord, AttemptState};
+use doorward_wire::{
+    attempt::{ActionWord, AttemptState},
+    grant::Means,
+};
 use std::{sync::Arc, time::Duration};
 
 const FRONT: &str = "7C:DF:A1:68:3E:6A";
