@@ -50,6 +50,8 @@ pub enum Via {
     Socket,
     /// By a token.
     Token,
+    /// Not by a request: doorward looks at what it tells them by itself.
+    House,
     /// By a session, whose forms carry this CSRF token.
     Session {
         /// Must come back with every form and every request without a body.
@@ -100,7 +102,7 @@ impl Caller {
     pub fn csrf(&self) -> &str {
         match &self.via {
             Via::Session { csrf } => csrf,
-            Via::Socket | Via::Token => "",
+            Via::Socket | Via::Token | Via::House => "",
         }
     }
 
@@ -109,7 +111,7 @@ impl Caller {
         match &self.via {
             Via::Session { csrf } if bool::from(csrf.as_bytes().ct_eq(given.as_bytes())) => Ok(()),
             Via::Session { .. } => Err(ApiError::Forbidden("this form is too old; reload the page and try again".into())),
-            Via::Socket | Via::Token => Ok(()),
+            Via::Socket | Via::Token | Via::House => Ok(()),
         }
     }
 
@@ -151,13 +153,17 @@ impl Caller {
         let now = web.house().now().utc;
         let Some(session) = web.house().store().session(secret.as_bytes(), now).await? else { return Ok(None) };
         let Some(person) = session.person else { return Ok(None) };
-        let Some(person) = web.house().store().person(&person).await? else { return Ok(None) };
         let Ok(SessionData { csrf }) = serde_json::from_slice(session.data.reveal()) else { return Ok(None) };
+        Self::of_person(web, &person, Via::Session { csrf }).await
+    }
+
+    /// A person with what they may do now; `None` when they are erased.
+    pub(crate) async fn of_person(web: &Web, id: &str, via: Via) -> ApiResult<Option<Self>> {
+        let Some(person) = web.house().store().person(id).await? else { return Ok(None) };
         let rights = web.house().store().rights_of(&person).await?;
         let role = roles::role_of(&person);
         let actor = Actor { kind: ActorKind::Person, id: person.id.clone(), name: Some(person.name) };
-        let (scopes, person, role) = (roles::scopes(role), Some(person.id), Some(role));
-        Ok(Some(Self { actor, rights, scopes, person, role, via: Via::Session { csrf } }))
+        Ok(Some(Self { actor, rights, scopes: roles::scopes(role), person: Some(person.id), role: Some(role), via }))
     }
 }
 

@@ -31,10 +31,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, OnceCell, watch};
 
 /// What is told unless the configuration says otherwise.
-pub const USUAL: [NotifyKind; 5] = [NotifyKind::Ring, NotifyKind::Jam, NotifyKind::Contradiction, NotifyKind::Battery, NotifyKind::SignIn];
+pub const USUAL: [NotifyKind; 6] =
+    [NotifyKind::Ring, NotifyKind::Jam, NotifyKind::Contradiction, NotifyKind::Duress, NotifyKind::Battery, NotifyKind::SignIn];
 /// What comes through in quiet hours unless the configuration says otherwise: somebody is at the door, or it is not as it
 /// should be. Batteries and accounts can wait for the morning.
-pub const URGENT: [NotifyKind; 3] = [NotifyKind::Ring, NotifyKind::Jam, NotifyKind::Contradiction];
+pub const URGENT: [NotifyKind; 4] = [NotifyKind::Ring, NotifyKind::Jam, NotifyKind::Contradiction, NotifyKind::Duress];
 
 /// `[notify]`
 #[derive(Debug, Clone)]

@@ -11,6 +11,8 @@ words! {
         Jam = "jam",
         /// A door was seen to do the opposite of what was asked.
         Contradiction = "contradiction",
+        /// Somebody opened a door who is forced to.
+        Duress = "duress",
         /// A battery is low.
         Battery = "battery",
         /// An account must be signed in again.

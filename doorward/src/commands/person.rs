@@ -103,11 +103,16 @@ async fn grants(client: &Client, json: bool) -> Result<(), Failure> {
         output::json(&answer["items"]);
         return Ok(());
     }
-    let people = people(client).await?;
-    let name = |id: &str| people.iter().find(|person| person["id"] == id).map(|person| text(person, "name"));
+    let passes: Value = client.get("/passes").await?;
+    let passes = passes["items"].as_array().cloned().unwrap_or_default();
+    let (people, groups) = (people(client).await?, groups(client).await?);
     let row = |grant: &Value| {
-        let who = grant["person"].as_str().and_then(name);
-        let who = who.or_else(|| ["group", "pass"].into_iter().find_map(|kind| grant[kind].as_str().map(|id| format!("{kind} {id}"))));
+        let who = [("person", &people), ("group", &groups), ("pass", &passes)].into_iter().find_map(|(kind, known)| {
+            let id = grant[kind].as_str()?;
+            let holder = known.iter().find(|one| one["id"] == id)?;
+            let name = text(holder, "name");
+            Some(if kind == "person" { name } else { format!("{kind} {name}") })
+        });
         let doors = grant["doors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(" ");
         let over = if grant["revoked"].is_null() { String::new() } else { "taken back".into() };
         vec![

@@ -37,7 +37,12 @@ const WAITING: usize = 50;
 pub(super) const fn life(kind: NotifyKind) -> Duration {
     match kind {
         NotifyKind::Ring => RING,
-        NotifyKind::Jam | NotifyKind::Contradiction | NotifyKind::Battery | NotifyKind::SignIn | NotifyKind::Offline => OTHERS,
+        NotifyKind::Jam
+        | NotifyKind::Contradiction
+        | NotifyKind::Duress
+        | NotifyKind::Battery
+        | NotifyKind::SignIn
+        | NotifyKind::Offline => OTHERS,
     }
 }
 

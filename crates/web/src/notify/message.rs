@@ -48,6 +48,7 @@ const fn event_kind(kind: NotifyKind) -> EventKind {
         NotifyKind::Ring => EventKind::DoorRing,
         NotifyKind::Jam => EventKind::DoorJammed,
         NotifyKind::Contradiction => EventKind::DoorContradicted,
+        NotifyKind::Duress => EventKind::DoorDuress,
         NotifyKind::Battery => EventKind::DoorBattery,
         NotifyKind::SignIn => EventKind::AccountNeedsSignIn,
         NotifyKind::Offline => EventKind::DoorOffline,
@@ -127,7 +128,7 @@ impl Message {
 
     pub(super) const fn urgency(&self) -> Urgency {
         match self.kind {
-            Some(NotifyKind::Ring | NotifyKind::Jam | NotifyKind::Contradiction) => Urgency::High,
+            Some(NotifyKind::Ring | NotifyKind::Jam | NotifyKind::Contradiction | NotifyKind::Duress) => Urgency::High,
             Some(NotifyKind::SignIn | NotifyKind::Offline) | None => Urgency::Normal,
             Some(NotifyKind::Battery) => Urgency::Low,
         }

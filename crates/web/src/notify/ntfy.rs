@@ -94,7 +94,7 @@ const fn priority(message: &Message) -> &'static str {
 const fn tag(kind: Option<NotifyKind>) -> &'static str {
     match kind {
         Some(NotifyKind::Ring) => "bell",
-        Some(NotifyKind::Jam | NotifyKind::Contradiction) => "rotating_light",
+        Some(NotifyKind::Jam | NotifyKind::Contradiction | NotifyKind::Duress) => "rotating_light",
         Some(NotifyKind::Battery) => "battery",
         Some(NotifyKind::SignIn) => "key",
         Some(NotifyKind::Offline) => "electric_plug",

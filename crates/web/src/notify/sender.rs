@@ -15,10 +15,17 @@ use super::{
     message::Message,
     ntfy, push,
 };
-use crate::{ApiError, Web};
-use doorward_core::{Mono, keeper::Notice};
+use crate::{
+    ApiError, Web,
+    caller::{Caller, Via},
+};
+use doorward_core::{Mono, keeper::Notice, scope::Scope};
 use doorward_store::{EventQuery, PushTarget, StoreError};
-use doorward_wire::{Time, event::Event, notify::NotifyChannel};
+use doorward_wire::{
+    Time,
+    event::{Event, EventKind},
+    notify::NotifyChannel,
+};
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
@@ -125,6 +132,8 @@ struct Known {
     lane: Lane,
     /// Where a browser is.
     target: Option<PushTarget>,
+    /// Whose it is: they are told of what they may read.
+    person: Option<String>,
 }
 
 impl Sender {
@@ -181,19 +190,19 @@ impl Sender {
                     Some(text) => text,
                     None => begun(&self.web, &key, newest).await?,
                 };
-                found.insert(key, (text, None));
+                found.insert(key, (text, None, None));
             }
         }
         for push in store.pushes(now).await? {
-            found.insert(Key::Push(push.id), (push.lane, Some(push.target)));
+            found.insert(Key::Push(push.id), (push.lane, Some(push.target), Some(push.person)));
         }
         let mut before = std::mem::take(&mut self.lanes);
-        for (key, (text, target)) in found {
+        for (key, (text, target, person)) in found {
             let mut lane = Lane::read(&text).unwrap_or_else(|| Lane::after(newest));
             // What was looked at and is not told is not written down each time.
             let seen = before.remove(&key).map_or(0, |known| known.lane.seen);
             lane.seen = lane.seen.max(seen).max(newest - BACKLOG);
-            self.lanes.insert(key, Known { text, lane, target });
+            self.lanes.insert(key, Known { text, lane, target, person });
         }
         self.stale = false;
         Ok(())
@@ -258,7 +267,9 @@ impl Known {
     /// Looks at events. `false` when the channel is not as it is known here.
     async fn take(&mut self, web: &Web, key: &Key, events: &[Event]) -> Result<bool, StoreError> {
         let mut lane = self.lane.clone();
-        let fates = lane.take(events, &web.config().notify, web.house().now().utc);
+        let theirs = self.theirs(web, events).await?;
+        let fates = lane.take(&theirs, &web.config().notify, web.house().now().utc);
+        lane.seen = lane.seen.max(events.last().map_or(0, |event| event.id));
         let written = Lane::read(&self.text).map_or(0, |lane| lane.seen);
         if lane.waiting == self.lane.waiting && lane.seen - written < i64::from(PAGE) {
             // Not worth a commit: after a restart they are looked at once more.
@@ -268,6 +279,21 @@ impl Known {
         }
         count(key.channel(), &fates);
         Ok(true)
+    }
+
+    /// The events that whoever has this browser may read; everything, where it is nobody's.
+    async fn theirs(&self, web: &Web, events: &[Event]) -> Result<Vec<Event>, StoreError> {
+        let Some(person) = self.person.as_ref().filter(|_| !events.is_empty()) else { return Ok(events.to_vec()) };
+        let caller = match Caller::of_person(web, person, Via::House).await {
+            Ok(caller) => caller,
+            Err(ApiError::Store(error)) => return Err(error),
+            Err(_) => None,
+        };
+        let Some(caller) = caller.filter(|caller| caller.has(&Scope::EventsRead)) else { return Ok(Vec::new()) };
+        // Whoever is forced must not be given away by their own phone.
+        let gives_away =
+            |event: &Event| event.kind == EventKind::DoorDuress && event.actor.as_ref().is_some_and(|actor| actor.id == *person);
+        Ok(events.iter().filter(|event| caller.reads(web, event) && !gives_away(event)).cloned().collect())
     }
 
     async fn write(&mut self, web: &Web, key: &Key, lane: Lane) -> Result<bool, StoreError> {

@@ -156,7 +156,7 @@ fn facts(scene: &Scene, person: &Person, sessions: i64) -> Vec<(&'static str, St
     vec![
         (t.people.role, t.role(role_of(person)).1.into()),
         (t.password, password.into()),
-        (t.people.sessions, t.sessions(sessions)),
+        (t.people.sessions, t.browsers(sessions)),
         (t.added, scene.time(person.created, None).short),
     ]
 }

@@ -133,7 +133,11 @@ async fn a_site_is_added_changed_and_removed_once_it_has_no_doors() {
     house.admin("PATCH", "/api/v1/sites/lake").await.json(&nowhere).send().await.problem(422);
     house.admin("PATCH", "/api/v1/sites/sea").await.json(&json!({ "name": "Sea" })).send().await.problem(404);
     let renamed = house.admin("PATCH", "/api/v1/sites/lake").await.json(&json!({ "name": "Lake house" })).send().await.ok(200);
-    assert_eq!(renamed, json!({ "id": "lake", "name": "Lake house", "time_zone": "Europe/Berlin" }));
+    assert_eq!(renamed, json!({ "id": "lake", "name": "Lake house", "time_zone": "Europe/Berlin", "holidays": [] }));
+    let closed = json!({ "holidays": ["2026-12-24", "12-25", "12-25"] });
+    let closed = house.admin("PATCH", "/api/v1/sites/lake").await.json(&closed).send().await.ok(200);
+    assert_eq!(closed["holidays"], json!(["12-25", "2026-12-24"]));
+    house.admin("PATCH", "/api/v1/sites/lake").await.json(&json!({ "holidays": ["13-01"] })).send().await.problem(422);
 
     house.admin("PATCH", "/api/v1/doors/front").await.json(&json!({ "site": "lake" })).send().await.ok(200);
     let used = house.admin("DELETE", "/api/v1/sites/lake").await.send().await.problem(409);

@@ -10,6 +10,8 @@ mod management;
 mod notify;
 mod openapi;
 mod pages;
+mod passes;
+mod people;
 mod rings;
 mod set_up;
 mod streams;

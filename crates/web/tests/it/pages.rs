@@ -7,8 +7,12 @@ use crate::support::{Answer, Ask, House};
 use doorward_web::WebConfig;
 use std::{sync::Arc, time::Duration};
 
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 22] = [
     "/doors",
+    "/doors/front/access",
+    "/people",
+    "/passes",
+    "/passes/new",
     "/doors/front",
     "/doors/front/codes",
     "/accounts",
@@ -137,7 +141,20 @@ async fn a_form_without_its_token_changes_nothing() {
         ("/accounts/home/trust", "sha256=00".into()),
         ("/accounts/home/export", String::new()),
         ("/accounts/home/settings", "_name=x&access_key=y".into()),
-        ("/settings/people", "name=Mallory".into()),
+        ("/people", "name=Mallory&role=administrator".into()),
+        ("/people/groups", "name=Mallory".into()),
+        ("/people/groups/x", "name=Mallory".into()),
+        ("/people/x", "name=Mallory&role=administrator".into()),
+        ("/people/x/link", String::new()),
+        ("/people/x/rights", "door%3A%2A=on".into()),
+        ("/people/x/rights/y/take-back", String::new()),
+        ("/people/x/sessions", String::new()),
+        ("/people/x/erase", String::new()),
+        ("/passes/new", "for=4h&door%3A%2A=on".into()),
+        ("/passes/x", "name=x&door%3A%2A=on".into()),
+        ("/passes/x/extend", "by=1w".into()),
+        ("/passes/x/revoke", String::new()),
+        ("/passes/x/remove", String::new()),
         ("/settings/tokens", "name=x&admin=on".into()),
         ("/settings/sessions", String::new()),
         ("/notifications/test", "channel=ntfy".into()),

@@ -19,6 +19,7 @@ impl Texts {
             NotifyKind::Ring => format!("Ring at {door}"),
             NotifyKind::Jam => format!("{door} is jammed"),
             NotifyKind::Contradiction => format!("{door} did the opposite"),
+            NotifyKind::Duress => format!("{door} was opened under duress"),
             NotifyKind::Battery => format!("Battery of {door} is low"),
             NotifyKind::SignIn => format!("{account} must be signed in again"),
             NotifyKind::Offline => format!("{door} cannot be reached"),
@@ -37,6 +38,10 @@ impl Texts {
             NotifyKind::Contradiction => {
                 format!("{door} was seen at {at} to do the opposite of what it was asked. Look whether it is closed.")
             }
+            NotifyKind::Duress => {
+                let who = event.actor.as_ref().map_or_else(|| "Somebody".to_owned(), |actor| super::event::sentence(&self.actor(actor)));
+                format!("{who} opened {door} at {at} and is forced to. The door says nothing of it; do not call back.")
+            }
             NotifyKind::Battery => match event.data["battery"].as_u64() {
                 Some(level) => format!("It was at {level} % at {at}. Change it soon."),
                 None => format!("It was low at {at}. Change it soon."),
@@ -54,6 +59,7 @@ impl Texts {
             NotifyKind::Ring => "somebody rings",
             NotifyKind::Jam => "a bolt is stuck",
             NotifyKind::Contradiction => "a door does the opposite",
+            NotifyKind::Duress => "somebody is forced to open",
             NotifyKind::Battery => "a battery is low",
             NotifyKind::SignIn => "an account needs its sign-in",
             NotifyKind::Offline => "a door cannot be reached",

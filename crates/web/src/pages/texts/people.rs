@@ -272,6 +272,15 @@ impl Texts {
         }
     }
 
+    /// In how many browsers somebody is signed in.
+    pub(crate) fn browsers(&self, sessions: i64) -> String {
+        match sessions {
+            ..=0 => "nowhere".into(),
+            1 => "in one browser".into(),
+            more => format!("in {more} browsers"),
+        }
+    }
+
     /// When a right was taken back.
     pub(crate) fn taken_back_at(&self, when: &str) -> String {
         format!("taken back {when}")
