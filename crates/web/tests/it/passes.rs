@@ -1,7 +1,6 @@
 //! Passes: made, held by a guest without an account, extended, taken back; and what a stranger tries.
 
 use crate::support::{Answer, House, items};
-use doorward_engine::Clock as _;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -150,8 +149,8 @@ async fn a_pass_of_a_resident_ends_with_what_the_resident_may() {
     let grant = house.admin("POST", "/api/v1/grants").await.json(&grant).send().await.ok(201);
     make(&cookie, "gate").send().await.problem(403);
     make(&other, "front").send().await.problem(403);
-    let made = make(&cookie, "front").send().await.ok(201);
-    let secret = made["link"].as_str().unwrap().split_once('#').unwrap().1.to_owned();
+    let given = make(&cookie, "front").send().await.ok(201);
+    let secret = given["link"].as_str().unwrap().split_once('#').unwrap().1.to_owned();
     house.opens(&secret, "front", json!({})).await.ok(200);
     let page = house.ask("GET", "/passes").header("Cookie", &cookie).send().await;
     assert!(page.text().contains("Friend"));
