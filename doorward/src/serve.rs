@@ -21,6 +21,7 @@ use doorward_tunnel::Tunnel;
 use doorward_web::{
     Web, WebConfig, notify,
     outward::Outward,
+    people,
     serve::{AdminListener, Peer},
     webhooks,
 };
@@ -315,6 +316,7 @@ fn serve(web: &Web, http: Option<TcpListener>, public: Option<TcpListener>, admi
     });
     listeners.spawn(webhooks::run(web.clone(), told(stop.subscribe())));
     listeners.spawn(notify::run(web.clone(), told(stop.subscribe())));
+    listeners.spawn(people::compile::run(web.clone(), told(stop.subscribe())));
     (stop, listeners)
 }
 

@@ -4,6 +4,7 @@
 //!
 //! * [`keeper`] is the state machine: `handle`, `poll`, `deadline`.
 //! * [`policy::decide`] is the one function that says who may open what.
+//! * [`pass::plan`] says what becomes of a guest's pass at a door.
 //! * [`driver::Driver`] is what a vendor or a radio looks like from here; [`conformance`] is what each must pass.
 //!
 //! It must never wait, store, publish or speak to a network, and it must never believe a vendor's "OK".
@@ -21,6 +22,7 @@
 pub mod conformance;
 pub mod driver;
 pub mod keeper;
+pub mod pass;
 pub mod policy;
 pub mod record;
 pub mod refusals;

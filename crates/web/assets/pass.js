@@ -3,7 +3,7 @@
 (() => {
   const doc = document;
   const $ = (id) => doc.getElementById(id);
-  // In its order: ends in; opens from; no end; times left; lock; working; offline; no pass; not yet reachable; wrong link; day, h, min, s.
+  // In its order: ends in; opens from; no end; times left; lock; working; offline; no pass; not yet reachable; wrong link; day, h, min, s; code at the door.
   const words = doc.body.dataset.words.split("|");
   const KEPT = "doorward.pass";
   const valid = (text) => /^dwp_[\w-]{43}$/.test(text);
@@ -87,6 +87,9 @@
       lock.disabled = busy.has(door.id) || !!view.text || view.state === "not_yet";
       const attempt = told.get(door.id);
       const said = card.querySelector(".pass-told");
+      const code = card.querySelector(".pass-code");
+      code.hidden = !door.code;
+      code.textContent = door.code ? words[14].replace("#", door.code) : "";
       const text = busy.has(door.id) ? "" : attempt ? [attempt.word, attempt.detail].filter(Boolean).join(" – ") : door.denied || "";
       said.className = `pass-told ${attempt ? attempt.tone : ""}`;
       if (said.textContent !== text) said.textContent = text;

@@ -8,7 +8,7 @@ use crate::{
     api::{hooks::subscriber, json::Json},
     guard::Source,
     pages::{self, texts::EN},
-    people::passes::state,
+    people::{compile, passes::state},
 };
 use axum::{
     Router,
@@ -26,7 +26,7 @@ use doorward_wire::{
     Time,
     attempt::{ActionWord, Actor, ActorKind, Attempt, AttemptId, AttemptState, Reason},
     door::{Capability, Door, DoorId},
-    grant::{Means, PassState},
+    grant::{Means, PassDoorState, PassState},
 };
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde::{Deserialize, Serialize};
@@ -117,6 +117,8 @@ struct DoorView {
     lock: bool,
     allowed: bool,
     denied: Option<&'static str>,
+    /// What can be typed in at the lock instead.
+    code: Option<String>,
     attempt: Option<AttemptView>,
 }
 
@@ -154,6 +156,7 @@ async fn view(web: &Web, Holder { pass, rights }: &Holder) -> ApiResult<View> {
         return Ok(view);
     }
     let setups = web.house().store().doors().await?;
+    let codes = compile::standing(web, pass).await?;
     let zone = setups.iter().find(|setup| rights.sees(&setup.id, &setup.site, now)).map(|setup| setup.time_zone.as_str());
     let zone = zone.and_then(|zone| jiff::tz::TimeZone::get(zone).ok()).unwrap_or(jiff::tz::TimeZone::UTC);
     view.terms = EN.terms(&doorward_wire::grant::Terms { from: None, until: None, uses: None, ..terms.clone() }, &zone);
@@ -161,13 +164,15 @@ async fn view(web: &Web, Holder { pass, rights }: &Holder) -> ApiResult<View> {
         let Some(setup) = setups.iter().find(|setup| setup.id == door.id) else { continue };
         if rights.sees(&door.id, &door.site, now) {
             let decision = decide(rights, setup.place(), opening(&door), now);
-            view.doors.push(door_view(pass, &door, decision.denied));
+            let code = codes.iter().find(|row| row.door == door.id && row.state == PassDoorState::Set);
+            let code = code.and_then(|row| row.pin.as_ref().map(|pin| pin.reveal().clone()));
+            view.doors.push(door_view(pass, &door, decision.denied, code));
         }
     }
     Ok(view)
 }
 
-fn door_view(pass: &StoredPass, door: &Door, denied: Option<Reason>) -> DoorView {
+fn door_view(pass: &StoredPass, door: &Door, denied: Option<Reason>, code: Option<String>) -> DoorView {
     let face = EN.door_state(door.state, door.kind);
     let own = door.attempt.as_ref().filter(|attempt| attempt.actor.kind == ActorKind::Pass && attempt.actor.id == pass.id);
     DoorView {
@@ -181,6 +186,7 @@ fn door_view(pass: &StoredPass, door: &Door, denied: Option<Reason>) -> DoorView
         lock: door.capabilities.contains(&Capability::Lock),
         allowed: denied.is_none(),
         denied: denied.map(|reason| EN.pass_denied(reason)),
+        code,
         attempt: own.map(attempt_view),
     }
 }

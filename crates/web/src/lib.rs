@@ -24,7 +24,7 @@ pub mod logbook;
 pub mod notify;
 pub mod outward;
 pub mod pages;
-mod people;
+pub mod people;
 mod problem;
 pub mod serve;
 mod sign_in;

@@ -125,6 +125,20 @@ words! {
     }
 }
 
+words! {
+    /// How a pass stands at a door, by one means.
+    pub enum PassDoorState {
+        /// It opens the door.
+        Set = "set",
+        /// The lock was told, and has not confirmed it yet.
+        Setting = "setting",
+        /// It does not, by this means; the detail says why.
+        Cannot = "cannot",
+        /// The lock is told to forget it.
+        Removing = "removing",
+    }
+}
+
 /// A window of hours, `08:00-18:00`: from the first minute until just before the second. One that ends before it begins
 /// goes on after midnight and belongs to the day on which it began. `24:00` is the end of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

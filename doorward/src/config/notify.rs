@@ -57,8 +57,8 @@ pub(super) fn read(keys: &mut Keys, time_zone: &str) -> Settings {
     let kinds = section.value(
         "kinds",
         Kind::List,
-        "ring,jam,contradiction,battery,sign_in",
-        "What people are told of: ring, jam, contradiction, battery, sign_in, offline.",
+        "ring,jam,contradiction,duress,battery,sign_in",
+        "What people are told of: ring, jam, contradiction, duress, battery, sign_in, offline.",
         kinds,
     );
     let quiet =
@@ -68,7 +68,7 @@ pub(super) fn read(keys: &mut Keys, time_zone: &str) -> Settings {
     let quiet_kinds = section.value(
         "quiet_kinds",
         Kind::List,
-        "ring,jam,contradiction",
+        "ring,jam,contradiction,duress",
         "What comes through in quiet hours; the rest waits for their end.",
         kinds_of,
     );

@@ -4,4 +4,5 @@ mod bells;
 mod certificates;
 mod doors;
 mod intercom;
+mod passes;
 mod tokens;

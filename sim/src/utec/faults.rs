@@ -28,13 +28,15 @@ pub enum On {
     Discovery,
     /// `Command` with `st.lockUser`.
     Users,
+    /// The same, where somebody is added.
+    AddUser,
     /// Everything else at `/action`: who am I, the registration of pushes, and what cannot be read.
     Other,
 }
 
 impl Scope for On {
     fn covers(self, place: Self) -> bool {
-        self == Self::All || self == place
+        self == Self::All || self == place || self == Self::Users && place == Self::AddUser
     }
 }
 

@@ -72,6 +72,7 @@ impl Call {
             Self::Discovery => On::Discovery,
             Self::Query(_) => On::Query,
             Self::Move { .. } => On::Command,
+            Self::Users(calls) if calls.iter().any(|call| matches!(call.verb, UserVerb::Add(_))) => On::AddUser,
             Self::Users(_) => On::Users,
             Self::Who | Self::Register { .. } => On::Other,
         }

@@ -237,7 +237,7 @@ impl World {
                 On::Command => counters.command += 1,
                 On::Query => counters.query += 1,
                 On::Discovery => counters.discovery += 1,
-                On::Users => counters.users += 1,
+                On::Users | On::AddUser => counters.users += 1,
                 On::Other | On::All => counters.other += 1,
             }
             let plan = if refresh { state.faults.plan_refresh(now) } else { state.faults.plan(at, now) };

@@ -11,16 +11,18 @@ use crate::{
     ApiResult, Web,
     caller::Caller,
     people::{
+        compile,
         passes::{self, NewWish, link, state},
         rights::Wish,
     },
 };
 use axum::{extract::State, http::StatusCode};
 use doorward_core::Secret;
-use doorward_store::StoredPass;
+use doorward_store::{PassDoor, StoredPass};
 use doorward_wire::{
     Time,
-    grant::{Actions, Doors, PassState, Terms},
+    door::DoorId,
+    grant::{Actions, Doors, Means, PassDoorState, PassState, Terms},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -55,6 +57,41 @@ struct PassView {
     last_used: Option<Time>,
     /// When it was taken back.
     revoked: Option<Time>,
+}
+
+/// How a pass stands at one of its doors.
+#[derive(Serialize, ToSchema)]
+struct AtDoor {
+    /// The door.
+    door: DoorId,
+    /// By which means.
+    means: Means,
+    /// How it stands.
+    state: PassDoorState,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// The code that the lock keeps for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+}
+
+/// A pass, with what became of it at each of its doors.
+#[derive(Serialize, ToSchema)]
+struct WholePass {
+    #[serde(flatten)]
+    pass: PassView,
+    /// By which means it opens which door, and why not by others.
+    means: Vec<AtDoor>,
+}
+
+async fn whole(web: &Web, pass: StoredPass) -> ApiResult<Json<WholePass>> {
+    let row = |row: PassDoor| {
+        let code = row.pin.map(|pin| pin.reveal().clone());
+        AtDoor { door: row.door, means: row.means, state: row.state, detail: row.detail, code }
+    };
+    let means = compile::standing(web, &pass).await?.into_iter().map(row).collect();
+    Ok(Json(WholePass { pass: PassView::new(pass, web.house().now().utc), means }))
 }
 
 impl PassView {
@@ -111,10 +148,10 @@ async fn make(caller: Caller, State(web): State<Web>, Json(new): Json<NewBody>) 
 }
 
 /// Shows a pass.
-#[utoipa::path(get, path = "/passes/{id}", tag = "passes", params(("id" = String, Path)), responses((status = 200, body = PassView)))]
-async fn show(caller: Caller, State(web): State<Web>, At(id): At<String>) -> ApiResult<Json<PassView>> {
+#[utoipa::path(get, path = "/passes/{id}", tag = "passes", params(("id" = String, Path)), responses((status = 200, body = WholePass)))]
+async fn show(caller: Caller, State(web): State<Web>, At(id): At<String>) -> ApiResult<Json<WholePass>> {
     let pass = passes::own(&web, &caller, &id).await?;
-    Ok(Json(PassView::new(pass, web.house().now().utc)))
+    whole(&web, pass).await
 }
 
 /// The link of a pass.

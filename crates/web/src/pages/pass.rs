@@ -13,6 +13,7 @@ use super::{
 use crate::{
     ApiError, ApiResult, Web,
     people::{
+        compile,
         passes::{self, link, state},
         rights::Wish,
     },
@@ -26,12 +27,12 @@ use axum::{
     routing::{get, post},
 };
 use doorward_core::Secret;
-use doorward_store::{EventQuery, StoredPass};
+use doorward_store::{EventQuery, PassDoor, StoredPass};
 use doorward_tunnel::pairing;
 use doorward_wire::{
     attempt::ActorKind,
     event::Event,
-    grant::{Actions, PassState, Terms},
+    grant::{Actions, Doors, PassState, Terms},
 };
 use serde::Deserialize;
 
@@ -67,9 +68,20 @@ struct PassPage {
     link: Option<(String, String)>,
     door_fields: String,
     term_fields: String,
+    means: Vec<MeansLine>,
     events: Vec<EventItem>,
     wrong: Option<String>,
     over: bool,
+}
+
+/// By which means it opens a door, or why it does not.
+struct MeansLine {
+    door: String,
+    means: &'static str,
+    icon: &'static str,
+    face: Face,
+    detail: Option<String>,
+    code: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -109,6 +121,7 @@ async fn page(
     };
     let events = web.house().store().events(&EventQuery { limit: LOOKED_THROUGH, ..EventQuery::default() }).await?;
     let events: Vec<Event> = events.into_iter().filter(|event| is_of(event, &pass)).collect();
+    let means = if over { Vec::new() } else { compile::standing(web, &pass).await? };
     let failed = wrong.is_some();
     let mut page = html(&PassPage {
         shell: Shell::new(&scene, &pass.name, Section::People).done(done),
@@ -124,6 +137,7 @@ async fn page(
         link,
         door_fields: terms_form::doors(&scene, scene.t.people.doors, &pass.grant.doors),
         term_fields: terms_form::terms(&scene, &pass.grant.terms),
+        means: means.into_iter().map(|row| means_line(&scene, row)).collect(),
         events: event_list::brief(&scene, &events, SHOWN),
         wrong,
         over,
@@ -134,6 +148,18 @@ async fn page(
         *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
     }
     Ok(page)
+}
+
+fn means_line(scene: &Scene, row: PassDoor) -> MeansLine {
+    let (means, icon) = scene.t.means(row.means);
+    MeansLine {
+        door: doors_name(scene, &Doors::One(row.door)),
+        means,
+        icon,
+        face: scene.t.pass_door_face(row.state),
+        detail: row.detail,
+        code: row.pin.map(|pin| pin.reveal().clone()),
+    }
 }
 
 /// What a pass did.

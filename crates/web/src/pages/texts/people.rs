@@ -7,7 +7,7 @@ use super::{
 use doorward_wire::{
     attempt::Reason,
     event::{Event, EventKind},
-    grant::{Actions, Doors, Holidays, PassState, Role, Terms, Weekday},
+    grant::{Actions, Doors, Holidays, Means, PassDoorState, PassState, Role, Terms, Weekday},
 };
 use jiff::tz::TimeZone;
 
@@ -107,7 +107,9 @@ labels! {
     pass_title = "Pass",
     pass_needs_script = "This page needs JavaScript: the secret in the link stays in the browser, and a script sends it to the house alone.",
     // For pass.js, in its order.
-    pass_js_words = "ends in|opens from|does not end|# times left|Lock|Working…|not reachable|There is no pass in this link. Ask for it again.|The house cannot be reached just now.|This link is not known here. Ask for a new one.|days|h|min|s",
+    pass_js_words = "ends in|opens from|does not end|# times left|Lock|Working…|not reachable|There is no pass in this link. Ask for it again.|The house cannot be reached just now.|This link is not known here. Ask for a new one.|days|h|min|s|Or type # at the lock",
+    means = "How it opens",
+    code = "Code",
     history = "What it opened",
     no_history = "It has not opened anything yet.",
 }
@@ -162,6 +164,25 @@ impl Texts {
             PassState::Ended => face("Ended", "clock", "calm"),
             PassState::UsedUp => face("Used up", "check", "calm"),
             PassState::Revoked => face("Taken back", "x", "bad"),
+        }
+    }
+
+    /// By which means something opens, with its icon.
+    pub(crate) const fn means(&self, means: Means) -> (&'static str, &'static str) {
+        match means {
+            Means::Remote => ("by the link", "ticket"),
+            Means::Ble => ("by radio at the lock", "bell"),
+            Means::Pin => ("by a code at the lock", "key"),
+        }
+    }
+
+    /// How a pass stands at a door.
+    pub(crate) const fn pass_door_face(&self, state: PassDoorState) -> Face {
+        match state {
+            PassDoorState::Set => face("Set", "check", "ok"),
+            PassDoorState::Setting => face("Setting", "clock", "busy"),
+            PassDoorState::Cannot => face("Cannot", "x", "calm"),
+            PassDoorState::Removing => face("Removing", "clock", "busy"),
         }
     }
 
