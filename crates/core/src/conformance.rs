@@ -283,6 +283,8 @@ async fn reports_name_only_known_doors(fixture: &dyn Fixture) -> Result<(), Stri
                 | Report::Listen(_)
                 | Report::Ring { .. }
                 | Report::RingEnded { .. }
+                | Report::Presented(_)
+                | Report::TurnedAway(_)
                 | Report::Answer { .. }
                 | Report::Milestone { .. }
                 | Report::Stages(_)

@@ -20,7 +20,7 @@ mod report;
 pub use about::{About, Build, Entry, Field, FieldKind, Mistake, Settings, Step};
 pub use action::{Action, Credential, Delivery, Done, Once, Target, step_input};
 pub use fault::{Family, Fault};
-pub use report::{CALL_MAX, Found, How, Lease, Milestone, Push, Report, Sight};
+pub use report::{CALL_MAX, Found, How, Lease, Milestone, Presented, Push, Report, Sight, TurnedAway};
 
 use crate::{Now, Secret};
 use std::{future::Future, pin::Pin, time::Duration};
@@ -45,6 +45,9 @@ pub trait Driver: Send + Sync {
     fn watch<'a>(&'a self, ctx: &'a dyn Ctx, stop: BoxFuture<'a, ()>) -> BoxFuture<'a, ()>;
 }
 
+/// Values of a driver's own, with their keys.
+pub type Kept = Vec<(String, Secret<Vec<u8>>)>;
+
 /// What a driver may use of the house.
 pub trait Ctx: Send + Sync {
     /// Both clocks, now.
@@ -61,6 +64,12 @@ pub trait Ctx: Send + Sync {
 
     /// Reads a value back.
     fn kept<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Secret<Vec<u8>>>, KeepError>>;
+
+    /// Forgets a value. It returns once it is gone from disk.
+    fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), KeepError>>;
+
+    /// Reads every value back whose key begins so, by key.
+    fn kept_under<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Kept, KeepError>>;
 
     /// Tells what was seen. Never waits; the house takes it in order.
     fn report(&self, report: Report);

@@ -400,8 +400,9 @@ impl Keeper {
             Report::SignedIn => self.leases.signed_in(account, now, &mut self.outbox),
             Report::Up => self.leases.up(account, &mut self.outbox),
             Report::Push(push) => self.leases.push(account, push, &mut self.outbox),
-            // What an account listens for is between it and the broker.
-            Report::Listen(_) => {}
+            Report::TurnedAway(turned) => self.doors.turned_away(account, &turned, now, &mut self.outbox),
+            // What an account listens for is between it and the broker; whom a credential belongs to, the store knows.
+            Report::Listen(_) | Report::Presented(_) => {}
         }
     }
 

@@ -4,10 +4,11 @@ use crate::{
     clock::Clock,
     exchange::{Ear, Exchange},
     message::Message,
+    presented,
 };
 use doorward_core::{
     Now, Secret,
-    driver::{self, BoxFuture, Ctx, Fault, Heard, KeepError, Report},
+    driver::{self, BoxFuture, Ctx, Fault, Heard, KeepError, Kept, Report},
     keeper::Input,
 };
 use doorward_store::Store;
@@ -16,6 +17,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 /// The house as the driver of one account sees it.
+#[derive(Clone)]
 pub struct AccountCtx {
     pub(crate) account: AccountId,
     /// The kind of its driver.
@@ -57,7 +59,19 @@ impl Ctx for AccountCtx {
         Box::pin(async move { self.store.kept(&self.account, key).await.map_err(|error| KeepError(error.to_string())) })
     }
 
+    fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), KeepError>> {
+        Box::pin(async move { self.store.forget(&self.account, key).await.map(drop).map_err(|error| KeepError(error.to_string())) })
+    }
+
+    fn kept_under<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Kept, KeepError>> {
+        Box::pin(async move { self.store.kept_under(&self.account, prefix).await.map_err(|error| KeepError(error.to_string())) })
+    }
+
     fn report(&self, report: Report) {
+        if let Report::Presented(presented) = report {
+            tokio::spawn(presented::submit(self.clone(), presented));
+            return;
+        }
         if let Report::Listen(filters) = report {
             return self.exchange.listen(&self.account, filters);
         }

@@ -18,6 +18,7 @@ mod fan;
 mod handle;
 mod message;
 mod post;
+mod presented;
 mod run;
 mod scribe;
 

@@ -5,7 +5,10 @@ use crate::{
     chain::Chain,
     db::{Row, Tx, args},
 };
-use doorward_core::{Secret, driver::Settings};
+use doorward_core::{
+    Secret,
+    driver::{Kept, Settings},
+};
 use doorward_wire::{Time, account::AccountId};
 
 /// Where a secret setting is kept; drivers may not keep anything there.
@@ -121,6 +124,21 @@ impl Store {
     /// Forgets a kept value; `false` when there is none.
     pub async fn forget(&self, account: &AccountId, key: &str) -> Result<bool, StoreError> {
         Ok(self.db().execute("DELETE FROM kept WHERE account = $1 AND key = $2", args![account, key]).await? > 0)
+    }
+
+    /// Reads every kept value back whose key begins so, by key.
+    pub async fn kept_under(&self, account: &AccountId, prefix: &str) -> Result<Kept, StoreError> {
+        // A `_` or `%` in a prefix means itself, and both databases order bytes differently: so no LIKE, and sorted here.
+        let sql = "SELECT key, sealed FROM kept WHERE account = $1 AND SUBSTR(key, 1, $2) = $3";
+        let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
+        let mut found = Vec::new();
+        for row in self.db().all(sql, args![account, length, prefix]).await? {
+            let key: String = row.get("key")?;
+            let value = self.keys().open(&place(account, &key), &row.get::<Vec<u8>>("sealed")?)?;
+            found.push((key, value));
+        }
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(found)
     }
 
     async fn put_secrets(&self, tx: &mut Tx, account: &StoredAccount) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use doorward_core::{
     Mono, Now, Secret,
-    driver::{BoxFuture, Ctx, KeepError, Report},
+    driver::{BoxFuture, Ctx, KeepError, Kept, Report},
 };
 use doorward_wire::Time;
 use std::{
@@ -90,6 +90,38 @@ impl Ctx for Standalone {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(KeepError(error.to_string())),
             }
+        })
+    }
+
+    fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), KeepError>> {
+        Box::pin(async move {
+            self.kept.lock().await.remove(key);
+            let Some(folder) = &self.folder else { return Ok(()) };
+            match tokio::fs::remove_file(folder.join(key)).await {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(KeepError(error.to_string())),
+                Ok(()) | Err(_) => Ok(()),
+            }
+        })
+    }
+
+    fn kept_under<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Kept, KeepError>> {
+        Box::pin(async move {
+            let mut keys: Vec<String> = self.kept.lock().await.keys().cloned().collect();
+            if let Some(folder) = &self.folder {
+                let failed = |error: io::Error| KeepError(error.to_string());
+                let mut files = tokio::fs::read_dir(folder).await.map_err(failed)?;
+                while let Some(file) = files.next_entry().await.map_err(failed)? {
+                    keys.extend(file.file_name().into_string().ok());
+                }
+            }
+            keys.retain(|key| key.starts_with(prefix));
+            keys.sort_unstable();
+            keys.dedup();
+            let mut found = Vec::new();
+            for key in keys {
+                found.extend(self.kept(&key).await?.map(|value| (key, value)));
+            }
+            Ok(found)
         })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Mono, Now, Secret,
-    driver::{BoxFuture, Ctx, Fault, Heard, KeepError, Message, Report},
+    driver::{BoxFuture, Ctx, Fault, Heard, KeepError, Kept, Message, Report},
 };
 use doorward_wire::Time;
 use std::{
@@ -162,6 +162,23 @@ impl Ctx for Bench {
 
     fn kept<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Secret<Vec<u8>>>, KeepError>> {
         Box::pin(async move { Ok(lock(&self.0).kept.get(key).cloned()) })
+    }
+
+    fn forget<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), KeepError>> {
+        Box::pin(async move {
+            lock(&self.0).kept.remove(key);
+            Ok(())
+        })
+    }
+
+    fn kept_under<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Kept, KeepError>> {
+        Box::pin(async move {
+            let inner = lock(&self.0);
+            let mut found: Vec<_> =
+                inner.kept.iter().filter(|(key, _)| key.starts_with(prefix)).map(|(key, value)| (key.clone(), value.clone())).collect();
+            found.sort_by(|(a, _), (b, _)| a.cmp(b));
+            Ok(found)
+        })
     }
 
     fn report(&self, report: Report) {

@@ -5,7 +5,9 @@ use crate::Mono;
 use doorward_wire::{
     Time,
     account::Stage,
+    attempt::Reason,
     door::{Capability, DoorKind, DoorState},
+    grant::Means,
     ring::RingState,
     topic::Filter,
 };
@@ -66,6 +68,10 @@ pub enum Report {
         /// What was seen.
         sight: Sight,
     },
+    /// Somebody presented at a door what opens it, and the lock found it good.
+    Presented(Presented),
+    /// A lock turned somebody away. The driver tells it once for each reason and credential, however often it is tried.
+    TurnedAway(TurnedAway),
     /// Somebody rings at a door.
     Ring {
         /// The vendor's identifier.
@@ -117,6 +123,32 @@ pub enum Report {
     Push(Push),
     /// What the account wants to hear over MQTT from now on, all of it; it comes by [`Ctx::hear`](super::Ctx::hear).
     Listen(Vec<Filter>),
+}
+
+/// What somebody presented at a door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presented {
+    /// The vendor's identifier of the door.
+    pub external: String,
+    /// What the house knows it by: the nonce of a session.
+    pub credential: String,
+    /// By which means.
+    pub means: Means,
+    /// Whether whoever issued it is not this house: then the lock vouches for it, and its own check is the right.
+    pub vouched: bool,
+}
+
+/// Whom a lock turned away.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TurnedAway {
+    /// The vendor's identifier of the door.
+    pub external: String,
+    /// Why.
+    pub reason: Reason,
+    /// By which means it was tried.
+    pub means: Means,
+    /// What is known of who tried: the name of a session or key, the strength of the signal.
+    pub about: Value,
 }
 
 /// The longest key of a ring, in bytes; a longer one counts as none.

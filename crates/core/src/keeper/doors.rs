@@ -16,7 +16,7 @@ mod timed;
 use super::{Command, CommandError, Notice, Outbox, Purpose, StoreFailed, Stored};
 use crate::{
     Mono, Now,
-    driver::{Action, Done, Fault, Found, How, Sight, Target},
+    driver::{Action, Done, Fault, Found, How, Sight, Target, TurnedAway},
     keeper::At,
     policy,
     record::{NewEvent, Record},
@@ -235,6 +235,14 @@ impl Doors {
         let event = NewEvent::new(now.utc, EventKind::DoorAdded).door(&id).account(account).data(json!({ "name": setup.name }));
         outbox.record_plain(Record::Door { door: Box::new(setup.clone()), events: vec![event] });
         self.set_up(setup, verify.to_vec(), stale_after, now, outbox);
+    }
+
+    /// A lock turned somebody away by itself.
+    pub(super) fn turned_away(&mut self, account: &AccountId, turned: &TurnedAway, now: Now, outbox: &mut Outbox) {
+        let Some(door) = self.externals.get(&(account.clone(), turned.external.clone())) else { return };
+        let data = json!({ "action": ActionWord::Open, "how": turned.means, "about": turned.about });
+        let event = NewEvent::new(now.utc, EventKind::DoorRefused).door(door).account(account).reason(Some(turned.reason)).data(data);
+        outbox.record_plain(Record::Events { events: vec![event], told: None });
     }
 
     pub(super) fn account_down(&mut self, account: &AccountId, now: Now, outbox: &mut Outbox) {

@@ -1,7 +1,7 @@
 //! Which tables a backup carries, in an order in which they can be filled again.
 //!
 //! Not carried: `sessions`, `links` and `device_claims`. They would bring back what was signed out or used up since. `push_subscriptions`
-//! belong to sessions. `mqtt_clients` goes with the sessions that the broker keeps, which are a folder of their own.
+//! belong to sessions. `phone_invites` and `ble_sessions` live for minutes. `mqtt_clients` goes with the sessions that the broker keeps, which are a folder of their own.
 //!
 //! Carried: `webhook_deliveries`. A house that moves to another machine or database must lose no message. What was
 //! delivered after the backup was made comes once more, under the identifier by which receivers know it.
@@ -58,6 +58,7 @@ pub(super) fn all() -> Vec<Table> {
         ("group_members", "grp person"),
         ("passes", "id name mac:b sealed:b pin_mac:b pin_wrong:i pin_not_until:i made_by_kind made_by within created_at:i seen_at:i"),
         ("grants", "id person grp pass doors_json actions terms_json uses:i used:i created_at:i used_at:i revoked_at:i"),
+        ("phone_keys", "fingerprint person pass name public:b created_at:i used_at:i"),
         ("pass_doors", "pass door means state detail external sealed:b wish tries:i next_at:i changed_at:i"),
         ("mqtt_users", "name mac:b publish_json subscribe_json client_id created_at:i password_hash"),
         (

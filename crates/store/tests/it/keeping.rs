@@ -70,6 +70,21 @@ pub(crate) async fn what_a_driver_keeps_is_read_back(house: &House) {
     assert!(matches!(error, StoreError::Corrupt(_)), "a sealed value cannot be moved: {error:?}");
 }
 
+pub(crate) async fn what_is_kept_under_a_prefix_is_read_together_and_forgotten(house: &House) {
+    let store = house.furnished().await;
+    for key in ["session:b", "session:a", "session_", "sessio", "Session:x", "used:a"] {
+        store.keep(&home(), key, &Secret::new(key.as_bytes().to_vec())).await.unwrap();
+    }
+    let keys =
+        async |prefix: &str| -> Vec<String> { store.kept_under(&home(), prefix).await.unwrap().into_iter().map(|(key, _)| key).collect() };
+    assert_eq!(keys("session:").await, ["session:a", "session:b"]);
+    assert_eq!(keys("session_").await, ["session_"], "an underscore is one");
+    assert_eq!(store.kept_under(&home(), "used:").await.unwrap()[0].1.reveal(), b"used:a");
+    assert!(store.forget(&home(), "session:a").await.unwrap());
+    assert_eq!(keys("session:").await, ["session:b"]);
+    assert!(store.kept_under(&"away".parse().unwrap(), "").await.unwrap().is_empty(), "of this account alone");
+}
+
 pub(crate) async fn rule_5_secrets_are_sealed(house: &House) {
     let store = house.furnished().await;
     let mut ours = account("away");

@@ -16,6 +16,7 @@ mod keeping;
 mod mqtt;
 mod opening;
 mod people;
+mod phones;
 #[allow(dead_code, reason = "shared with the tests of the whole program, which use more of it")]
 mod postgres;
 mod push;
@@ -86,6 +87,7 @@ stories! {
     keeping {
         accounts_keep_settings_and_secrets,
         what_a_driver_keeps_is_read_back,
+        what_is_kept_under_a_prefix_is_read_together_and_forgotten,
         rule_5_secrets_are_sealed,
         doors_are_found_named_and_removed,
         a_door_that_cannot_be_does_not_spoil_the_commit,
@@ -120,6 +122,10 @@ stories! {
         a_token_opens_with_its_secret_until_it_ends,
         a_link_works_once,
         sessions_end_when_they_should,
+    }
+    phones {
+        a_phone_brings_its_key_with_an_invite_once,
+        a_session_is_known_until_it_ends,
     }
     push {
         a_browser_is_told_as_long_as_its_session_lasts,

@@ -12,6 +12,7 @@ mod openapi;
 mod pages;
 mod passes;
 mod people;
+mod presented;
 mod rings;
 mod set_up;
 mod streams;

@@ -131,6 +131,8 @@ pub(crate) fn word(report: &Report) -> String {
         Report::Push(_) => "push".into(),
         Report::Listen(_) => "listen".into(),
         Report::Ring { external, .. } => format!("ring {external}"),
+        Report::Presented(presented) => format!("presented {}", presented.credential),
+        Report::TurnedAway(turned) => format!("turned away {} {}", turned.external, turned.reason),
         Report::RingEnded { call, end } => format!("ring {call} {end}"),
         Report::Answer { external, .. } => format!("answer {external}"),
         Report::Milestone { what, .. } => format!("milestone {what:?}"),

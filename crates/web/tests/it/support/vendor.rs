@@ -3,11 +3,14 @@
 use doorward_core::{
     Secret,
     driver::{
-        About, Action, BoxFuture, Credential, Ctx, Done, Driver, Entry, Fault, Field, FieldKind, Found, How, Lease, Mistake, Push, Report,
-        Settings, Sight, Step, Target,
+        About, Action, BoxFuture, Credential, Ctx, Done, Driver, Entry, Fault, Field, FieldKind, Found, How, Lease, Mistake, Presented,
+        Push, Report, Settings, Sight, Step, Target,
     },
 };
-use doorward_wire::door::{Capability, DoorKind, DoorState};
+use doorward_wire::{
+    door::{Capability, DoorKind, DoorState},
+    grant::Means,
+};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -183,6 +186,7 @@ impl Vendor {
                 Ok(Done { raw: Some(json!({ "payload": { "devices": devices } })), ..Done::default() })
             }
             Action::Call(name) if name.starts_with("ring") => ring(ctx, &name),
+            Action::Call(name) if name.starts_with("present") => present(ctx, &name),
             Action::EndRing { call, end } => {
                 self.moves.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{call} {end}"));
                 Ok(Done::default())
@@ -209,6 +213,16 @@ fn ring(ctx: &dyn Ctx, what: &str) -> Result<Done, Fault> {
         }
         _ => return Err(Fault::refused("No.", "scripted")),
     }
+    Ok(Done::default())
+}
+
+/// `present front nonce`: somebody presents a session at a lock; `present front nonce vouched`: one of another issuer.
+fn present(ctx: &dyn Ctx, what: &str) -> Result<Done, Fault> {
+    let words: Vec<&str> = what.split(' ').collect();
+    let ["present", door, credential, ..] = words[..] else { return Err(Fault::refused("No.", "scripted")) };
+    let external = LOCKS.iter().find(|(_, name)| *name == door).map_or("", |(id, _)| id).to_owned();
+    let vouched = words.contains(&"vouched");
+    ctx.report(Report::Presented(Presented { external, credential: credential.into(), means: Means::Ble, vouched }));
     Ok(Done::default())
 }
 
