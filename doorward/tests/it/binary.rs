@@ -121,9 +121,17 @@ impl Binary {
 
     /// The port of its MQTT broker for this kind of connection.
     pub(crate) fn mqtt_port_of(&self, scheme: &str) -> String {
-        let log = self.log();
         let words = format!("MQTT broker listens at {scheme}://");
-        let at = log.find(&words).unwrap_or_else(|| panic!("no {scheme} in {log}")) + words.len();
+        // What was written before it answered may still be on its way here.
+        let told = (0..500).find_map(|_| {
+            let log = self.log();
+            let at = log.find(&words);
+            if at.is_none() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            at.map(|at| (log, at + words.len()))
+        });
+        let (log, at) = told.unwrap_or_else(|| panic!("no {scheme} in {}", self.log()));
         let address = log[at..].split_whitespace().next().unwrap_or_default();
         address.rsplit(':').next().unwrap().to_owned()
     }
