@@ -1,6 +1,7 @@
-//! Locks over Bluetooth: the radio that issuer, guest and lock share.
+//! Locks over Bluetooth: the radio that issuer, guest and lock share, and the core of a lock.
 //!
 //! [`radio`] is what an adapter can do, whatever it is: hear, advertise, serve and ask. Nothing above it knows of `BlueZ`.
+//! [`lock`] says who is let in: a state machine without IO, to which sightings and messages are handed.
 //! The bytes that are said are those of [`doorward_wire::ble`], and are not written again here.
 //!
 //! It must never believe an address, a name or a signal strength: anybody can send any of them.
@@ -14,4 +15,5 @@
 //! assert_eq!(beacon.check(), Ok(()), "an issuer's fits to the last of 31 bytes");
 //! ```
 
+pub mod lock;
 pub mod radio;

@@ -91,7 +91,7 @@ impl fmt::Debug for Manufacturer {
 }
 
 /// An advertisement that was heard.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sighting {
     /// Who sent it, as it says.
     pub address: Address,
