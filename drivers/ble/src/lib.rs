@@ -1,0 +1,19 @@
+//! Locks over Bluetooth: the radio that issuer, guest and lock share, and the core of a lock.
+//!
+//! [`radio`] is what an adapter can do, whatever it is: hear, advertise, serve and ask. Nothing above it knows of `BlueZ`.
+//! [`lock`] says who is let in: a state machine without IO, to which sightings and messages are handed.
+//! The bytes that are said are those of [`doorward_wire::ble`], and are not written again here.
+//!
+//! It must never believe an address, a name or a signal strength: anybody can send any of them.
+//!
+//! ```
+//! use doorward_ble::radio::{Advertisement, Fields};
+//! use doorward_wire::ble::{ADVERTISED_SERVICE, COMPANY, ISSUER_APPEARANCE, ISSUER_DATA, ISSUER_NAME};
+//!
+//! let data = Fields::new().service16(ADVERTISED_SERVICE).manufacturer(COMPANY, &ISSUER_DATA).appearance(ISSUER_APPEARANCE);
+//! let beacon = Advertisement::new(data.name(ISSUER_NAME)).connectable();
+//! assert_eq!(beacon.check(), Ok(()), "an issuer's fits to the last of 31 bytes");
+//! ```
+
+pub mod lock;
+pub mod radio;
