@@ -58,6 +58,11 @@ const MIGRATIONS: &[Migration] = &[
         lite: include_str!("../migrations/sqlite/0010_people.sql"),
         pg: include_str!("../migrations/postgres/0010_people.sql"),
     },
+    Migration {
+        number: 11,
+        lite: include_str!("../migrations/sqlite/0011_passkeys.sql"),
+        pg: include_str!("../migrations/postgres/0011_passkeys.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.
