@@ -111,9 +111,8 @@ impl Store {
 
     /// A passkey by what its authenticator calls it, with the handle of its owner.
     pub async fn find_passkey(&self, credential: &[u8]) -> Result<Option<(StoredPasskey, Vec<u8>)>, StoreError> {
-        let sql = format!(
-            "{SELECT}, handle FROM passkeys JOIN user_handles ON user_handles.person = passkeys.person WHERE credential = $1"
-        );
+        let sql =
+            format!("{SELECT}, handle FROM passkeys JOIN user_handles ON user_handles.person = passkeys.person WHERE credential = $1");
         let row = self.db().one(sql, args![credential]).await?;
         row.map(|row| Ok((read(&row)?, row.get("handle")?))).transpose()
     }

@@ -99,9 +99,8 @@ impl Store {
     ) -> Result<Tried, StoreError> {
         let mut tx = self.db().write().await?;
         let lock = if tx.is_lite() { "" } else { " FOR UPDATE" };
-        let sql = format!(
-            "SELECT sealed, last_step, wrong, not_until FROM second_factors WHERE person = $1 AND confirmed_at IS NOT NULL{lock}"
-        );
+        let sql =
+            format!("SELECT sealed, last_step, wrong, not_until FROM second_factors WHERE person = $1 AND confirmed_at IS NOT NULL{lock}");
         let Some(row) = tx.one(sql, args![person]).await? else { return Ok(Tried::None) };
         if let Some(until) = row.time_option("not_until")?.filter(|until| now < *until) {
             return Ok(Tried::Blocked(until));
