@@ -11,6 +11,7 @@ mod person;
 mod ring;
 mod sim;
 mod tunnel;
+mod way_in;
 mod webhook;
 
 pub(crate) use account::{Account, AccountSettings, LoginWay};
@@ -24,6 +25,7 @@ pub(crate) use person::{Group, Person, Token};
 pub(crate) use ring::Ring;
 pub(crate) use sim::{Board, DeviceFault, Rotation, Sim};
 pub(crate) use tunnel::{Tunnel, TunnelKey};
+pub(crate) use way_in::WayIn;
 pub(crate) use webhook::{Webhook, WebhookWants};
 
 use clap::{Args, Parser, Subcommand};

@@ -19,6 +19,7 @@ mod sign_in;
 mod simulate;
 mod terms;
 mod tunnel;
+mod way_in;
 mod webhook;
 
 use crate::{

@@ -3,7 +3,7 @@
 //! * [`Store::open`] opens or makes the database, and refuses what it must not touch.
 //! * [`Store::write`] is how the keeper's records become durable: all of one turn in one commit, events numbered without
 //!   gaps and hash-chained. [`Store::audit_verify`] checks that chain.
-//! * Accounts, doors, people, groups, grants, passes, tokens, links, sessions, settings, MQTT users, webhooks and deliveries,
+//! * Accounts, doors, people, groups, grants, passes, tokens, links, passkeys, second factors, sessions, settings, MQTT users, webhooks and deliveries,
 //!   browsers that are told have a file each.
 //! * [`Store::backup`] and [`restore`] carry a whole house from one database to another.
 //!
@@ -59,6 +59,7 @@ mod open;
 mod owners;
 mod pass_doors;
 mod passes;
+mod passkeys;
 mod people;
 mod phones;
 mod push;
@@ -66,6 +67,7 @@ mod records;
 mod rings;
 mod rollouts;
 mod seal;
+mod second_factors;
 mod sessions;
 mod settings;
 mod space;
@@ -91,12 +93,14 @@ pub use mqtt_users::{MqttLogin, MqttPassword, MqttUser};
 pub use open::{OpenError, OpenOptions, Store};
 pub use pass_doors::PassDoor;
 pub use passes::{NewPass, StoredPass};
+pub use passkeys::{AddedPasskey, NewPasskey, StoredPasskey};
 pub use people::Person;
 pub use phones::{BleSession, PhoneKey, PhoneOf};
 pub use push::{AddedPush, PushSubscription, PushTarget};
 pub use rings::RingQuery;
 pub use rollouts::{Rollout, RolloutDevice, RolloutState};
-pub use sessions::StoredSession;
+pub use second_factors::{SecondFactor, Tried};
+pub use sessions::{SessionRow, StoredSession};
 pub use settings::settings_at;
 pub use space::Space;
 pub use tokens::{Token, TokenRow};

@@ -59,6 +59,11 @@ const MIGRATIONS: &[Migration] = &[
         pg: include_str!("../migrations/postgres/0010_people.sql"),
     },
     Migration {
+        number: 11,
+        lite: include_str!("../migrations/sqlite/0011_passkeys.sql"),
+        pg: include_str!("../migrations/postgres/0011_passkeys.sql"),
+    },
+    Migration {
         number: 12,
         lite: include_str!("../migrations/sqlite/0012_ble.sql"),
         pg: include_str!("../migrations/postgres/0012_ble.sql"),

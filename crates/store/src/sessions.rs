@@ -1,8 +1,16 @@
-//! Sessions of people in pages: found by a code of their identifier, their data sealed.
+//! Sessions of people in pages: found by a code of their secret, their data sealed. A public identifier of each is for lists.
 
-use crate::{Store, StoreError, db::args};
+use crate::{
+    Store, StoreError,
+    db::{Row, args},
+    dice,
+};
 use doorward_core::Secret;
 use doorward_wire::Time;
+use std::time::Duration;
+
+/// When a session was last used is for people: to the minute is enough, and spares a commit for each page.
+const SEEN_GRAIN: Duration = Duration::from_mins(1);
 
 /// A session as it is read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +19,25 @@ pub struct StoredSession {
     pub person: Option<String>,
     /// Whatever the pages keep in it.
     pub data: Secret<Vec<u8>>,
+    /// When it ends.
+    pub expires: Time,
+    /// When it was last used, to the minute.
+    pub seen: Option<Time>,
+    /// Its identifier in lists.
+    pub id: String,
+}
+
+/// A session in the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Its identifier, which opens nothing.
+    pub id: String,
+    /// The browser, in a few words; not known of sessions that are older than this list.
+    pub browser: Option<String>,
+    /// When somebody signed in.
+    pub began: Option<Time>,
+    /// When it was last used, to the minute.
+    pub seen: Option<Time>,
     /// When it ends.
     pub expires: Time,
 }
@@ -22,13 +49,40 @@ impl Store {
         let sealed = self.keys().seal(&place(&code), data);
         self.db()
             .execute(
-                "INSERT INTO sessions (mac, person, sealed, expires_at) SELECT $1, $2, $3, $4 \
+                "INSERT INTO sessions (mac, person, sealed, expires_at, public_id) SELECT $1, $2, $3, $4, $5 \
                  WHERE $2 IS NULL OR EXISTS (SELECT 1 FROM people WHERE id = $2) \
                  ON CONFLICT (mac) DO UPDATE SET person = excluded.person, sealed = excluded.sealed, expires_at = excluded.expires_at",
-                args![code, person, sealed, expires],
+                args![code, person, sealed, expires, dice::uuid().simple().to_string()],
             )
             .await
             .map(drop)
+    }
+
+    /// Writes down in which browser a session began.
+    pub async fn describe_session(&self, id: &[u8], browser: &str, now: Time) -> Result<(), StoreError> {
+        let sql = "UPDATE sessions SET browser = $2, began_at = $3, seen_at = $3 WHERE mac = $1";
+        self.db().execute(sql, args![self.session_code(id), browser, now]).await.map(drop)
+    }
+
+    /// Notes that a session is used, at most once a minute, and that it then lasts at least until `expires`.
+    pub async fn touch_session(&self, id: &[u8], session: &StoredSession, expires: Time, now: Time) -> Result<(), StoreError> {
+        if session.expires >= expires && session.seen.is_some_and(|seen| now.since(seen) < SEEN_GRAIN) {
+            return Ok(());
+        }
+        let sql = "UPDATE sessions SET seen_at = $2, expires_at = CASE WHEN expires_at < $3 THEN $3 ELSE expires_at END WHERE mac = $1";
+        self.db().execute(sql, args![self.session_code(id), now, expires]).await.map(drop)
+    }
+
+    /// The sessions of a person that have not ended, the one used last first.
+    pub async fn sessions_of(&self, person: &str, now: Time) -> Result<Vec<SessionRow>, StoreError> {
+        let sql = "SELECT public_id, browser, began_at, seen_at, expires_at FROM sessions WHERE person = $1 AND expires_at > $2 \
+                   ORDER BY CASE WHEN seen_at IS NULL THEN 1 ELSE 0 END, seen_at DESC, public_id";
+        self.db().all(sql, args![person, now]).await?.iter().map(read).collect()
+    }
+
+    /// Ends a session of a person by its public identifier; `false` when they have none with it.
+    pub async fn end_session(&self, person: &str, public: &str) -> Result<bool, StoreError> {
+        Ok(self.db().execute("DELETE FROM sessions WHERE person = $1 AND public_id = $2", args![person, public]).await? > 0)
     }
 
     /// Whether a session with this identifier is there, ended or not.
@@ -39,12 +93,14 @@ impl Store {
     /// A session, unless it has ended.
     pub async fn session(&self, id: &[u8], now: Time) -> Result<Option<StoredSession>, StoreError> {
         let code = self.session_code(id);
-        let sql = "SELECT person, sealed, expires_at FROM sessions WHERE mac = $1 AND expires_at > $2";
+        let sql = "SELECT public_id, person, sealed, expires_at, seen_at FROM sessions WHERE mac = $1 AND expires_at > $2";
         let Some(row) = self.db().one(sql, args![code.clone(), now]).await? else { return Ok(None) };
         Ok(Some(StoredSession {
             person: row.get("person")?,
             data: self.keys().open(&place(&code), &row.get::<Vec<u8>>("sealed")?)?,
             expires: row.time("expires_at")?,
+            seen: row.time_option("seen_at")?,
+            id: row.get("public_id")?,
         }))
     }
 
@@ -82,6 +138,16 @@ impl Store {
     pub(crate) fn session_code(&self, id: &[u8]) -> Vec<u8> {
         self.keys().code("session", id)
     }
+}
+
+fn read(row: &Row) -> Result<SessionRow, StoreError> {
+    Ok(SessionRow {
+        id: row.get("public_id")?,
+        browser: row.get("browser")?,
+        began: row.time_option("began_at")?,
+        seen: row.time_option("seen_at")?,
+        expires: row.time("expires_at")?,
+    })
 }
 
 fn place(code: &[u8]) -> String {

@@ -35,6 +35,7 @@ mod stream;
 mod system;
 mod tokens;
 pub(crate) mod tunnel;
+mod ways_in;
 mod webhooks;
 
 pub(crate) use accounts::{renew, stored, take_step, view};
@@ -91,6 +92,7 @@ fn v1() -> Routes {
         .merge(accounts::router())
         .merge(kinds::router())
         .merge(people::router())
+        .merge(ways_in::router())
         .merge(grants::router())
         .merge(passes::router())
         .merge(explain::router())

@@ -1,7 +1,7 @@
 //! Pages: rendered here, useful without JavaScript, live with it.
 //!
 //! * [`scene`] is what every page knows: the visitor, names, time zones. [`shell`] is what every page looks like.
-//! * One file for each subject: [`doors`], [`access`], [`people`], [`person`], [`passes`], [`pass`], [`you`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`account`], [`account_sign_in`], [`account_set_up`], [`events`], [`rings`], [`settings`], [`notifications`], [`webhooks`], [`webhook`], [`fleet`], [`fleet_device`], [`fleet_provision`], [`fleet_firmware`], [`fleet_rollouts`],
+//! * One file for each subject: [`doors`], [`access`], [`people`], [`person`], [`passes`], [`pass`], [`you`], [`ceremonies`], [`door_form`], [`codes`], [`code_form`], [`accounts`], [`account`], [`account_sign_in`], [`account_set_up`], [`events`], [`rings`], [`settings`], [`notifications`], [`webhooks`], [`webhook`], [`fleet`], [`fleet_device`], [`fleet_provision`], [`fleet_firmware`], [`fleet_rollouts`],
 //!   [`logs`], [`entry`].
 //! * [`live`] sends the same fragments again when something changes; `assets/live.js` puts them in their place.
 //! * [`texts`] holds every word.
@@ -22,6 +22,7 @@ mod account_set_up;
 mod account_sign_in;
 mod accounts;
 pub(crate) mod assets;
+mod ceremonies;
 mod code_form;
 mod codes;
 mod door_card;
@@ -114,6 +115,7 @@ pub fn router(web: &Web) -> Router<Web> {
         .fallback(nowhere)
         .layer(middleware::from_fn_with_state(web.clone(), shell::dress))
         .merge(assets::router())
+        .merge(ceremonies::router())
 }
 
 /// What the page of a pass is made of.

@@ -1,21 +1,39 @@
-//! Passwords and sessions: who may come in, how often they may try, and what their browser then holds.
+//! Who may come in, how often they may try, and what their browser then holds.
+//!
+//! There are three ways in. A password, and with it the code of an authenticator app where somebody set one up ([`totp`]). A
+//! passkey ([`passkey`]), which is two factors by itself: a thing, and the finger or PIN that it asks for. A link that works once,
+//! for the first start and for whoever lost the others; it asks for no code either. What lies between two requests of a sign-in is
+//! in [`ceremony`].
 //!
 //! * Argon2id, at most two at once (rule 5): a burst of sign-ins must not take the memory that the house needs.
 //! * Tries are limited for each network and for each name, whether or not somebody has that name.
 //! * An unknown name costs the same time as a wrong password, and gets the same answer.
 
-use crate::{ApiError, ApiResult, Web, caller, pages::texts};
+mod browser;
+mod cbor;
+pub(crate) mod ceremony;
+pub(crate) mod passkey;
+pub(crate) mod totp;
+
+pub(crate) use browser::described;
+
+use crate::{
+    ApiError, ApiResult, Web, caller,
+    pages::{Errand, texts},
+};
 use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use axum::http::HeaderValue;
+use ceremony::{Challenge, HalfWay, Waiting};
 use doorward_core::{Secret, record::NewEvent};
 use doorward_wire::{
     attempt::{Actor, ActorKind},
     event::EventKind,
 };
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
+use serde_json::json;
 use std::{
     net::IpAddr,
     num::NonZeroU32,
@@ -76,8 +94,38 @@ pub(crate) fn link_path(secret: &str) -> String {
     format!("/link/{secret}")
 }
 
-/// Hashes passwords, and counts tries.
+/// How somebody came in, or tried to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    Password,
+    /// A password and the code of an authenticator app.
+    Totp,
+    /// A password and a recovery code.
+    Recovery,
+    Passkey,
+    Link,
+}
+
+impl How {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Totp => "totp",
+            Self::Recovery => "recovery_code",
+            Self::Passkey => "passkey",
+            Self::Link => "link",
+        }
+    }
+}
+
+/// Hashes passwords, counts tries, and keeps what is between two requests of a sign-in.
 pub(crate) struct SignIn {
+    /// Passkeys that somebody is about to sign in with.
+    pub(crate) passkeys: Waiting<Challenge>,
+    /// Passkeys that somebody is about to add, by the secret of their session.
+    pub(crate) new_passkeys: Waiting<Challenge>,
+    /// Right passwords that wait for a code.
+    pub(crate) half_way: Waiting<HalfWay>,
     turns: Arc<Semaphore>,
     waiting: AtomicUsize,
     networks: DefaultKeyedRateLimiter<[u8; 8]>,
@@ -89,6 +137,9 @@ impl SignIn {
     pub(crate) fn new(turns: Arc<Semaphore>) -> Self {
         let quota = |pause| Quota::with_period(pause).map_or_else(|| Quota::per_minute(BURST), |quota| quota.allow_burst(BURST));
         Self {
+            passkeys: Waiting::default(),
+            new_passkeys: Waiting::default(),
+            half_way: Waiting::default(),
             turns,
             waiting: AtomicUsize::new(0),
             networks: RateLimiter::keyed(quota(ADDRESS_PAUSE)),
@@ -198,31 +249,50 @@ fn check(password: &str) -> ApiResult<()> {
 }
 
 /// Starts a session of a person and gives the cookie for it.
-pub(crate) async fn start_session(web: &Web, person: &str, secure: bool) -> ApiResult<HeaderValue> {
-    cookie(&new_session(web, person).await?, secure)
+pub(crate) async fn start_session(web: &Web, person: &str, errand: &Errand) -> ApiResult<HeaderValue> {
+    cookie(&new_session(web, person, errand).await?, errand.secure)
 }
 
 /// Starts a session of a person in place of every other; what belongs to this browser stays with it.
-pub(crate) async fn replace_sessions(web: &Web, person: &str, before: &str, secure: bool) -> ApiResult<HeaderValue> {
-    let secret = new_session(web, person).await?;
+pub(crate) async fn replace_sessions(web: &Web, person: &str, before: &str, errand: &Errand) -> ApiResult<HeaderValue> {
+    let secret = new_session(web, person, errand).await?;
     web.house().store().replace_sessions_of(person, before.as_bytes(), secret.as_bytes()).await?;
-    cookie(&secret, secure)
+    cookie(&secret, errand.secure)
 }
 
-async fn new_session(web: &Web, person: &str) -> ApiResult<String> {
+async fn new_session(web: &Web, person: &str, errand: &Errand) -> ApiResult<String> {
+    let (store, now) = (web.house().store(), web.house().now().utc);
     let secret = caller::fresh_secret()?;
     let data = caller::SessionData { csrf: caller::fresh_secret()? };
     let data = serde_json::to_vec(&data).map_err(|_| ApiError::Stopping)?;
-    let expires = web.house().now().utc.plus(caller::SESSION_LIFE);
-    web.house().store().put_session(secret.as_bytes(), Some(person), &data, expires).await?;
+    store.put_session(secret.as_bytes(), Some(person), &data, now.plus(caller::SESSION_LIFE)).await?;
+    store.describe_session(secret.as_bytes(), &errand.browser, now).await?;
     Ok(secret)
 }
 
 /// Writes down that a person signed in, or that somebody tried in vain to be them.
-pub(crate) async fn tell(web: &Web, kind: EventKind, person: &str, name: &str) -> ApiResult<()> {
+pub(crate) async fn tell(web: &Web, kind: EventKind, person: &str, name: &str, how: How) -> ApiResult<()> {
+    tell_with(web, kind, person, name, json!({ "how": how.word() })).await
+}
+
+/// Writes down that a passkey of a person was refused because its counter did not go up: they should know of a copy.
+pub(crate) async fn tell_of_copy(web: &Web, person: &str, name: &str, passkey: &str) -> ApiResult<()> {
+    let data = json!({ "how": How::Passkey.word(), "why": "counter", "passkey": passkey });
+    tell_with(web, EventKind::PersonRefused, person, name, data).await
+}
+
+async fn tell_with(web: &Web, kind: EventKind, person: &str, name: &str, data: serde_json::Value) -> ApiResult<()> {
     let actor = Actor { kind: ActorKind::Person, id: person.into(), name: Some(name.into()) };
-    web.house().record(vec![NewEvent::new(web.house().now().utc, kind).actor(&actor)]).await?;
+    web.house().record(vec![NewEvent::new(web.house().now().utc, kind).actor(&actor).data(data)]).await?;
     Ok(())
+}
+
+/// The cookie of a ceremony. It goes nowhere but to the pages of signing in.
+pub(crate) fn ceremony_cookie(name: &str, secret: &str, secure: bool) -> ApiResult<HeaderValue> {
+    let secure = if secure { "; Secure" } else { "" };
+    let life = if secret.is_empty() { 0 } else { ceremony::LIFE.as_secs() };
+    let text = format!("{name}={secret}; Path=/sign-in; Max-Age={life}; HttpOnly; SameSite=Strict{secure}");
+    HeaderValue::from_str(&text).map_err(|_| ApiError::Stopping)
 }
 
 /// The session cookie. When a session ends is the store's to say, so the browser keeps it as long as browsers do.

@@ -75,6 +75,8 @@ pub(crate) enum Person {
     /// API tokens
     #[command(subcommand)]
     Token(Token),
+    #[command(flatten)]
+    WayIn(super::WayIn),
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,6 @@
 //! `doorward person …`
 
-use super::{ask, terms};
+use super::{ask, terms, way_in};
 use crate::{
     cli::{Group, Person as Verb, Token},
     client::{Client, segment},
@@ -93,6 +93,7 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
             output::line("The password is set.");
         }
         Verb::Token(verb) => token(client, json, verb).await?,
+        Verb::WayIn(verb) => way_in::run(client, json, verb).await?,
     }
     Ok(Exit::Done)
 }
@@ -243,7 +244,7 @@ async fn people(client: &Client) -> Result<Vec<Value>, Failure> {
     Ok(answer["items"].as_array().cloned().unwrap_or_default())
 }
 
-async fn find(client: &Client, who: &str) -> Result<String, Failure> {
+pub(super) async fn find(client: &Client, who: &str) -> Result<String, Failure> {
     only(&people(client).await?, who, "person")
 }
 
@@ -258,6 +259,6 @@ pub(super) fn only(all: &[Value], which: &str, what: &str) -> Result<String, Fai
     }
 }
 
-fn text(value: &Value, key: &str) -> String {
+pub(super) fn text(value: &Value, key: &str) -> String {
     value[key].as_str().unwrap_or_default().to_owned()
 }

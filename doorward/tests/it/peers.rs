@@ -14,6 +14,7 @@ mod foreign;
 mod gates;
 mod home_assistant;
 mod mosquitto;
+mod passkeys;
 mod postgresql;
 mod remote;
 mod rings;

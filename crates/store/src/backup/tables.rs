@@ -3,6 +3,9 @@
 //! Not carried: `sessions`, `links` and `device_claims`. They would bring back what was signed out or used up since. `push_subscriptions`
 //! belong to sessions. `phone_invites` and `ble_sessions` live for minutes. `mqtt_clients` goes with the sessions that the broker keeps, which are a folder of their own.
 //!
+//! Carried: `passkeys` and `second_factors` with their recovery codes, so that everybody finds their way in again. A recovery
+//! code that was used up after the backup was made works once more in a restored house.
+//!
 //! Carried: `webhook_deliveries`. A house that moves to another machine or database must lose no message. What was
 //! delivered after the backup was made comes once more, under the identifier by which receivers know it.
 
@@ -54,6 +57,14 @@ pub(super) fn all() -> Vec<Table> {
         ("chain", "id:i seq:i hash:b mac:b"),
         ("checkpoints", "seq:i hash:b time:i mac:b"),
         ("people", "id name role password_hash created_at:i"),
+        ("user_handles", "person handle:b"),
+        (
+            "passkeys",
+            "id credential:b person name rp_id alg:i public_key:b signatures:i backup_eligible:i backed_up:i transports created_at:i \
+             used_at:i",
+        ),
+        ("second_factors", "person sealed:b last_step:i wrong:i not_until:i created_at:i confirmed_at:i"),
+        ("recovery_codes", "mac:b person used_at:i"),
         ("groups", "id name created_at:i"),
         ("group_members", "grp person"),
         ("passes", "id name mac:b sealed:b pin_mac:b pin_wrong:i pin_not_until:i made_by_kind made_by within created_at:i seen_at:i"),

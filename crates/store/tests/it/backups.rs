@@ -2,7 +2,7 @@
 
 use crate::house::{House, account, at, attempt, door, event, gate, home, intent, is_empty, tell, uuid, write};
 use crate::{
-    rings, tunnel,
+    rings, tunnel, ways_in,
     webhooks::{added, webhook},
 };
 use doorward_core::{
@@ -57,6 +57,9 @@ pub(crate) async fn full(store: &Store) -> Secret<String> {
     store.set_password_hash(&ada.id, Some(&Secret::from("$argon2id$"))).await.unwrap();
     let (_, token) = store.add_token(Some(&ada.id), "phone", &[Scope::Admin], None, at(0)).await.unwrap();
     store.put_session(b"session", Some(&ada.id), b"data", at(9000)).await.unwrap();
+    store.user_handle(&ada.id).await.unwrap().unwrap();
+    store.add_passkey(&ways_in::passkey(&ada.id, 1), at(1)).await.unwrap();
+    ways_in::confirmed(store, &ada.id).await;
     tell(store, 200).await;
     assert!(store.prune(at(0), at(1)).await.unwrap().told.is_none());
     added(store, &webhook("hook")).await;
@@ -85,6 +88,11 @@ pub(crate) async fn assert_same(a: &Store, b: &Store) {
     assert_eq!(a.groups().await.unwrap(), b.groups().await.unwrap());
     assert_eq!(a.passes().await.unwrap(), b.passes().await.unwrap());
     assert_eq!(a.settings().await.unwrap(), b.settings().await.unwrap());
+    for person in a.people().await.unwrap() {
+        assert_eq!(a.passkeys(&person.id).await.unwrap(), b.passkeys(&person.id).await.unwrap());
+        assert_eq!(a.user_handle(&person.id).await.unwrap(), b.user_handle(&person.id).await.unwrap());
+        assert_eq!(a.second_factor(&person.id).await.unwrap(), b.second_factor(&person.id).await.unwrap());
+    }
     let hook = "hook".parse().unwrap();
     assert_eq!(a.webhooks().await.unwrap(), b.webhooks().await.unwrap());
     assert_eq!(a.webhook_secrets(&hook, at(2)).await.unwrap(), b.webhook_secrets(&hook, at(2)).await.unwrap());

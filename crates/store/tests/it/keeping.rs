@@ -96,16 +96,20 @@ pub(crate) async fn rule_5_secrets_are_sealed(house: &House) {
     let link = store.add_link(&person.id, at(900)).await.unwrap();
     store.put_session(b"session-id-hunter2", Some(&person.id), b"session-hunter2", at(900)).await.unwrap();
     store.find_token(&token, at(1)).await.unwrap().unwrap();
+    let factor = store.begin_second_factor(&person.id, at(0)).await.unwrap().unwrap();
+    let recovery = store.confirm_second_factor(&person.id, 1, at(0)).await.unwrap().unwrap().remove(0);
 
     let at_rest = house.at_rest().await;
     assert!(contains(&at_rest, b"Ada"), "this looks in the right place");
-    let secrets: [&[u8]; 7] = [
+    let secrets: [&[u8]; 9] = [
         b"setting-hunter2",
         b"kept-hunter2",
         b"session-hunter2",
         b"session-id-hunter2",
         token.reveal().trim_start_matches("dw_").as_bytes(),
         link.reveal().as_bytes(),
+        factor.reveal(),
+        recovery.reveal().as_bytes(),
         &[7; 32],
     ];
     for secret in secrets {

@@ -23,6 +23,7 @@ mod push;
 mod rings;
 mod servers;
 mod tunnel;
+mod ways_in;
 mod webhooks;
 
 use house::House;
@@ -149,6 +150,12 @@ stories! {
         a_rotated_key_keeps_the_secret_before,
         how_far_a_key_got_never_goes_back,
         a_nonce_counts_once_until_it_is_forgotten,
+    }
+    ways_in {
+        a_passkey_belongs_to_one_person_and_counts_up,
+        a_second_factor_counts_once_it_was_confirmed_and_each_code_once,
+        five_wrong_codes_block_a_second_factor_for_a_quarter_of_an_hour,
+        sessions_are_listed_and_ended_without_their_secret,
     }
     webhooks {
         a_webhook_is_added_changed_and_removed,

@@ -55,12 +55,19 @@ pub(crate) async fn a_client_identifier_is_whose_it_was(house: &House) {
 pub(crate) async fn a_house_of_the_first_schema_gets_the_tables_of_the_next(house: &House) {
     let store = house.open().await;
     let ada = store.add_person("Ada", "administrator", at(1)).await.unwrap();
+    store.put_session(b"old", Some(&ada.id), b"", at(900)).await.unwrap();
     store.close().await;
-    house.sql("DROP INDEX events_device").await;
+    for index in ["events_device", "sessions_public_id"] {
+        house.sql(&format!("DROP INDEX {index}")).await;
+    }
     for table in [
         "ble_sessions",
         "phone_invites",
         "phone_keys",
+        "recovery_codes",
+        "second_factors",
+        "passkeys",
+        "user_handles",
         "pass_doors",
         "grants",
         "passes",
@@ -85,11 +92,23 @@ pub(crate) async fn a_house_of_the_first_schema_gets_the_tables_of_the_next(hous
     ] {
         house.sql(&format!("DROP TABLE {table}")).await;
     }
-    for (table, column) in [("doors", "last_online"), ("doors", "last_battery_low"), ("attempts", "grant_id"), ("sites", "holidays_json")] {
+    for (table, column) in [
+        ("doors", "last_online"),
+        ("doors", "last_battery_low"),
+        ("attempts", "grant_id"),
+        ("sites", "holidays_json"),
+        ("sessions", "public_id"),
+        ("sessions", "browser"),
+        ("sessions", "began_at"),
+        ("sessions", "seen_at"),
+    ] {
         house.sql(&format!("ALTER TABLE {table} DROP COLUMN {column}")).await;
     }
     house.sql("UPDATE meta SET value = '1' WHERE key = 'schema'").await;
     let store = house.open().await;
+    let sessions = store.sessions_of(&ada.id, at(2)).await.unwrap();
+    assert_eq!((sessions.len(), sessions[0].began), (1, None), "whoever was signed in stays so, and can be put out");
+    assert!(store.end_session(&ada.id, &sessions[0].id).await.unwrap());
     assert_eq!(store.people().await.unwrap(), [ada]);
     assert!(store.mqtt_users().await.unwrap().is_empty() && store.webhooks().await.unwrap().is_empty());
     assert!(store.pushes(at(1)).await.unwrap().is_empty());

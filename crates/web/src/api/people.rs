@@ -205,7 +205,7 @@ async fn export(caller: Caller, State(web): State<Web>, At(id): At<String>) -> A
 }
 
 /// Whoever makes a way in could go in as that person: `people` alone must not lead to more than it says.
-fn administrator(caller: &Caller) -> ApiResult<()> {
+pub(super) fn administrator(caller: &Caller) -> ApiResult<()> {
     caller.need(&Scope::People)?;
     caller.need(&Scope::Admin)
 }

@@ -24,6 +24,8 @@ pub(crate) static MANIFEST: Asset =
     Asset::new("/assets/manifest.webmanifest", "application/manifest+json", include_str!("../../assets/manifest.webmanifest"));
 
 pub(crate) static NOTIFY: Asset = Asset::new("/assets/notify.js", "text/javascript; charset=utf-8", include_str!("../../assets/notify.js"));
+pub(crate) static PASSKEY: Asset =
+    Asset::new("/assets/passkey.js", "text/javascript; charset=utf-8", include_str!("../../assets/passkey.js"));
 pub(crate) static PASS: Asset = Asset::new("/assets/pass.js", "text/javascript; charset=utf-8", include_str!("../../assets/pass.js"));
 pub(crate) static PASS_MANIFEST: Asset =
     Asset::new("/assets/pass.webmanifest", "application/manifest+json", include_str!("../../assets/pass.webmanifest"));
@@ -32,7 +34,7 @@ static WORKER: Asset = Asset::new("/push-worker.js", "text/javascript; charset=u
 
 pub(super) fn router() -> Router<Web> {
     // Browsers look for /favicon.ico where a page names no icon, such as an error of the API.
-    let own = [&LIVE, &NOTIFY, &WORKER, &MANIFEST].map(|asset| (asset.path, asset));
+    let own = [&LIVE, &NOTIFY, &PASSKEY, &WORKER, &MANIFEST].map(|asset| (asset.path, asset));
     places(own.into_iter().chain([("/favicon.ico", &ICON)])).merge(of_passes())
 }
 

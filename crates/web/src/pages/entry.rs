@@ -1,13 +1,19 @@
-//! Coming in and going out: password, one-time link, sign-out.
+//! Coming in and going out: password, with a code where one is asked for ([`code`]), one-time link, sign-out. Passkeys come in
+//! by the script: see `ceremonies`.
+
+mod code;
+
+pub(super) use code::tried;
 
 use super::{
+    ceremonies,
     shell::{Oops, Shell, html},
     texts::{EN, Texts},
     visitor::{Errand, Visitor, local},
 };
 use crate::{
     ApiError, ApiResult, Web,
-    sign_in::{self, no_cookie, start_session},
+    sign_in::{self, How, ceremony::HalfWay, no_cookie, start_session},
 };
 use askama::Template;
 use axum::{
@@ -26,6 +32,7 @@ pub(super) fn router() -> Router<Web> {
         .route("/sign-in", get(ask).post(sign_in))
         .route("/sign-out", post(sign_out))
         .route("/link/{secret}", get(link).post(use_link))
+        .merge(code::router())
 }
 
 #[derive(Template)]
@@ -38,13 +45,22 @@ struct Mat {
     error: Option<String>,
     /// The connection can be read by others, so nothing is asked here.
     plain: bool,
-    /// The link that is used by the form.
-    link: Option<String>,
-    /// Name and password are asked for.
-    form: bool,
+    asks: Asks,
+    /// Browsers take passkeys here.
+    passkeys: bool,
     name: String,
     next: String,
     host: String,
+}
+
+/// What somebody is asked for.
+enum Asks {
+    Password,
+    /// The code of an authenticator app.
+    Code,
+    /// A new password, with the secret of the link that is used.
+    Link(String),
+    Nothing,
 }
 
 impl Mat {
@@ -56,8 +72,8 @@ impl Mat {
             text: "",
             error: None,
             plain: !allowed(errand, web),
-            link: None,
-            form: true,
+            asks: Asks::Password,
+            passkeys: ceremonies::site(web, errand).is_some(),
             name: String::new(),
             next: String::new(),
             host: bare_host(&errand.host).to_owned(),
@@ -100,7 +116,8 @@ async fn ask(State(web): State<Web>, errand: Errand, visitor: Option<Visitor>, Q
     html(&mat)
 }
 
-fn after(next: &str) -> &str {
+/// Where somebody goes who has signed in.
+pub(super) fn after(next: &str) -> &str {
     if local(next) && !next.starts_with("/sign-in") { next } else { "/doors" }
 }
 
@@ -118,8 +135,9 @@ async fn sign_in(State(web): State<Web>, errand: Errand, Form(form): Form<SignIn
         return mat.refuse(StatusCode::FORBIDDEN);
     }
     let error = match check(&web, &errand, &form).await {
-        Ok(Some(cookie)) => return with_cookie(after(&form.next), cookie),
-        Ok(None) => ApiError::Unprocessable(EN.sign_in_wrong.into()),
+        Ok(Checked::In(cookie)) => return with_cookie(after(&form.next), cookie),
+        Ok(Checked::HalfWay(cookie)) => return with_cookie(code::PATH, cookie),
+        Ok(Checked::Wrong) => ApiError::Unprocessable(EN.sign_in_wrong.into()),
         Err(error) => error,
     };
     if let ApiError::RateLimited(_) = error {
@@ -131,8 +149,16 @@ async fn sign_in(State(web): State<Web>, errand: Errand, Form(form): Form<SignIn
     mat.refuse(error.status())
 }
 
-/// The cookie of a new session, if name and password are right.
-async fn check(web: &Web, errand: &Errand, form: &SignInForm) -> ApiResult<Option<HeaderValue>> {
+/// What came of a name and a password.
+enum Checked {
+    /// The cookie of a new session.
+    In(HeaderValue),
+    /// They are right, and a code is asked for: the cookie by which the browser is known until then.
+    HalfWay(HeaderValue),
+    Wrong,
+}
+
+async fn check(web: &Web, errand: &Errand, form: &SignInForm) -> ApiResult<Checked> {
     web.sign_in().try_from(errand.source)?;
     web.sign_in().try_for(&form.name)?;
     let store = web.house().store();
@@ -142,20 +168,23 @@ async fn check(web: &Web, errand: &Errand, form: &SignInForm) -> ApiResult<Optio
     let person = named.next().filter(|_| named.next().is_none());
     // Asked for in any case, so that an unknown name takes the same time.
     let hash = store.password_hash(person.as_ref().map_or("", |person| &person.id)).await?;
-    let right = web.sign_in().verify(&form.password, hash).await?;
+    let right = web.sign_in().verify(&form.password, hash.clone()).await?;
     match person {
+        Some(person) if right && store.second_factor(&person.id).await?.is_some() => {
+            code::begin(web, errand, HalfWay { person: person.id, hash, next: form.next.clone() }).map(Checked::HalfWay)
+        }
         Some(person) if right => {
-            sign_in::tell(web, EventKind::PersonSignedIn, &person.id, &person.name).await?;
-            start_session(web, &person.id, errand.secure).await.map(Some)
+            sign_in::tell(web, EventKind::PersonSignedIn, &person.id, &person.name, How::Password).await?;
+            start_session(web, &person.id, errand).await.map(Checked::In)
         }
         person => {
             web.house().refused(Reason::NotAuthenticated, errand.source);
             if let Some(person) = person {
                 // Beside the answer, which must not take longer for a name that somebody has.
                 let web = web.clone();
-                tokio::spawn(async move { sign_in::tell(&web, EventKind::PersonRefused, &person.id, &person.name).await });
+                tokio::spawn(async move { sign_in::tell(&web, EventKind::PersonRefused, &person.id, &person.name, How::Password).await });
             }
-            Ok(None)
+            Ok(Checked::Wrong)
         }
     }
 }
@@ -182,7 +211,7 @@ async fn link(State(web): State<Web>, errand: Errand, Path(secret): Path<String>
 
 fn link_mat(web: &Web, errand: &Errand, secret: String) -> Mat {
     let shell = Shell::bare(EN.link_title);
-    Mat { shell, title: EN.link_title, text: EN.link_text, link: Some(secret), form: false, ..Mat::new(errand, web) }
+    Mat { shell, title: EN.link_title, text: EN.link_text, asks: Asks::Link(secret), passkeys: false, ..Mat::new(errand, web) }
 }
 
 #[derive(Deserialize)]
@@ -201,7 +230,7 @@ async fn use_link(State(web): State<Web>, errand: Errand, Path(secret): Path<Str
         Ok(None) => {
             web.house().refused(Reason::NotAuthenticated, errand.source);
             mat.shell.title = EN.link_used_title.into();
-            (mat.title, mat.text, mat.link) = (EN.link_used_title, EN.link_used_text, None);
+            (mat.title, mat.text, mat.asks) = (EN.link_used_title, EN.link_used_text, Asks::Nothing);
             mat.refuse(StatusCode::GONE)
         }
         Err(error) => {
@@ -227,6 +256,6 @@ async fn enter(web: &Web, errand: &Errand, secret: String, password: Option<Secr
         // Whoever had the old password is out.
         store.remove_sessions_of(&person.id).await?;
     }
-    sign_in::tell(web, EventKind::PersonSignedIn, &person.id, &person.name).await?;
-    start_session(web, &person.id, errand.secure).await.map(Some)
+    sign_in::tell(web, EventKind::PersonSignedIn, &person.id, &person.name, How::Link).await?;
+    start_session(web, &person.id, errand).await.map(Some)
 }

@@ -42,6 +42,8 @@ pub(crate) fn icon(name: &str) -> &'static str {
         "offline" => {
             svg!(r#"<path d="M7.5 18.5h9.8M19.9 16.5A3.8 3.8 0 0 0 17 10.6 5.5 5.5 0 0 0 9.7 7M6.9 9.7a4.5 4.5 0 0 0-.4 8.8M4 4l16 16"/>"#)
         }
+        "phone" => svg!(r#"<rect x="7" y="3.5" width="10" height="17" rx="2.5"/><path d="M11 17.5h2"/>"#),
+        "screen" => svg!(r#"<rect x="3.5" y="5" width="17" height="11.5" rx="2"/><path d="M9 20h6M12 16.5V20"/>"#),
         "cloud" => svg!(r#"<path d="M7 18.5a4.5 4.5 0 0 1-.3-9 5.5 5.5 0 0 1 10.5 1.2A3.9 3.9 0 0 1 17 18.5z"/>"#),
         "chip" => svg!(
             r#"<rect x="6.5" y="6.5" width="11" height="11" rx="2"/><path d="M9.5 6.5V4M14.5 6.5V4M9.5 20v-2.5M14.5 20v-2.5M6.5 9.5H4M6.5 14.5H4M20 9.5h-2.5M20 14.5h-2.5M10.5 10.5h3v3h-3z"/>"#

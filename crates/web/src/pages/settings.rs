@@ -3,11 +3,12 @@
 use super::{
     events::Choice,
     scene::Scene,
-    shell::{Oops, Section, Shell, html},
+    shell::{Flash, Oops, Section, Shell, html},
     sites::{self, SiteLine},
     texts::{Texts, state::Tone},
     tokens::{ScopeChoice, TokenLine},
     visitor::Visitor,
+    you,
 };
 use crate::{
     ApiError, Web,
@@ -42,10 +43,7 @@ struct SettingsPage {
     shell: Shell,
     t: &'static Texts,
     csrf: String,
-    you: String,
-    you_text: String,
-    has_password: bool,
-    sessions: String,
+    you: you::Card,
     /// Whether all of it is shown: others see what is theirs.
     everything: bool,
     tokens: Vec<TokenLine>,
@@ -100,19 +98,17 @@ async fn show(State(web): State<Web>, visitor: Visitor, Query(said): Query<Said>
 pub(super) async fn page(web: &Web, visitor: &Visitor, done: Option<&str>, wrong: Wrong) -> Result<Response, Oops> {
     let scene = Scene::load(web, visitor).await;
     let (t, store) = (scene.t, web.house().store());
-    let me = store.person(visitor.id()).await?;
-    let sessions = store.count_sessions(Some(visitor.id()), scene.now).await?;
+    let you = you::Card::load(&scene, visitor).await?;
     let tokens = if scene.is_administrator() { store.tokens().await? } else { Vec::new() };
     let (config, defaults) = config(&scene, api::settings::all(web).await?.items);
     let failed = [&wrong.password, &wrong.token, &wrong.site, &wrong.new_site, &wrong.config].into_iter().any(Option::is_some);
+    let mut shell = Shell::new(&scene, t.settings, Section::Settings).done(done);
+    shell.flash = shell.flash.or_else(|| done.and_then(|word| t.way_in_done(word)).map(Flash::good));
     let mut page = html(&SettingsPage {
-        shell: Shell::new(&scene, t.settings, Section::Settings).done(done),
+        shell,
         t,
         csrf: scene.csrf.clone(),
-        you: scene.name.clone(),
-        you_text: t.signed_in_as(&scene.name),
-        has_password: me.is_some_and(|person| person.has_password),
-        sessions: t.sessions(sessions),
+        you,
         everything: scene.is_administrator(),
         tokens: tokens.into_iter().map(|row| TokenLine::new(&scene, row)).collect(),
         scopes: ScopeChoice::all(&scene),

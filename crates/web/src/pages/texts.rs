@@ -20,6 +20,7 @@ pub(crate) mod state;
 pub(crate) mod time;
 pub(crate) mod trouble;
 mod tunnel;
+mod ways_in;
 pub(crate) mod webhook;
 
 /// Declares the labels of one subject together with their English words. Subjects in brackets have theirs in a module.
@@ -35,7 +36,7 @@ macro_rules! labels {
 use labels;
 
 labels! {
-    Texts [fleet, mqtt, people, tunnel]
+    Texts [fleet, mqtt, people, tunnel, ways_in]
 
     lang = "en",
     // For live.js, in its order: now; past s, min, h, days; to come s, min, h, days; then what it says itself.

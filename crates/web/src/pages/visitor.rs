@@ -5,6 +5,7 @@ use crate::{
     ApiError, ApiResult, Web,
     caller::{self, Caller, Via},
     guard::{Sealed, Source},
+    sign_in::described,
 };
 use askama::Template;
 use axum::{
@@ -57,14 +58,13 @@ impl Visitor {
         (caller.actor.id == self.id()).then_some(caller)
     }
 
-    /// A session lives on while it is used.
+    /// A session lives on while it is used, and it is noted that it is.
     async fn prolong(&self, web: &Web) -> ApiResult<()> {
         let (now, store) = (web.house().now().utc, web.house().store());
-        if let Some(session) = store.session(self.session.as_bytes(), now).await?
-            && session.expires < now.plus(caller::SESSION_LIFE.saturating_sub(PROLONG))
-        {
-            let expires = now.plus(caller::SESSION_LIFE);
-            store.put_session(self.session.as_bytes(), Some(self.id()), session.data.reveal(), expires).await?;
+        if let Some(session) = store.session(self.session.as_bytes(), now).await? {
+            let soon = session.expires < now.plus(caller::SESSION_LIFE.saturating_sub(PROLONG));
+            let expires = if soon { now.plus(caller::SESSION_LIFE) } else { session.expires };
+            store.touch_session(self.session.as_bytes(), &session, expires, now).await?;
         }
         Ok(())
     }
@@ -152,6 +152,10 @@ pub(crate) struct Errand {
     pub(crate) host: String,
     /// The live view of the page that wants fragments instead of a page.
     pub(crate) live: Option<String>,
+    /// The browser, in a few words.
+    pub(crate) browser: String,
+    /// The address of the page that asks, when the browser names it. `guard` has seen that it is one of ours.
+    pub(crate) origin: Option<String>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Errand {
@@ -159,12 +163,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Errand {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let source = parts.extensions.get::<Source>().and_then(|source| source.0);
         let sealed = parts.extensions.get::<Sealed>().is_some_and(|sealed| sealed.0);
+        let text = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default().to_owned());
         Ok(Self {
             source,
             sealed,
             secure: sealed && source.is_some_and(|source| !source.is_loopback()),
             host: parts.uri.host().map_or_else(|| host(&parts.headers), ToOwned::to_owned),
-            live: parts.headers.get("x-live").map(|view| view.to_str().unwrap_or_default().to_owned()),
+            live: text("x-live"),
+            browser: described(&text(header::USER_AGENT.as_str()).unwrap_or_default()),
+            origin: text(header::ORIGIN.as_str()),
         })
     }
 }

@@ -1,7 +1,13 @@
-//! The visitor: their own password and sessions.
+//! The visitor: their password, and in [`passkeys`], [`factor`] and [`browsers`] the other ways in.
 
+mod browsers;
+mod factor;
+mod passkeys;
+
+use self::{browsers::BrowserLine, factor::FactorLine, passkeys::PasskeyLine};
 use super::{
     entry::with_cookie,
+    scene::Scene,
     settings::{self, Wrong},
     shell::Oops,
     texts::EN,
@@ -17,7 +23,41 @@ use doorward_core::Secret;
 use serde::Deserialize;
 
 pub(super) fn router() -> Router<Web> {
-    Router::new().route("/settings/password", post(password)).route("/settings/sessions", post(sign_out_everywhere))
+    Router::new()
+        .route("/settings/password", post(password))
+        .route("/settings/sessions", post(sign_out_everywhere))
+        .merge(passkeys::router())
+        .merge(factor::router())
+        .merge(browsers::router())
+}
+
+/// The card of the settings page that is about the visitor.
+pub(super) struct Card {
+    pub(super) name: String,
+    pub(super) text: String,
+    pub(super) has_password: bool,
+    /// The name that a passkey of this browser gets, unless somebody gives it another.
+    pub(super) browser: String,
+    pub(super) passkeys: Vec<PasskeyLine>,
+    pub(super) factor: FactorLine,
+    pub(super) browsers: Vec<BrowserLine>,
+}
+
+impl Card {
+    pub(super) async fn load(scene: &Scene, visitor: &Visitor) -> ApiResult<Self> {
+        let store = scene.web.house().store();
+        let has_password = store.person(visitor.id()).await?.is_some_and(|person| person.has_password);
+        let browsers = browsers::lines(scene, visitor).await?;
+        Ok(Self {
+            name: scene.name.clone(),
+            text: scene.t.signed_in_as(&scene.name),
+            has_password,
+            browser: browsers.iter().find(|browser| browser.here).map(|browser| browser.name.clone()).unwrap_or_default(),
+            passkeys: passkeys::lines(scene, visitor).await?,
+            factor: factor::line(scene, visitor, has_password).await?,
+            browsers,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -39,7 +79,7 @@ async fn password(State(web): State<Web>, visitor: Visitor, errand: Errand, Form
         Err(error) => return Err(error.into()),
     }
     // Every other browser is out; this one goes on with a session that nobody else can have.
-    let cookie = replace_sessions(&web, visitor.id(), &visitor.session, errand.secure).await?;
+    let cookie = replace_sessions(&web, visitor.id(), &visitor.session, &errand).await?;
     Ok(with_cookie("/settings?done=password#you", cookie))
 }
 

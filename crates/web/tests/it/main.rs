@@ -18,4 +18,5 @@ mod set_up;
 mod streams;
 mod support;
 mod tunnel;
+mod ways_in;
 mod webhooks;

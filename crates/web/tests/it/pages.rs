@@ -31,7 +31,7 @@ const PAGES: [&str; 22] = [
     "/fleet/rollouts",
     "/fleet/A1B2C3D4E5F6",
 ];
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
 impl House {
     pub(crate) async fn look(&self, path: &str) -> Answer {
@@ -56,7 +56,7 @@ pub(crate) fn led_to(answer: &Answer) -> &str {
     answer.header("location").unwrap()
 }
 
-fn session(answer: &Answer) -> String {
+pub(crate) fn session(answer: &Answer) -> String {
     answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
 }
 

@@ -309,7 +309,7 @@ fn person(event: &Event) -> &'static str {
         Some("link_made") => "made a sign-in link",
         Some("password_set") => "set a password",
         Some("signed_out") => "signed out everywhere",
-        _ => "changed a person",
+        change => change.and_then(|change| super::EN.way_in_changed(change)).unwrap_or("changed a person"),
     }
 }
 

@@ -8,10 +8,6 @@ impl Texts {
         format!("Signed in as {name}.")
     }
 
-    pub(crate) fn sessions(&self, sessions: i64) -> String {
-        if sessions <= 1 { "No other browser is signed in.".into() } else { format!("{sessions} browsers are signed in.") }
-    }
-
     pub(crate) fn defaults(&self, count: usize) -> String {
         if count == 1 { "1 setting as it comes".into() } else { format!("{count} settings as they come") }
     }

@@ -3,12 +3,14 @@
 mod browser;
 mod client;
 mod endpoint;
+mod passkey;
 mod smtp;
 mod vendor;
 
 pub(crate) use browser::Browser;
 pub(crate) use client::{Answer, Ask};
 pub(crate) use endpoint::{Endpoint, Names, Received, Reply, says};
+pub(crate) use passkey::Passkey;
 pub(crate) use smtp::MailServer;
 
 use doorward_core::{
