@@ -129,8 +129,8 @@ impl Store {
     /// Reads every kept value back whose key begins so, by key.
     pub async fn kept_under(&self, account: &AccountId, prefix: &str) -> Result<Kept, StoreError> {
         // A `_` or `%` in a prefix means itself, and both databases order bytes differently: so no LIKE, and sorted here.
-        let sql = "SELECT key, sealed FROM kept WHERE account = $1 AND SUBSTR(key, 1, $2) = $3";
-        let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
+        let sql = "SELECT key, sealed FROM kept WHERE account = $1 AND SUBSTR(key, 1, CAST($2 AS INTEGER)) = $3";
+        let length = i64::from(i32::try_from(prefix.chars().count()).unwrap_or(i32::MAX));
         let mut found = Vec::new();
         for row in self.db().all(sql, args![account, length, prefix]).await? {
             let key: String = row.get("key")?;
