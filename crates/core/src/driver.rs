@@ -22,8 +22,8 @@ pub use action::{Action, Credential, Delivery, Done, Once, Target, step_input};
 pub use fault::{Family, Fault};
 pub use report::{CALL_MAX, Found, How, Lease, Milestone, Presented, Push, Report, Sight, TurnedAway};
 
-use crate::{Now, Secret};
-use std::{future::Future, pin::Pin, time::Duration};
+use crate::{Mono, Now, Secret};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 /// A future that can be boxed, so that [`Driver`] is object-safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -45,6 +45,9 @@ pub trait Driver: Send + Sync {
     fn watch<'a>(&'a self, ctx: &'a dyn Ctx, stop: BoxFuture<'a, ()>) -> BoxFuture<'a, ()>;
 }
 
+/// Reads the monotonic clock.
+pub type Stopwatch = Arc<dyn Fn() -> Mono + Send + Sync>;
+
 /// Values of a driver's own, with their keys.
 pub type Kept = Vec<(String, Secret<Vec<u8>>)>;
 
@@ -52,6 +55,9 @@ pub type Kept = Vec<(String, Secret<Vec<u8>>)>;
 pub trait Ctx: Send + Sync {
     /// Both clocks, now.
     fn now(&self) -> Now;
+
+    /// The monotonic clock for whoever goes on beside the driver, such as a radio that stamps what it hears.
+    fn stopwatch(&self) -> Stopwatch;
 
     /// Waits. Tests let this time pass by hand.
     fn sleep(&self, span: Duration) -> BoxFuture<'_, ()>;

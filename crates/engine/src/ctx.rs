@@ -8,7 +8,7 @@ use crate::{
 };
 use doorward_core::{
     Now, Secret,
-    driver::{self, BoxFuture, Ctx, Fault, Heard, KeepError, Kept, Report},
+    driver::{self, BoxFuture, Ctx, Fault, Heard, KeepError, Kept, Report, Stopwatch},
     keeper::Input,
 };
 use doorward_store::Store;
@@ -41,6 +41,11 @@ impl AccountCtx {
 impl Ctx for AccountCtx {
     fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    fn stopwatch(&self) -> Stopwatch {
+        let clock = Arc::clone(&self.clock);
+        Arc::new(move || clock.now().mono)
     }
 
     fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {

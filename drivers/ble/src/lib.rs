@@ -16,5 +16,6 @@
 //! assert_eq!(beacon.check(), Ok(()), "an issuer's fits to the last of 31 bytes");
 //! ```
 
+pub mod driver;
 pub mod lock;
 pub mod radio;

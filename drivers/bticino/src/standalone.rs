@@ -2,13 +2,14 @@
 
 use doorward_core::{
     Mono, Now, Secret,
-    driver::{BoxFuture, Ctx, KeepError, Kept, Report},
+    driver::{BoxFuture, Ctx, KeepError, Kept, Report, Stopwatch},
 };
 use doorward_wire::Time;
 use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
@@ -59,6 +60,11 @@ impl Ctx for Standalone {
         // A clock that stands before 1970 is wrong, and so is every certificate then.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now { utc: Time::default().plus(since), mono: Mono(self.start.elapsed()) }
+    }
+
+    fn stopwatch(&self) -> Stopwatch {
+        let start = self.start;
+        Arc::new(move || Mono(start.elapsed()))
     }
 
     fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {

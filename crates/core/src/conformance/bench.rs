@@ -2,20 +2,20 @@
 
 use crate::{
     Mono, Now, Secret,
-    driver::{BoxFuture, Ctx, Fault, Heard, KeepError, Kept, Message, Report},
+    driver::{BoxFuture, Ctx, Fault, Heard, KeepError, Kept, Message, Report, Stopwatch},
 };
 use doorward_wire::Time;
 use std::{
     collections::{BTreeMap, VecDeque},
     future::poll_fn,
     pin::Pin,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 /// A house for tests: its clock is moved by hand, its dice are always the same, its store can be broken.
-pub struct Bench(Mutex<Inside>);
+pub struct Bench(Arc<Mutex<Inside>>);
 
 struct Inside {
     now: Now,
@@ -37,7 +37,7 @@ impl Bench {
     pub fn new(utc: Time) -> Self {
         // Any beginning of the monotonic clock is as good as another; nothing is a special case.
         let now = Now { utc, mono: Mono(Duration::from_secs(1000)) };
-        Self(Mutex::new(Inside {
+        Self(Arc::new(Mutex::new(Inside {
             now,
             dice: 1,
             broken: false,
@@ -49,7 +49,7 @@ impl Bench {
             published: Vec::new(),
             said: VecDeque::new(),
             listener: None,
-        }))
+        })))
     }
 
     /// Lets time pass. Whoever sleeps until then wakes.
@@ -131,6 +131,11 @@ impl Bench {
 impl Ctx for Bench {
     fn now(&self) -> Now {
         lock(&self.0).now
+    }
+
+    fn stopwatch(&self) -> Stopwatch {
+        let inside = Arc::clone(&self.0);
+        Arc::new(move || lock(&inside).now.mono)
     }
 
     fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {

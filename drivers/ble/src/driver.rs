@@ -1,0 +1,218 @@
+//! Locks of a house: each hears its radio and its broker, and an actuator opens its door.
+//!
+//! A lock finds somebody good, and that is all: [`Report::Presented`] asks the house, which looks at the rights of this moment,
+//! writes down, and comes back with [`Action::Open`]. So what opens a door is here, and never in the lock's core.
+//!
+//! It must never open on what a broker had kept, and never twice for one token.
+//!
+//! Reading on: `config` (what a lock has), `actuator` (what opens), `ears` (a radio that comes and goes), `run` (one lock).
+
+mod actuator;
+mod config;
+mod ears;
+mod run;
+
+pub use config::{LockSpec, MqttSpec};
+
+use config::Door;
+use doorward_core::driver::{
+    About, Action, BoxFuture, Ctx, Done, Driver, Entry, Fault, Field, FieldKind, Found, Mistake, Report, Settings, Target,
+};
+use doorward_wire::{
+    attempt::Reason,
+    ble::{LockId, topic::LockTopic},
+    door::{Capability, DoorKind},
+};
+use run::Heard;
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{mpsc, watch};
+
+/// The word in configuration and API.
+pub const KIND: &str = "ble";
+
+/// The line of the driver table.
+pub const ENTRY: Entry = Entry { kind: KIND, about, build };
+
+/// Messages of the broker that wait for a lock that keeps something at that moment.
+const MOST_MESSAGES: usize = 256;
+
+/// What this driver is and can do.
+pub fn about() -> About {
+    About {
+        kind: KIND,
+        title: "Locks over Bluetooth",
+        summary: "Doors of this machine that phones open as they come near. Set up in the configuration file.",
+        fields: &[
+            Field {
+                name: "keys",
+                label: "Folder of the keys",
+                help: "Where the locks' private keys and the issuer's public one are.",
+                kind: FieldKind::Text,
+                default: "",
+                required: true,
+            },
+            Field {
+                name: "doors",
+                label: "Locks",
+                help: "The locks as a JSON list. The configuration file writes it from its [[doors]] of kind “radio”.",
+                kind: FieldKind::Secret,
+                default: "",
+                required: true,
+            },
+        ],
+        steps: &[],
+        // Nothing tells whether a strike moved, unless it has a contact, and that tells by itself.
+        verify: Vec::new(),
+        stale_after: Duration::from_mins(5),
+        signs_in_here: false,
+        calls: &[],
+        only_in_file: true,
+    }
+}
+
+fn build(settings: &Settings) -> Result<Arc<dyn Driver>, Vec<Mistake>> {
+    let doors = config::parse(settings)?;
+    let doors = doors.into_iter().map(|door| Lock { door, opened: watch::Sender::new(0) }).collect();
+    Ok(Arc::new(Ble { about: about(), doors }))
+}
+
+/// Every lock of this machine.
+struct Ble {
+    about: About,
+    doors: Vec<Lock>,
+}
+
+/// A lock, and what its radio waits for.
+struct Lock {
+    door: Door,
+    /// How often it was opened: who waits for a result at the door is told of the next time.
+    opened: watch::Sender<u64>,
+}
+
+impl Ble {
+    fn lock(&self, target: &Target) -> Result<&Lock, Fault> {
+        let Target::Door { external, .. } = target else { return Err(refuse("Say which door this is about.", Reason::BadRequest)) };
+        let found = self.doors.iter().find(|lock| lock.door.external == *external);
+        found.ok_or_else(|| refuse("The configuration file does not name this lock any more.", Reason::BadRequest))
+    }
+
+    async fn act_on(&self, ctx: &dyn Ctx, target: &Target, action: Action) -> Result<Done, Fault> {
+        match action {
+            Action::Open(once) => {
+                let lock = self.lock(target)?;
+                actuator::open(ctx, &lock.door, once).await?;
+                lock.opened.send_modify(|times| *times += 1);
+                Ok(Done::default())
+            }
+            Action::Discover => {
+                ctx.report(self.found());
+                Ok(Done::default())
+            }
+            Action::Refresh => Ok(Done::default()),
+            Action::Lock(_)
+            | Action::Unlock(_)
+            | Action::Renew(_)
+            | Action::Setup { .. }
+            | Action::Credential(_)
+            | Action::Call(_)
+            | Action::Deliver(_)
+            | Action::EndRing { .. } => Err(refuse("A lock over Bluetooth opens for a moment, and nothing else.", Reason::NotCapable)),
+        }
+    }
+
+    fn found(&self) -> Report {
+        let found = |lock: &Lock| Found {
+            external: lock.door.external.clone(),
+            name: lock.door.name.clone(),
+            kind: DoorKind::Radio,
+            capabilities: vec![Capability::Open],
+            raw: Value::Null,
+        };
+        Report::Found(self.doors.iter().map(found).collect())
+    }
+
+    async fn watch_until(&self, ctx: &dyn Ctx, stop: BoxFuture<'_, ()>) {
+        ctx.report(self.found());
+        let topics = self.doors.iter().flat_map(|lock| topics(&lock.door.id));
+        ctx.report(Report::Listen(topics.filter_map(|topic| topic.parse().ok()).collect()));
+        let (mut boxes, mut locks) = (Vec::new(), Vec::new());
+        for lock in &self.doors {
+            let (sender, messages) = mpsc::channel(MOST_MESSAGES);
+            boxes.push((lock.door.id.clone(), sender));
+            locks.push(run::run(&lock.door, ctx, messages, lock.opened.subscribe()));
+        }
+        tokio::select! {
+            () = stop => {}
+            () = hear(ctx, &boxes) => {}
+            () = all(locks) => {}
+        }
+    }
+}
+
+/// What a lock hears at the broker.
+fn topics(id: &LockId) -> [String; 4] {
+    let of = |topic: LockTopic| topic.to_string();
+    [
+        of(LockTopic::Session(id.clone())),
+        LockTopic::every_session(id),
+        of(LockTopic::Revoked(id.clone())),
+        of(LockTopic::Command(id.clone())),
+    ]
+}
+
+/// Hands each lock what is said to it.
+async fn hear(ctx: &dyn Ctx, boxes: &[(LockId, mpsc::Sender<Heard>)]) {
+    loop {
+        match ctx.hear().await {
+            doorward_core::driver::Heard::Connected(connected) => {
+                for (_, lock) in boxes {
+                    put(lock, Heard::Broker(connected));
+                }
+            }
+            doorward_core::driver::Heard::Message { topic, payload, kept } => {
+                let Some(topic) = LockTopic::of(&topic) else { continue };
+                if let Some((_, lock)) = boxes.iter().find(|(id, _)| id == topic.lock()) {
+                    put(lock, Heard::Message { topic, payload, kept });
+                }
+            }
+        }
+    }
+}
+
+fn put(lock: &mpsc::Sender<Heard>, heard: Heard) {
+    if lock.try_send(heard).is_err() {
+        tracing::warn!("a lock does not keep up with what the broker says; what is retained comes again when it connects");
+    }
+}
+
+/// Runs them side by side, all in one task: they share what the house gave.
+async fn all<F: Future<Output = ()>>(locks: Vec<F>) {
+    let mut locks: Vec<_> = locks.into_iter().map(Box::pin).collect();
+    std::future::poll_fn(|cx| {
+        for lock in &mut locks {
+            // A lock never ends by itself.
+            let _ = lock.as_mut().poll(cx);
+        }
+        std::task::Poll::<()>::Pending
+    })
+    .await;
+}
+
+fn refuse(person: &str, reason: Reason) -> Fault {
+    Fault::refused(person, person).because(reason)
+}
+
+impl Driver for Ble {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn act<'a>(&'a self, ctx: &'a dyn Ctx, target: &'a Target, action: Action) -> BoxFuture<'a, Result<Done, Fault>> {
+        Box::pin(self.act_on(ctx, target, action))
+    }
+
+    fn watch<'a>(&'a self, ctx: &'a dyn Ctx, stop: BoxFuture<'a, ()>) -> BoxFuture<'a, ()> {
+        Box::pin(self.watch_until(ctx, stop))
+    }
+}
