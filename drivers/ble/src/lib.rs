@@ -15,5 +15,7 @@
 //! assert_eq!(beacon.check(), Ok(()), "an issuer's fits to the last of 31 bytes");
 //! ```
 
+pub mod clock;
+pub mod keys;
 pub mod lock;
 pub mod radio;
