@@ -2,7 +2,7 @@
 //!
 //! [`radio`] is what an adapter can do, whatever it is: hear, advertise, serve and ask. Nothing above it knows of `BlueZ`.
 //! [`lock`] says who is let in: a state machine without IO, to which sightings and messages are handed.
-//! [`issuer`] hands out sessions, [`keys`] has what they sign with.
+//! [`issuer`] hands out sessions, [`guest`] gets one and opens with it, [`keys`] has what they sign with.
 //! The bytes that are said are those of [`doorward_wire::ble`], and are not written again here.
 //!
 //! It must never believe an address, a name or a signal strength: anybody can send any of them.
@@ -17,6 +17,7 @@
 //! ```
 
 pub mod clock;
+pub mod guest;
 pub mod issuer;
 pub mod keys;
 pub mod lock;

@@ -4,9 +4,15 @@
 
 mod approach;
 mod bench;
+mod book;
+mod ether;
 mod gestures;
+mod guest;
+mod issuer;
 mod kept;
+mod keys;
 mod many;
 mod once;
 mod orders;
+mod pace;
 mod tokens;
