@@ -26,6 +26,7 @@
 //! `remote` characteristics. The standing follows `Session::events` for the adapter, and the D-Bus name `org.bluez`.
 
 mod advertisement;
+pub mod air;
 mod gatt;
 mod sighting;
 mod trouble;

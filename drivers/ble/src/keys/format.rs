@@ -175,3 +175,17 @@ fn line<const N: usize>(text: &str, whose: &str, half: &str) -> Result<Secret<[u
     let bytes = bytes.reveal().as_slice().try_into().map_err(|_| format!("it has not {N} bytes"))?;
     Ok(Secret::new(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// That such keys are refused is tested with the wire's list; the keys themselves are not in this repository.
+    #[test]
+    fn a_key_that_everybody_has_is_refused_with_what_to_do() {
+        for error in [KeyError::Published, KeyError::Size] {
+            assert!(advice(error).contains("make another with `doorward ble keys create`"));
+        }
+        assert!(advice(KeyError::Published).contains("everybody has it"));
+    }
+}

@@ -182,15 +182,15 @@ impl Stage {
         Self { ether, issuer, book, clock, tower, phone, told: Arc::default() }
     }
 
-    pub(crate) fn v1(&self) -> Guest {
-        Guest::new(self.config(), Enrolment::V1 { key: private("unlocker"), issuer: public("backend") })
+    pub(crate) fn v1() -> Guest {
+        Guest::new(Self::config(), Enrolment::V1 { key: private("unlocker"), issuer: public("backend") })
     }
 
-    pub(crate) fn v2(&self) -> Guest {
-        Guest::new(self.config(), Enrolment::V2 { key: guest_v2(), issuer: *issuer_v2().identity() })
+    pub(crate) fn v2() -> Guest {
+        Guest::new(Self::config(), Enrolment::V2 { key: guest_v2(), issuer: *issuer_v2().identity() })
     }
 
-    pub(crate) fn config(&self) -> GuestConfig {
+    pub(crate) fn config() -> GuestConfig {
         GuestConfig::new(id("lock_01"))
     }
 
@@ -242,7 +242,7 @@ impl Caller {
             }
             None
         };
-        tokio::time::timeout(Duration::from_secs(60), told).await.unwrap_or_default()
+        tokio::time::timeout(Duration::from_mins(1), told).await.unwrap_or_default()
     }
 
     pub(crate) async fn ask(&mut self, body: &str) -> Response {

@@ -54,7 +54,7 @@ impl Clock for TestClock {
     fn fill(&self, bytes: &mut [u8]) {
         for byte in bytes {
             let thrown = self.thrown.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
-            *byte = (thrown.wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 33) as u8;
+            *byte = thrown.wrapping_mul(0xBF58_476D_1CE4_E5B9).to_be_bytes()[3];
         }
     }
 }

@@ -48,12 +48,12 @@ fn an_issuer_is_found_by_address_or_name_or_data() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_another_issuer_signed_is_refused() {
     let stage = Stage::new(Book::own());
-    let other = Guest::new(stage.config(), Enrolment::V1 { key: private("unlocker"), issuer: public("lock_02") });
+    let other = Guest::new(Stage::config(), Enrolment::V1 { key: private("unlocker"), issuer: public("lock_02") });
     let error = stage.session(&other).await.unwrap_err();
     assert_eq!(error, GuestError::Answer(OpenError::SignatureWrong));
     assert!(error.person().contains("not from the issuer"), "{}", error.person());
     let foreign = *v2::Issuer::from_seeds(&[5; 32], &[6; 32]).identity();
-    let other = Guest::new(stage.config(), Enrolment::V2 { key: guest_v2(), issuer: foreign });
+    let other = Guest::new(Stage::config(), Enrolment::V2 { key: guest_v2(), issuer: foreign });
     assert!(matches!(stage.session(&other).await.unwrap_err(), GuestError::Frame(v2::FrameError::OtherKey)));
     assert_eq!(stage.issued().len(), 1, "in version 2 it does not even ask");
 }
@@ -66,15 +66,15 @@ async fn an_impostor_beside_the_issuer_keeps_nobody_out() {
     let keys = Keys { v1: Some(private("lock_02")), v2: Some(v2::Issuer::from_seeds(&[5; 32], &[6; 32])) };
     let issuer = doorward_ble::issuer::Issuer::new(IssuerConfig::default(), keys);
     tokio::spawn(async move { issuer.run(&*own.0, &*own.2, &*own.1, Box::pin(std::future::pending())).await });
-    assert!(stage.session(&stage.v1()).await.is_ok());
-    assert!(stage.session(&stage.v2()).await.is_ok());
+    assert!(stage.session(&Stage::v1()).await.is_ok());
+    assert!(stage.session(&Stage::v2()).await.is_ok());
     assert!(stage.told.lock().unwrap().iter().any(|progress| matches!(progress, Progress::Passed(_))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_guest_of_version_2_never_asks_in_version_1() {
     let stage = Stage::keyed(Book::own(), IssuerConfig::default(), Keys { v1: Some(private("backend")), v2: None }, true);
-    let error = stage.session(&stage.v2()).await.unwrap_err();
+    let error = stage.session(&Stage::v2()).await.unwrap_err();
     assert_eq!(error, GuestError::NoIssuer(2));
     assert_eq!(stage.issuer.counters().asked, 0);
 }
@@ -84,7 +84,7 @@ async fn a_guest_whose_clock_is_minutes_off_opens_all_the_same() {
     for ahead in [-420, 300] {
         let stage = Stage::new(Book::own());
         let phone = TestClock::new(ahead);
-        for guest in [stage.v1(), stage.v2()] {
+        for guest in [Stage::v1(), Stage::v2()] {
             let held = guest.session(&*stage.phone, &*phone, &stage.tell()).await.unwrap();
             let offset = held.session.clock_offset.unwrap();
             assert!((offset - ahead).abs() <= 1, "{offset}");
@@ -100,8 +100,8 @@ async fn a_guest_whose_clock_is_minutes_off_opens_all_the_same() {
 #[tokio::test(start_paused = true)]
 async fn it_shows_a_token_for_each_slot_and_stops_at_the_expiry() {
     let stage = Stage::new(Book::new());
-    let held = stage.session(&stage.v1()).await.unwrap();
-    stage.v1().show(&held, &*stage.phone, &*stage.clock, &stage.tell()).await.unwrap();
+    let held = stage.session(&Stage::v1()).await.unwrap();
+    Stage::v1().show(&held, &*stage.phone, &*stage.clock, &stage.tell()).await.unwrap();
     assert!(held.end() <= stage.clock.now().utc && stage.clock.now().utc.since(held.end()) < Duration::from_millis(5));
     assert!(!stage.phone.is_advertising());
     let shown = stage.ether.shown_by(&stage.phone);
@@ -124,8 +124,8 @@ async fn it_shows_a_token_for_each_slot_and_stops_at_the_expiry() {
 #[tokio::test(start_paused = true)]
 async fn it_goes_on_showing_when_its_adapter_is_back_and_ends_without_one() {
     let stage = Stage::new(Book::new());
-    let held = stage.session(&stage.v1()).await.unwrap();
-    let (phone, guest, clock, tell) = (Arc::clone(&stage.phone), stage.v1(), Arc::clone(&stage.clock), stage.tell());
+    let held = stage.session(&Stage::v1()).await.unwrap();
+    let (phone, guest, clock, tell) = (Arc::clone(&stage.phone), Stage::v1(), Arc::clone(&stage.clock), stage.tell());
     let shows = tokio::spawn(async move { guest.show(&held, &*phone, &*clock, &tell).await });
     tokio::time::sleep(Duration::from_secs(10)).await;
     stage.phone.unplug();
@@ -142,12 +142,12 @@ async fn it_goes_on_showing_when_its_adapter_is_back_and_ends_without_one() {
 #[tokio::test(start_paused = true)]
 async fn a_hinted_session_fills_its_advertisement_and_a_secure_one_shows_nothing() {
     let stage = Stage::new(Book { ways: Ways::TOKEN.and(Ways::HINTED), ..Book::own() });
-    let held = stage.session(&stage.v2()).await.unwrap();
-    stage.v2().show(&held, &*stage.phone, &*stage.clock, &stage.tell()).await.unwrap();
+    let held = stage.session(&Stage::v2()).await.unwrap();
+    Stage::v2().show(&held, &*stage.phone, &*stage.clock, &stage.tell()).await.unwrap();
     let shown = stage.ether.shown_by(&stage.phone);
     assert!(shown.iter().all(|(_, shown)| shown.data.bytes() == 28 && shown.check().is_ok()));
     let secure = Stage::new(Book { ways: Ways::CHALLENGE, ..Book::own() });
-    assert_eq!(secure.v2().run(&*secure.phone, &*secure.clock, &secure.tell()).await, Err(GuestError::NeedsGesture));
+    assert_eq!(Stage::v2().run(&*secure.phone, &*secure.clock, &secure.tell()).await, Err(GuestError::NeedsGesture));
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,7 +175,9 @@ fn lock_on_air(ether: &Ether, clock: &Arc<TestClock>, config: lock::Config, sess
     tokio::spawn(async move {
         let mut bench = Bench::with(config);
         bench.now = clock.now();
-        sessions.iter().for_each(|message| assert_eq!(bench.give(Input::Session(message)), []));
+        for message in &sessions {
+            assert_eq!(bench.give(Input::Session(message)), []);
+        }
         let server = radio.serve(vec![service.clone()]).await.unwrap();
         let beacon = Advertisement::new(Fields::new().service(service.uuid)).connectable();
         let _advertising = radio.advertise(beacon).await.unwrap();
@@ -183,7 +185,7 @@ fn lock_on_air(ether: &Ether, clock: &Arc<TestClock>, config: lock::Config, sess
             bench.now = clock.now();
             match incoming {
                 Incoming::Read { peer, reply, .. } => {
-                    let random = doorward_bytes(&clock);
+                    let random = challenge_bytes(&clock);
                     reply.give(Ok(bench.lock.challenge(peer.id, random, bench.now).unwrap()));
                 }
                 Incoming::Write { peer, value, reply, .. } => {
@@ -206,7 +208,7 @@ fn lock_on_air(ether: &Ether, clock: &Arc<TestClock>, config: lock::Config, sess
     seen
 }
 
-fn doorward_bytes(clock: &TestClock) -> [u8; 16] {
+fn challenge_bytes(clock: &TestClock) -> [u8; 16] {
     let mut bytes = [0; 16];
     clock.fill(&mut bytes);
     bytes
@@ -223,7 +225,7 @@ fn yes(_: &doorward_wire::ble::LockId, _: ActionWord) -> doorward_core::driver::
 #[tokio::test(start_paused = true)]
 async fn a_secure_door_opens_by_a_gesture_and_not_without() {
     let stage = Stage::new(Book { ways: Ways::CHALLENGE, ..Book::own() });
-    let guest = stage.v2();
+    let guest = Stage::v2();
     let held = stage.session(&guest).await.unwrap();
     let message = stage.issued()[0].delivery.message.clone();
     let config = lock::Config { secure: true, ..lock::Config::new(id("lock_01"), keys_of_v2()) };
@@ -240,13 +242,13 @@ async fn a_secure_door_opens_by_a_gesture_and_not_without() {
 #[tokio::test(start_paused = true)]
 async fn a_session_is_answered_at_its_own_lock_alone() {
     let stage = Stage::new(Book::own());
-    let guest = stage.v2();
+    let guest = Stage::v2();
     let held = stage.session(&guest).await.unwrap();
     let seen = lock_on_air(&stage.ether, &stage.clock, lock::Config::new(id("lock_02"), keys_of_v2()), Vec::new());
     let error = guest.open(&held, ActionWord::Open, &*stage.phone, &*stage.clock, &yes, &stage.tell()).await.unwrap_err();
     assert_eq!((error, seen.lock().unwrap().len()), (GuestError::OtherLock("lock_02".into()), 0));
-    let tokens_only = stage.session(&stage.v1()).await.unwrap();
-    let none = stage.v1().open(&tokens_only, ActionWord::Open, &*stage.phone, &*stage.clock, &yes, &stage.tell()).await;
+    let tokens_only = stage.session(&Stage::v1()).await.unwrap();
+    let none = Stage::v1().open(&tokens_only, ActionWord::Open, &*stage.phone, &*stage.clock, &yes, &stage.tell()).await;
     assert_eq!(none, Err(GuestError::NoGesture));
 }
 
@@ -272,7 +274,7 @@ async fn a_pass_opens_a_lock_that_has_never_heard_of_the_guest() {
     };
     let frame = pass.issue(&issuer_v2()).unwrap();
     assert!(frame.len() > v2::WRITE, "in parts");
-    let guest = stage.v2();
+    let guest = Stage::v2();
     guest.present(&frame, ActionWord::Open, &*stage.phone, &*stage.clock, &yes, &stage.tell()).await.unwrap();
     let refused = guest.present(&frame, ActionWord::Lock, &*stage.phone, &*stage.clock, &yes, &stage.tell()).await;
     assert_eq!(refused, Err(GuestError::Lock(Outcome::Refused)));

@@ -24,7 +24,7 @@ use std::{
 #[tokio::test(start_paused = true)]
 async fn a_guest_of_version_1_gets_the_session_that_its_lock_gets() {
     let stage = Stage::new(Book::new());
-    let held = stage.session(&stage.v1()).await.unwrap();
+    let held = stage.session(&Stage::v1()).await.unwrap();
     let [issued] = stage.issued().try_into().unwrap();
     let message = &issued.delivery.message;
     let at_lock = compat::open(message, &private("lock_01"), &public("backend"), &id("lock_01"), stage.clock.now().utc).unwrap();
@@ -38,7 +38,7 @@ async fn a_guest_of_version_1_gets_the_session_that_its_lock_gets() {
 #[tokio::test(start_paused = true)]
 async fn a_guest_of_version_2_gets_the_session_that_its_lock_gets() {
     let stage = Stage::new(Book::own());
-    let held = stage.session(&stage.v2()).await.unwrap();
+    let held = stage.session(&Stage::v2()).await.unwrap();
     let [issued] = stage.issued().try_into().unwrap();
     let message = &issued.delivery.message;
     let at_lock = open_session(message, &id("lock_01"), &lock_v2(), issuer_v2().identity(), stage.clock.now().utc).unwrap();
@@ -50,18 +50,18 @@ async fn a_guest_of_version_2_gets_the_session_that_its_lock_gets() {
 #[tokio::test(start_paused = true)]
 async fn versions_meet_where_they_can_and_a_secure_door_gives_nothing_to_version_1() {
     let stage = Stage::new(Book::own());
-    let held = stage.session(&stage.v1()).await.unwrap();
+    let held = stage.session(&Stage::v1()).await.unwrap();
     let message = &stage.issued()[0].delivery.message;
     let at_lock = open_session(message, &id("lock_01"), &lock_v2(), issuer_v2().identity(), stage.clock.now().utc).unwrap();
     assert_eq!((at_lock.given.key, at_lock.given.ways), (held.session.key, Ways::TOKEN), "a new lock, an old guest");
     let stage = Stage::new(Book::new());
-    let held = stage.session(&stage.v2()).await.unwrap();
+    let held = stage.session(&Stage::v2()).await.unwrap();
     let message = &stage.issued()[0].delivery.message;
     let at_lock = compat::open(message, &private("lock_01"), &public("backend"), &id("lock_01"), stage.clock.now().utc).unwrap();
     assert_eq!((at_lock.key, held.ways), (held.session.key, Ways::TOKEN), "an old lock, a new guest");
     let secure = Stage::new(Book { ways: Ways::CHALLENGE, ..Book::own() });
-    assert_eq!(secure.session(&secure.v1()).await.unwrap_err(), GuestError::Refused("no_grant".into()));
-    assert_eq!(secure.session(&secure.v2()).await.unwrap().ways, Ways::CHALLENGE);
+    assert_eq!(secure.session(&Stage::v1()).await.unwrap_err(), GuestError::Refused("no_grant".into()));
+    assert_eq!(secure.session(&Stage::v2()).await.unwrap().ways, Ways::CHALLENGE);
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,15 +91,15 @@ async fn the_request_of_the_original_is_answered_in_pieces_30_ms_apart() {
 async fn a_clock_that_is_more_than_a_day_off_is_refused() {
     let stage = Stage::new(Book::new());
     let phone = TestClock::new(-90_000);
-    let error = stage.v1().session(&*stage.phone, &*phone, &|_| {}).await.unwrap_err();
+    let error = Stage::v1().session(&*stage.phone, &*phone, &|_| {}).await.unwrap_err();
     assert_eq!((error, stage.issued().len()), (GuestError::Refused("invalid_request".into()), 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_key_that_is_not_enrolled_gets_nothing() {
     let stage = Stage::new(Book { enrolled: Vec::new(), ..Book::new() });
-    assert_eq!(stage.session(&stage.v1()).await.unwrap_err(), GuestError::Refused("not_enrolled".into()));
-    assert_eq!(stage.session(&stage.v2()).await.unwrap_err(), GuestError::Refused("not_enrolled".into()));
+    assert_eq!(stage.session(&Stage::v1()).await.unwrap_err(), GuestError::Refused("not_enrolled".into()));
+    assert_eq!(stage.session(&Stage::v2()).await.unwrap_err(), GuestError::Refused("not_enrolled".into()));
     assert_eq!((stage.issued().len(), stage.issuer.counters().refused), (0, 2));
 }
 
@@ -144,7 +144,7 @@ async fn an_invite_is_good_once() {
     let book = Book { enrolled: Vec::new(), ..Book::own() };
     book.invites.lock().unwrap().insert("welcome".into(), None);
     let stage = Stage::new(book);
-    let config = || doorward_ble::guest::Config { invite: Some("welcome".into()), ..stage.config() };
+    let config = || doorward_ble::guest::Config { invite: Some("welcome".into()), ..Stage::config() };
     let first = Guest::new(config(), Enrolment::V2 { key: guest_v2(), issuer: *issuer_v2().identity() });
     stage.session(&first).await.unwrap();
     let second = Guest::new(config(), Enrolment::V2 { key: v2::Guest::from_seed(&[9; 32]), issuer: *issuer_v2().identity() });
@@ -184,9 +184,9 @@ async fn a_door_that_the_grant_does_not_cover_is_refused() {
 async fn a_session_never_outlives_the_grant() {
     let start = crate::bench::START;
     let stage = Stage::new(Book { until: Time::from_seconds((start + 60).cast_signed()), ..Book::new() });
-    assert_eq!(stage.session(&stage.v1()).await.unwrap().session.expiry, start + 60);
+    assert_eq!(stage.session(&Stage::v1()).await.unwrap().session.expiry, start + 60);
     tokio::time::sleep(Duration::from_secs(61)).await;
-    assert_eq!(stage.session(&stage.v1()).await.unwrap_err(), GuestError::Refused("no_grant".into()));
+    assert_eq!(stage.session(&Stage::v1()).await.unwrap_err(), GuestError::Refused("no_grant".into()));
     assert_eq!(stage.issued().len(), 1);
 }
 
@@ -195,14 +195,14 @@ async fn a_thousand_pieces_are_refused_at_the_first() {
     let stage = Stage::new(Book::new());
     let mut caller = stage.caller(9).await;
     assert_eq!(caller.ask(r#"{"chunk_index":0,"total_chunks":1000,"data":"AAAA"}"#).await, word(Trouble::InvalidChunk));
-    let mut taken = 0;
+    let mut taken = 1;
     for index in 1..1000 {
-        taken += usize::from(caller.write(&format!(r#"{{"chunk_index":{index},"total_chunks":1000,"data":"AAAA"}}"#)).await.is_ok());
+        taken += u64::from(caller.write(&format!(r#"{{"chunk_index":{index},"total_chunks":1000,"data":"AAAA"}}"#)).await.is_ok());
     }
-    assert!(stage.issuer.counters().refused as usize <= taken + 1);
+    assert!(stage.issuer.counters().refused <= taken);
     assert_eq!(stage.book.asked.lock().unwrap().len(), 0);
     tokio::time::sleep(Duration::from_secs(90)).await;
-    assert!(stage.session(&stage.v1()).await.is_ok(), "others are served as before");
+    assert!(stage.session(&Stage::v1()).await.is_ok(), "others are served as before");
 }
 
 #[tokio::test(start_paused = true)]
@@ -282,7 +282,7 @@ async fn a_guest_that_disconnects_before_its_answer_holds_nobody_up() {
     }
     drop(caller);
     let begun = tokio::time::Instant::now();
-    stage.session(&stage.v1()).await.unwrap();
+    stage.session(&Stage::v1()).await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(7), "both are decided on at the same time");
 }
 
@@ -291,16 +291,16 @@ async fn who_asks_too_often_is_told_so_and_counted() {
     let rates = Rates { peer: Rate::new(2, Duration::from_mins(1)), adapter: Rate::new(3, Duration::from_mins(1)) };
     let stage = Stage::with(Book::own(), Config { rates, ..Config::default() });
     let limited = GuestError::Refused("rate_limited".into());
-    stage.session(&stage.v1()).await.unwrap();
-    stage.session(&stage.v2()).await.unwrap();
-    assert_eq!(stage.session(&stage.v1()).await.unwrap_err(), limited);
-    assert_eq!(stage.session(&stage.v2()).await.unwrap_err(), limited);
+    stage.session(&Stage::v1()).await.unwrap();
+    stage.session(&Stage::v2()).await.unwrap();
+    assert_eq!(stage.session(&Stage::v1()).await.unwrap_err(), limited);
+    assert_eq!(stage.session(&Stage::v2()).await.unwrap_err(), limited);
     let mut other = stage.caller(9).await;
     assert_eq!(other.ask("{}").await, word(Trouble::MissingLockId), "another address");
     assert_eq!(other.ask("{}").await, word(Trouble::RateLimited), "which is the last of the adapter's three");
     assert_eq!(stage.issuer.counters().rate_limited, 3);
     tokio::time::sleep(Duration::from_mins(1)).await;
-    assert!(stage.session(&stage.v1()).await.is_ok());
+    assert!(stage.session(&Stage::v1()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -318,28 +318,28 @@ async fn a_few_may_be_connected_and_no_more_until_one_is_idle() {
 async fn without_a_broker_a_guest_gets_no_session_that_no_lock_will_know() {
     let stage = Stage::new(Book::own());
     stage.book.broker.store(false, Ordering::Relaxed);
-    assert_eq!(stage.session(&stage.v1()).await.unwrap_err(), GuestError::Refused("internal_error".into()));
-    assert_eq!(stage.session(&stage.v2()).await.unwrap_err(), GuestError::Refused("internal_error".into()));
+    assert_eq!(stage.session(&Stage::v1()).await.unwrap_err(), GuestError::Refused("internal_error".into()));
+    assert_eq!(stage.session(&Stage::v2()).await.unwrap_err(), GuestError::Refused("internal_error".into()));
     assert_eq!((stage.issued().len(), stage.issuer.counters().internal), (0, 2));
     stage.book.broker.store(true, Ordering::Relaxed);
-    assert!(stage.session(&stage.v1()).await.is_ok());
+    assert!(stage.session(&Stage::v1()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_plain_variant_is_answered_where_it_is_allowed_and_nowhere_where_all_would_hear() {
     let config = || Config { plain: true, ..Config::default() };
     let stage = Stage::with(Book { plain: true, ..Book::new() }, config());
-    let plain = Guest::new(stage.config(), Enrolment::Plain);
+    let plain = Guest::new(Stage::config(), Enrolment::Plain);
     let held = stage.session(&plain).await.unwrap();
     let message = &stage.issued()[0].delivery.message;
     let at_lock = compat::open(message, &private("lock_01"), &public("backend"), &id("lock_01"), stage.clock.now().utc).unwrap();
     assert_eq!(at_lock, held.session);
     let unlisted = Stage::with(Book::new(), config());
-    let refused = unlisted.session(&Guest::new(unlisted.config(), Enrolment::Plain)).await.unwrap_err();
+    let refused = unlisted.session(&Guest::new(Stage::config(), Enrolment::Plain)).await.unwrap_err();
     assert_eq!(refused, GuestError::Refused("not_enrolled".into()), "the registry still decides");
     let keys = Keys { v1: Some(private("backend")), v2: None };
     let loud = Stage::keyed(Book { plain: true, ..Book::new() }, config(), keys, false);
-    let refused = loud.session(&Guest::new(loud.config(), Enrolment::Plain)).await.unwrap_err();
+    let refused = loud.session(&Guest::new(Stage::config(), Enrolment::Plain)).await.unwrap_err();
     assert_eq!(refused, GuestError::Refused("missing_unlocker_public_key".into()));
 }
 
@@ -348,7 +348,7 @@ async fn where_all_are_told_what_one_is_told_two_guests_still_get_their_own() {
     let keys = Keys { v1: Some(private("backend")), v2: Some(issuer_v2()) };
     let book = Book { slow: Duration::from_secs(1), ..Book::own() };
     let stage = Stage::keyed(book, Config::default(), keys, false);
-    let (one, other) = (stage.v1(), stage.v2());
+    let (one, other) = (Stage::v1(), Stage::v2());
     let phone = stage.ether.radio(3);
     let tell = stage.tell();
     let (one, other) = tokio::join!(stage.session(&one), other.session(&*phone, &*stage.clock, &tell));
@@ -362,9 +362,9 @@ async fn an_issuer_goes_on_when_its_adapter_is_back() {
     assert!(stage.tower.is_advertising());
     stage.tower.unplug();
     tokio::time::sleep(Duration::from_mins(10)).await;
-    assert_eq!(stage.session(&stage.v1()).await.unwrap_err(), GuestError::NotFound);
+    assert_eq!(stage.session(&Stage::v1()).await.unwrap_err(), GuestError::NotFound);
     stage.tower.plug();
-    assert!(stage.session(&stage.v1()).await.is_ok());
+    assert!(stage.session(&Stage::v1()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -406,6 +406,6 @@ async fn what_it_advertises_is_what_guests_in_the_field_look_for() {
 async fn a_lock_whose_kind_of_key_the_issuer_has_not_is_an_internal_error() {
     let book = Book { lock: Recipient::Original(Arc::new(public("lock_01"))), ..Book::new() };
     let stage = Stage::keyed(book, Config::default(), Keys { v1: None, v2: Some(issuer_v2()) }, true);
-    assert_eq!(stage.session(&stage.v2()).await.unwrap_err(), GuestError::Refused("internal_error".into()));
-    assert_eq!(stage.session(&stage.v1()).await.unwrap_err(), GuestError::NoIssuer(1));
+    assert_eq!(stage.session(&Stage::v2()).await.unwrap_err(), GuestError::Refused("internal_error".into()));
+    assert_eq!(stage.session(&Stage::v1()).await.unwrap_err(), GuestError::NoIssuer(1));
 }

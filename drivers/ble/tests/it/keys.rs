@@ -128,16 +128,6 @@ fn all_that_is_wrong_is_said_at_once_with_its_file() {
 }
 
 #[test]
-fn a_key_that_everybody_has_is_refused_and_it_says_what_to_do() {
-    let folder = folder();
-    // The published keys themselves are in their owner's repository; their refusal is the wire's to test. This is its message.
-    let refused = doorward_wire::ble::compat::KeyError::Published.to_string();
-    assert!(refused.contains("everybody has it"));
-    put(&folder, "unlocker_public.pem", pem("unlocker", "public_pem"));
-    assert!(Folder::new(folder.path()).read().is_ok());
-}
-
-#[test]
 fn permissions_that_are_too_wide_are_a_warning() {
     let folder = original();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -162,8 +152,8 @@ async fn a_rotation_keeps_the_old_key_readable_and_there_is_always_one() {
     let [former] = new.former.as_slice() else { panic!("{:?}", new.former) };
     assert_eq!((former.public.as_ref(), former.until.as_micros() / 1_000_000), (Some(&old.public), START.cast_signed()));
     assert!(former.secret.is_some());
-    assert!(keys.tidy(Duration::from_secs(3600), clock.now().utc).unwrap().is_empty());
-    let gone = keys.tidy(Duration::from_secs(3600), clock.now().utc.plus(Duration::from_secs(3601))).unwrap();
+    assert!(keys.tidy(Duration::from_hours(1), clock.now().utc).unwrap().is_empty());
+    let gone = keys.tidy(Duration::from_hours(1), clock.now().utc.plus(Duration::from_secs(3601))).unwrap();
     assert_eq!(gone, ["backend_private.pem.20261122T125730Z", "backend_public.pem.20261122T125730Z"]);
     assert!(keys.read().unwrap().v1[&Role::Issuer].former.is_empty());
 }
@@ -238,10 +228,10 @@ fn alone(broker: bool) -> (Stage, Arc<Mutex<Vec<Message>>>, Arc<FileRegistry>) {
 #[tokio::test(start_paused = true)]
 async fn an_issuer_that_stands_alone_serves_whose_keys_are_in_its_folder() {
     let (stage, published, registry) = alone(true);
-    let held = stage.session(&stage.v1()).await.unwrap();
+    let held = stage.session(&Stage::v1()).await.unwrap();
     let topics = || published.lock().unwrap().iter().map(|message| (message.topic.clone(), message.retain)).collect::<Vec<_>>();
     assert_eq!(topics(), [("locks/lock_01/session".to_owned(), false)]);
-    let own = doorward_ble::guest::Config { lock: id("front.door"), ..stage.config() };
+    let own = doorward_ble::guest::Config { lock: id("front.door"), ..Stage::config() };
     let guest =
         doorward_ble::guest::Guest::new(own, doorward_ble::guest::Enrolment::V1 { key: private("unlocker"), issuer: public("backend") });
     let at_own = stage.session(&guest).await.unwrap();

@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
 
+mod air;
 mod approach;
 mod bench;
 mod book;
 mod ether;
+mod gatt;
 mod gestures;
 mod guest;
 mod issuer;
@@ -15,4 +17,6 @@ mod many;
 mod once;
 mod orders;
 mod pace;
+mod scene;
+mod thief;
 mod tokens;

@@ -73,8 +73,8 @@ fn what_was_taken_back_is_a_signed_list_whose_number_rises() {
     assert_eq!(list(&later, Some(two.seq)).revoked.len(), 1, "those that are over are not told any more");
     let epoch = deliveries.epoch(&session.lock, 7, &key, after(401)).unwrap();
     assert_eq!(list(&[epoch], Some(two.seq)).epoch, Some(7));
-    let lost = Deliveries::default().revoke(&session.lock, &session.nonce, START + 900, &key, after(500)).unwrap();
-    assert!(list(&lost, Some(two.seq)).seq > two.seq, "even if the disk was lost");
+    let anew = Deliveries::default().revoke(&session.lock, &session.nonce, START + 900, &key, after(500)).unwrap();
+    assert!(list(&anew, Some(two.seq)).seq > two.seq, "even if the disk was lost");
 }
 
 #[test]
