@@ -3,6 +3,7 @@
 //! [`radio`] is what an adapter can do, whatever it is: hear, advertise, serve and ask. Nothing above it knows of `BlueZ`.
 //! [`radio::air`] is one in the simulated air.
 //! [`lock`] says who is let in: a state machine without IO, to which sightings and messages are handed.
+//! [`issuer`] hands out sessions, [`guest`] gets one and opens with it, [`keys`] has what they sign with.
 //! The bytes that are said are those of [`doorward_wire::ble`], and are not written again here.
 //!
 //! It must never believe an address, a name or a signal strength: anybody can send any of them.
@@ -16,6 +17,10 @@
 //! assert_eq!(beacon.check(), Ok(()), "an issuer's fits to the last of 31 bytes");
 //! ```
 
+pub mod clock;
 pub mod driver;
+pub mod guest;
+pub mod issuer;
+pub mod keys;
 pub mod lock;
 pub mod radio;
