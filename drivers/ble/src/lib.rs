@@ -14,4 +14,5 @@
 //! assert_eq!(beacon.check(), Ok(()), "an issuer's fits to the last of 31 bytes");
 //! ```
 
+pub mod dbus;
 pub mod radio;
