@@ -26,6 +26,7 @@
 //! `remote` characteristics. The standing follows `Session::events` for the adapter, and the D-Bus name `org.bluez`.
 
 mod advertisement;
+pub mod bluez;
 mod gatt;
 mod sighting;
 mod trouble;
@@ -37,7 +38,7 @@ pub use gatt::{
 pub use sighting::{
     Address, AddressError, Hearer, MOST_MANUFACTURER, Manufacturer, RSSI_UNKNOWN, Scan, Sighting, Sightings, rssi, sightings,
 };
-pub use trouble::{RadioError, Standing, StateWatch};
+pub use trouble::{Down, RadioError, Standing, StateWatch};
 
 use doorward_core::driver::BoxFuture;
 use uuid::Uuid;

@@ -184,6 +184,11 @@ impl Bus {
         })
     }
 
+    /// Whether the connection is over.
+    pub fn is_over(&self) -> bool {
+        self.shared.is_closed()
+    }
+
     /// Ends the connection, once what was sent is out. Everything of ours on it is then gone for the others.
     pub fn close(&self) {
         self.shared.close();

@@ -105,6 +105,10 @@ impl Shared {
         self.waiting().take();
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
     pub(super) async fn until_closed(&self) {
         // The sender lives as long as we do.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
