@@ -1,6 +1,8 @@
-//! Locks over Bluetooth: the radio that issuer, guest and lock share.
+//! Locks over Bluetooth: the radio that issuer, guest and lock share, and the core of a lock.
 //!
 //! [`radio`] is what an adapter can do, whatever it is: hear, advertise, serve and ask. Nothing above it knows of `BlueZ`.
+//! [`dbus`] is how one speaks with `BlueZ`, which drives adapters on Linux.
+//! [`lock`] says who is let in: a state machine without IO, to which sightings and messages are handed.
 //! The bytes that are said are those of [`doorward_wire::ble`], and are not written again here.
 //!
 //! It must never believe an address, a name or a signal strength: anybody can send any of them.
@@ -15,4 +17,5 @@
 //! ```
 
 pub mod dbus;
+pub mod lock;
 pub mod radio;

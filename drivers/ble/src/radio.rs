@@ -18,12 +18,7 @@
 //! 3. Turn every error into one of [`RadioError`], and tell of [`Standing`] before handles end.
 //! 4. End what is dropped: advertising, serving, connections, scans.
 //!
-//! With `BlueZ` (`bluer` 0.17): a scan is `Adapter::discover_devices_with_changes` with `duplicate_data` and the transport `Le`,
-//! whose properties are read on each event, one sighting for each company. An advertisement is a registered object: what is
-//! replaced is registered before the old one is dropped, and `BlueZ` itself puts the name into the scan response. `Server` is a
-//! `gatt::local::Application` of callbacks, which are given the address of who asks: an address that connects again is another
-//! [`PeerId`], and its end is the property `Connected` of its device. A `Connection` is `Device::connect` and its
-//! `remote` characteristics. The standing follows `Session::events` for the adapter, and the D-Bus name `org.bluez`.
+//! The one for adapters of this computer is [`bluez`].
 
 mod advertisement;
 pub mod bluez;

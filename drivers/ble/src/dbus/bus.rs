@@ -150,8 +150,10 @@ impl Bus {
     /// Calls without waiting for anything: for what ends anyway when it is not heard.
     pub fn tell(&self, to: &str, path: &str, interface: &str, member: &str, body: Vec<Value>) {
         let call = Message { no_reply: true, ..Message::call(to, path, interface, member, body) };
-        if let Err(error) = self.send(call) {
-            tracing::debug!(%error, member, path, "not sent");
+        match self.send(call) {
+            // It has ended with the connection.
+            Ok(()) | Err(BusError::Lost) => {}
+            Err(error) => tracing::debug!(%error, member, path, "not sent"),
         }
     }
 

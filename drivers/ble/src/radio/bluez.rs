@@ -29,10 +29,14 @@
 //! - **Say when.** After a restart of `bluetoothd`, bytes that a device advertised before may be told again, seconds after newer ones.
 //! - **Long values.** `BlueZ` 5.66 carries 510 bytes of a value, and about 400 in a write that it takes apart.
 //! - **Scan responses of our own.** It puts the name there and all else into the advertisement.
+//! - **Keep the address of who broadcasts.** What nobody can connect to is advertised from a random address, another one after each
+//!   [`replace`](super::Advertising::replace). Where a lock is bound to the guest's address, the guest advertises as connectable.
+//!
+//! The name of a sighting is the last one that `BlueZ` heard of: after a connection it may be the one that the device has inside.
 //!
 //! # What it does not
 //! It does not switch adapters on or off: somebody may have done that on purpose, and others use them. After a crash of `bluetoothd`
-//! the kernel goes on scanning for about five seconds, during which a new scan is refused: [`scan`](super::Radio::scan) tries again
+//! the kernel goes on scanning for up to ten seconds, during which a new scan is refused: [`scan`](super::Radio::scan) tries again
 //! until it is not.
 //!
 //! Reading on: `life` (adapters that come and go), `link` (one generation), `scan`, `advertise`, `serve`, `connect`.
@@ -87,7 +91,7 @@ pub struct Waits {
 
 impl Default for Waits {
     fn default() -> Self {
-        let [call, connect, gatt, scan, look] = [5, 10, 10, 12, 5].map(Duration::from_secs);
+        let [call, connect, gatt, scan, look] = [5, 10, 10, 15, 5].map(Duration::from_secs);
         Self { call, connect, gatt, scan, retry: Duration::from_millis(250), look }
     }
 }

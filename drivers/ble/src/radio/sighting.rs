@@ -91,7 +91,7 @@ impl fmt::Debug for Manufacturer {
 }
 
 /// An advertisement that was heard.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sighting {
     /// Who sent it, as it says.
     pub address: Address,
@@ -158,18 +158,19 @@ pub fn sightings(scan: Scan) -> (Hearer, Sightings) {
 }
 
 impl Hearer {
-    /// Whether the scan wants manufacturer data of this company. Ask before making a [`Sighting`]: it is cheaper.
-    pub fn wants(&self, company: Option<u16>) -> bool {
-        let wants = self.company.is_none() || self.company == company;
-        if !wants {
+    /// Whether the scan is for manufacturer data of this company. Ask before making a [`Sighting`]: it is cheaper. One that is not
+    /// is counted.
+    pub fn is_for(&self, company: Option<u16>) -> bool {
+        let is_for = self.company.is_none() || self.company == company;
+        if !is_for {
             self.counts.foreign.fetch_add(1, Ordering::Relaxed);
         }
-        wants
+        is_for
     }
 
     /// Puts in a sighting, or drops and counts it. An error when nobody listens any more.
     pub fn hear(&self, sighting: Sighting) -> Result<(), RadioError> {
-        if !self.wants(sighting.manufacturer.map(|manufacturer| manufacturer.company)) {
+        if !self.is_for(sighting.manufacturer.map(|manufacturer| manufacturer.company)) {
             return Ok(());
         }
         match self.queue.try_send(sighting) {
@@ -183,7 +184,7 @@ impl Hearer {
         }
     }
 
-    /// Waits until nobody listens any more.
+    /// Waits until nobody listens any more: then a backend ends its scan.
     pub async fn unheard(&self) {
         self.queue.closed().await;
     }

@@ -58,10 +58,11 @@ impl Life {
         let link = self.set(None);
         self.standing.send_if_modified(|standing| {
             let news = standing.trouble.as_ref() != Some(&why);
-            if news {
-                tracing::warn!(%why, "no Bluetooth");
-                standing.trouble = Some(why);
+            match &why {
+                RadioError::Down(..) if news => tracing::warn!(%why, "no Bluetooth"),
+                _ => tracing::debug!(%why, "no Bluetooth"),
             }
+            standing.trouble = Some(why);
             news
         });
         if let Some(link) = link {

@@ -5,7 +5,7 @@ use super::{
     names::{ADAPTER, BLUEZ, DEVICE, OBJECTS},
 };
 use crate::{
-    dbus::{BusError, Value, dict},
+    dbus::{Value, dict},
     radio::{Address, Hearer, Manufacturer, RadioError, Scan, Sighting, Sightings, rssi, sightings},
 };
 use std::{
@@ -21,8 +21,8 @@ const MOST_DEVICES: usize = 4096;
 /// Bytes of a name (Core Specification 5.4, volume 3, part C, 12.1), and services of one device.
 const MOST_NAME: usize = 248;
 const MOST_SERVICES: usize = 32;
-/// Between two tries to start a discovery.
-const AGAIN: Duration = Duration::from_millis(500);
+/// The longest time between two tries to start a discovery.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Who listens, and what is known of those who are heard.
 #[derive(Default)]
@@ -100,11 +100,13 @@ async fn start(link: &Link) -> Result<(), RadioError> {
     let filter = dict([("Transport", Value::text("le")), ("DuplicateData", Value::Bool(true))]);
     link.adapter(ADAPTER, "SetDiscoveryFilter", vec![filter]).await?;
     let started = async {
+        let mut wait = link.waits.retry;
         loop {
             match link.adapter(ADAPTER, "StartDiscovery", vec![]).await {
                 Err(error) if error.name() == Some("InProgress") && !link.is_over() => {
                     tracing::debug!(%error, "a scan cannot start yet");
-                    sleep(AGAIN).await;
+                    sleep(wait).await;
+                    wait = (wait * 2).min(AGAIN);
                 }
                 started => return Ok(started?),
             }
@@ -120,8 +122,7 @@ async fn remember(link: &Link) {
     let objects = match link.bus.call(BLUEZ, "/", OBJECTS, "GetManagedObjects", vec![]).await {
         Ok(answer) => answer.body,
         Err(error) => {
-            let level = matches!(error, BusError::TooLong(_) | BusError::Malformed(_));
-            tracing::debug!(%error, too_many = level, "names are not known before they are heard");
+            tracing::debug!(%error, "names are not known before they are heard");
             return;
         }
     };
@@ -229,7 +230,7 @@ impl Scans {
         let plain = manufacturers.is_empty() && !known.manufacturer && said.at("RSSI").is_some();
         let heard = manufacturers.into_iter().map(Some).chain(plain.then_some(None));
         for manufacturer in heard {
-            for hearer in inner.hearers.values().filter(|hearer| hearer.wants(manufacturer.map(|own| own.company))) {
+            for hearer in inner.hearers.values().filter(|hearer| hearer.is_for(manufacturer.map(|own| own.company))) {
                 let (name, services) = (known.name.clone(), known.services.clone());
                 let sighting = Sighting { address, rssi: known.rssi, manufacturer, name, services, at: (link.clock)() };
                 // Who listens no more is taken out by its own task.

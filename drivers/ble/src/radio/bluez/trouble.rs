@@ -9,9 +9,9 @@ impl From<BusError> for RadioError {
     fn from(error: BusError) -> Self {
         let text = error.to_string();
         match &error {
-            BusError::Absent(_) => Self::Down(Down::NoBus, text),
+            BusError::Absent(why) => Self::Down(Down::NoBus, why.clone()),
             BusError::Lost => Self::Gone(text),
-            BusError::NotAllowed(_) => Self::Down(Down::NotAllowed, text),
+            BusError::NotAllowed(why) => Self::Down(Down::NotAllowed, why.clone()),
             BusError::Late(_) => Self::Timeout(text),
             BusError::TooLong(_) | BusError::Malformed(_) => Self::Protocol(text),
             BusError::Refused { text: said, .. } => match error.name().unwrap_or_default() {
