@@ -25,9 +25,6 @@ mod signature;
 mod value;
 mod write;
 
-#[cfg(test)]
-mod tests;
-
 pub use bus::{Answer, Bus, Inbox, Patience};
 pub use error::BusError;
 pub use message::{Kind, Message, decode, encode};

@@ -1,11 +1,15 @@
-//! A lock's core by hand, and radios in the simulated air.
+//! A lock's core by hand, and radios: in the simulated air, and with `BlueZ`, a false one and the real one.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
 
 mod approach;
 mod bench;
+mod bluez;
+mod dbus;
+mod fake;
 mod gestures;
 mod kept;
+mod lab;
 mod many;
 mod once;
 mod orders;

@@ -58,9 +58,9 @@ impl Life {
         let link = self.set(None);
         self.standing.send_if_modified(|standing| {
             let news = standing.trouble.as_ref() != Some(&why);
-            match &why {
-                RadioError::Down(..) if news => tracing::warn!(%why, "no Bluetooth"),
-                _ => tracing::debug!(%why, "no Bluetooth"),
+            // What a person can do something about.
+            if news && matches!(why, RadioError::Down(..)) {
+                tracing::warn!(%why, "no Bluetooth");
             }
             standing.trouble = Some(why);
             news
