@@ -90,6 +90,16 @@ impl Fake {
         self.state().welcome = Some(line);
     }
 
+    /// It lets everybody in.
+    pub(crate) fn welcome_all(&self) {
+        self.state().welcome = None;
+    }
+
+    /// What comes back to a method is the usual again.
+    pub(crate) fn usual(&self, member: &str) {
+        self.state().on.remove(member);
+    }
+
     /// What comes back to a method from now on.
     pub(crate) fn on(&self, member: &str, back: impl FnMut(&Raw) -> Back + Send + 'static) {
         self.state().on.insert(member.into(), Box::new(back));
@@ -300,7 +310,7 @@ impl State {
     fn back(&mut self, call: &Raw) -> Option<Vec<u8>> {
         let back = match self.on.get_mut(&call.member) {
             Some(on) => on(call),
-            None => self.usual(call),
+            None => self.usually(call),
         };
         self.serial += 1;
         let sender = if call.destination == BUS { BUS.into() } else { self.owner.clone().unwrap_or_else(|| BUS.into()) };
@@ -316,7 +326,7 @@ impl State {
         })
     }
 
-    fn usual(&self, call: &Raw) -> Back {
+    fn usually(&self, call: &Raw) -> Back {
         let name = call.path.strip_prefix("/org/bluez/").unwrap_or_default();
         match (call.member.as_str(), &self.owner) {
             ("Hello", _) => Back::Values("s", body(|out| _ = out.text(":1.99"))),

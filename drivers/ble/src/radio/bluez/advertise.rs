@@ -27,7 +27,7 @@ type Properties = Vec<(&'static str, Value)>;
 
 /// Advertises until the handle is dropped.
 pub(super) async fn advertise(link: Arc<Link>, advertisement: Advertisement) -> Result<Box<dyn Advertising>, RadioError> {
-    advertisement.check()?;
+    check(&advertisement)?;
     let own = Arc::new(Advertised { path: link.path("advertisement"), said: Mutex::new(properties(&advertisement)) });
     lock(&link.advertised).push(Arc::clone(&own));
     // From here on what is dropped is taken back, whether or not BlueZ had it.
@@ -37,6 +37,14 @@ pub(super) async fn advertise(link: Arc<Link>, advertisement: Advertisement) -> 
         return Err(RadioError::Gone("just now".into()));
     }
     Ok(Box::new(handle))
+}
+
+/// Whether it fits, and the bus can carry it.
+fn check(advertisement: &Advertisement) -> Result<(), RadioError> {
+    advertisement.check()?;
+    let names = [&advertisement.data.name, &advertisement.response.name];
+    let zero = names.into_iter().flatten().any(|name| name.contains('\0'));
+    if zero { Err(RadioError::Refused("a name has a zero in it".into())) } else { Ok(()) }
 }
 
 impl Advertised {
@@ -86,7 +94,7 @@ impl Handle {
 impl Advertising for Handle {
     fn replace(&mut self, advertisement: Advertisement) -> BoxFuture<'_, Result<(), RadioError>> {
         Box::pin(async move {
-            advertisement.check()?;
+            check(&advertisement)?;
             if self.link.is_over() {
                 return Err(RadioError::Gone("the adapter was away since it was advertised".into()));
             }
