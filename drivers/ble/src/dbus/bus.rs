@@ -51,8 +51,7 @@ pub struct Bus {
 /// What the bus gives us by itself.
 #[derive(Debug)]
 pub struct Inbox {
-    signals: mpsc::Receiver<Message>,
-    calls: mpsc::Receiver<Message>,
+    queue: mpsc::Receiver<Message>,
     shared: Arc<Shared>,
 }
 
@@ -78,15 +77,15 @@ impl Bus {
         welcome.map_err(|_| BusError::Late("our sign-in".into()))??;
         let shared = Arc::new(Shared::new(follow));
         let (out, queue) = mpsc::channel(MOST_OUT);
-        let (signals, heard) = mpsc::channel(patience.signals.max(1));
-        let (calls, called) = mpsc::channel(patience.calls.max(1));
+        let most_calls = patience.calls.max(1);
+        let (inbox, waiting) = mpsc::channel(patience.signals.max(1) + most_calls);
         tokio::spawn(write(writer, queue, Arc::clone(&shared), patience.call));
-        let read = Read { signals, calls, out: out.downgrade(), shared: Arc::clone(&shared) };
+        let read = Read { inbox, most_calls, out: out.downgrade(), shared: Arc::clone(&shared) };
         tokio::spawn(read.run(reader));
         let bus = Self { out, shared: Arc::clone(&shared), patience };
         bus.ask("Hello", vec![]).await?;
         bus.follow().await?;
-        Ok((bus, Inbox { signals: heard, calls: called, shared }))
+        Ok((bus, Inbox { queue: waiting, shared }))
     }
 
     async fn follow(&self) -> Result<(), BusError> {
@@ -206,13 +205,13 @@ impl Message {
 }
 
 impl Inbox {
-    /// The next call or signal, calls first; `None` when the connection is over.
+    /// The next call or signal, in the order in which they came; `None` when the connection is over.
     pub async fn next(&mut self) -> Option<Message> {
-        tokio::select! {
-            biased;
-            Some(call) = self.calls.recv() => Some(call),
-            signal = self.signals.recv() => signal,
+        let next = self.queue.recv().await?;
+        if next.kind == Kind::Call {
+            self.shared.calls.fetch_sub(1, Ordering::Relaxed);
         }
+        Some(next)
     }
 
     /// How many signals and calls were dropped because the reader was slow.

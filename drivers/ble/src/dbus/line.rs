@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -56,6 +56,8 @@ pub(super) struct Shared {
     pub(super) owner: watch::Sender<Owner>,
     closed: watch::Sender<bool>,
     given: AtomicU64,
+    /// Calls that wait in the inbox.
+    pub(super) calls: AtomicUsize,
     pub(super) dropped: AtomicU64,
     pub(super) refused: AtomicU64,
 }
@@ -69,6 +71,7 @@ impl Shared {
             owner: watch::Sender::new(Owner::Unknown),
             closed: watch::Sender::new(false),
             given: AtomicU64::new(0),
+            calls: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
@@ -148,8 +151,9 @@ pub(super) async fn write(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<
 
 /// The task that reads.
 pub(super) struct Read {
-    pub(super) signals: mpsc::Sender<Message>,
-    pub(super) calls: mpsc::Sender<Message>,
+    /// Calls and signals in one queue, so that what came first is known first. The places that calls may take are theirs alone.
+    pub(super) inbox: mpsc::Sender<Message>,
+    pub(super) most_calls: usize,
     /// The connection ends with the last [`Bus`], whether or not we read.
     pub(super) out: mpsc::WeakSender<Vec<u8>>,
     pub(super) shared: Arc<Shared>,
@@ -211,16 +215,27 @@ impl Read {
                 self.shared.refused.fetch_add(1, Ordering::Relaxed);
                 self.deny(&message, "org.freedesktop.DBus.Error.AccessDenied", "this is for another service");
             }
-            Kind::Signal => match self.signals.try_send(message) {
-                Ok(()) => _ = self.shared.given.fetch_add(1, Ordering::Relaxed),
-                Err(_) => _ = self.shared.dropped.fetch_add(1, Ordering::Relaxed),
-            },
-            Kind::Call => {
-                let Err(error) = self.calls.try_send(message) else { return };
-                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-                self.deny(&error.into_inner(), "org.freedesktop.DBus.Error.LimitsExceeded", "too many calls");
+            Kind::Signal => {
+                let room = self.inbox.capacity() > self.most_calls.saturating_sub(self.shared.calls.load(Ordering::Relaxed));
+                let given = room && self.inbox.try_send(message).is_ok();
+                let count = if given { &self.shared.given } else { &self.shared.dropped };
+                count.fetch_add(1, Ordering::Relaxed);
             }
+            Kind::Call => self.called(message),
         }
+    }
+
+    fn called(&self, call: Message) {
+        let refused = if self.shared.calls.load(Ordering::Relaxed) < self.most_calls {
+            self.shared.calls.fetch_add(1, Ordering::Relaxed);
+            let Err(error) = self.inbox.try_send(call) else { return };
+            self.shared.calls.fetch_sub(1, Ordering::Relaxed);
+            error.into_inner()
+        } else {
+            call
+        };
+        self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        self.deny(&refused, "org.freedesktop.DBus.Error.LimitsExceeded", "too many calls");
     }
 
     fn deny(&self, message: &Message, name: &str, text: &str) {

@@ -62,7 +62,7 @@ use tokio::task::AbortHandle;
 pub type Clock = Arc<dyn Fn() -> Mono + Send + Sync>;
 
 /// Which adapter, and how long is waited.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Its name, as `hci0`. `None` for the first that is switched on.
     pub adapter: Option<String>,
@@ -70,6 +70,14 @@ pub struct Settings {
     pub bus: Option<String>,
     /// How long is waited.
     pub waits: Waits,
+    /// Signals of `BlueZ` that wait while the machine is busy, before more are dropped.
+    pub signals: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { adapter: None, bus: None, waits: Waits::default(), signals: 2048 }
+    }
 }
 
 /// How long is waited.

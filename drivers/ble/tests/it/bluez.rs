@@ -26,7 +26,7 @@ fn waits() -> Waits {
 }
 
 fn radio(fake: &Fake, waits: Waits) -> BlueZ {
-    let settings = Settings { adapter: None, bus: Some(fake.address.clone()), waits };
+    let settings = Settings { adapter: None, bus: Some(fake.address.clone()), waits, ..Settings::default() };
     BlueZ::start(settings, Arc::new(|| Mono(Duration::from_secs(7))))
 }
 

@@ -97,7 +97,7 @@ pub(super) async fn run(life: Arc<Life>) {
 
 /// One connection to the bus, at most one generation, and why it is over.
 async fn session(life: &Life) -> RadioError {
-    let patience = Patience { call: life.settings.waits.call, ..Patience::default() };
+    let patience = Patience { call: life.settings.waits.call, signals: life.settings.signals, ..Patience::default() };
     let connected = match &life.settings.bus {
         Some(address) => Bus::connect(address, BLUEZ, patience).await,
         None => Bus::system(BLUEZ, patience).await,

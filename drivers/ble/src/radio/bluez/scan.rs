@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use uuid::Uuid;
 
 /// Devices whose names are remembered. `BlueZ` itself forgets those that it has not heard for half a minute.
@@ -28,6 +28,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct Scans {
     inner: Mutex<Inner>,
+    /// Sent whenever all who listen are told that it is over.
+    ended: watch::Sender<()>,
     /// Whether there is a discovery of ours. Held while it is started or stopped.
     discovery: tokio::sync::Mutex<bool>,
 }
@@ -55,6 +57,7 @@ pub(super) async fn scan(link: &Arc<Link>, scan: Scan) -> Result<Sightings, Radi
     let (hearer, sightings) = sightings(scan);
     // Before the discovery is on: what it hears first may not be told again for seconds.
     let listening = link.scans.listen(&hearer);
+    let mut ended = link.scans.ended.subscribe();
     if !*running {
         start(link).await?;
         *running = true;
@@ -69,7 +72,8 @@ pub(super) async fn scan(link: &Arc<Link>, scan: Scan) -> Result<Sightings, Radi
     tokio::spawn(async move {
         tokio::select! {
             () = hearer.unheard() => link.leave(number).await,
-            () = link.until_over() => {}
+            // With the hearer that is held here the sightings end.
+            _ = ended.changed() => {}
         }
     });
     Ok(sightings)
@@ -168,6 +172,7 @@ impl Scans {
         let mut inner = lock(&self.inner);
         inner.hearers.clear();
         inner.devices.clear();
+        self.ended.send_replace(());
     }
 
     /// `BlueZ` stopped the discovery. While it is ours and was not stopped by us, who listens is told by the end of the sightings.

@@ -51,10 +51,10 @@ async fn what_is_replaced_is_told_in_place_and_only_what_changed() {
     let radio = up(&fake, waits()).await;
     let mut advertising = radio.advertise(token(7)).await.unwrap();
     let path = registered(&fake);
-    let changes = |heard: &[Raw]| heard.iter().filter(|raw| raw.kind == 4 && raw.path == path).cloned().collect::<Vec<_>>();
+    let all_told = |heard: &[Raw]| heard.iter().filter(|raw| raw.kind == 4 && raw.path == path).cloned().collect::<Vec<_>>();
     advertising.replace(token(8)).await.unwrap();
     // It returns once BlueZ has answered what came after it.
-    let changed = fake.until("a change", |heard| changes(heard).first().cloned()).await;
+    let changed = fake.until("a change", |heard| all_told(heard).first().cloned()).await;
     let order = fake.until("both", |heard| heard.iter().rposition(|raw| raw.member == "Ping")).await;
     assert!(fake.until("both", |heard| heard.iter().position(|raw| raw.kind == 4)).await < order);
     assert!(changed.has(&[8; 16]) && !changed.says("Unlocker") && !changed.says("Type"), "{changed:?}");
@@ -64,7 +64,7 @@ async fn what_is_replaced_is_told_in_place_and_only_what_changed() {
     advertising.replace(token(8)).await.unwrap();
     let less = Advertisement { response: Fields::new(), ..token(8) };
     advertising.replace(less.clone()).await.unwrap();
-    let told = fake.until("two changes", |heard| Some(changes(heard)).filter(|changes| changes.len() >= 2)).await;
+    let told = fake.until("two changes", |heard| Some(all_told(heard)).filter(|changes| changes.len() >= 2)).await;
     assert_eq!(told.len(), 2);
     assert!(told[1].says("LocalName") && told[1].says("ServiceUUIDs") && !told[1].says("Unlocker"), "{:?}", told[1]);
     assert_eq!(fake.called("RegisterAdvertisement").len(), 1);

@@ -21,7 +21,7 @@ fn truth(out: &mut Out, name: &str, is: bool) {
 }
 
 fn description(names: &[&str]) -> Back {
-    let nodes: String = names.iter().map(|name| format!("<node name=\"{name}\"/>")).collect();
+    let nodes = names.iter().fold(String::new(), |nodes, name| nodes + "<node name=\"" + name + "\"/>");
     let text = format!("<node><interface name=\"org.bluez.Device1\"></interface>{nodes}</node>");
     Back::Values("s", body(|out| _ = out.text(&text)))
 }

@@ -77,7 +77,7 @@ async fn what_is_wrong_or_of_others_is_left_out() {
     fake.changed(DEVICE, DEVICE1, |out| {
         _ = out.pair("ManufacturerData", "a{qv}", |out| {
             out.array(8, |out| _ = out.align(8).u16(0xFFFF).signature("s").text("9"));
-        })
+        });
     });
     fake.changed(DEVICE, DEVICE1, |out| _ = out.pair("RSSI", "s", |out| _ = out.text("loud")));
     fake.changed(HCI0, DEVICE1, |out| _ = out.manufacturer(0xFFFF, &[10]));
@@ -89,7 +89,7 @@ async fn what_is_wrong_or_of_others_is_left_out() {
                 out.align(8).u16(0x004C).signature("ay").bytes(&[11]);
                 out.align(8).u16(0xFFFF).signature("ay").bytes(&[12]);
             });
-        })
+        });
     });
     assert_eq!(next(&mut sightings).await.manufacturer.unwrap().bytes(), [12]);
     assert_eq!((sightings.foreign(), sightings.dropped()), (2, 0));
@@ -195,7 +195,7 @@ async fn ten_thousand_advertisements_a_second_do_not_stop_anything() {
     for number in 0..HEARD {
         let [_, a, b, c] = number.to_be_bytes();
         fake.changed(&format!("/org/bluez/hci0/dev_AA_00_00_{a:02X}_{b:02X}_{c:02X}"), DEVICE1, |out| {
-            _ = out.manufacturer(0xFFFF, &[a, b, c])
+            _ = out.manufacturer(0xFFFF, &[a, b, c]);
         });
     }
     // BlueZ is answered in the middle of it.
