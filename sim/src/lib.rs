@@ -16,7 +16,7 @@
 //!
 //! Where to read next: [`utec`] (the U-tec cloud: `OAuth`, `/action`, pushes, locks), [`legrand`] (BTicino's: sign-in, REST,
 //! certificates, SIP, gates and bells), [`relay`] (a relay behind HTTP), [`jeedom`] (its JSON-RPC API),
-//! [`device`] (gateways of a fleet).
+//! [`device`] (gateways of a fleet), [`air`] (Bluetooth radios, and those who listen to them).
 //!
 //! ```
 //! use doorward_sim::utec::{self, Bolt, Config, Position};
@@ -32,6 +32,7 @@
 //! # Ok::<(), std::io::Error>(()) }).unwrap();
 //! ```
 
+pub mod air;
 mod clock;
 pub mod device;
 mod dice;

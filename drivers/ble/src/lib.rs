@@ -2,6 +2,7 @@
 //!
 //! [`radio`] is what an adapter can do, whatever it is: hear, advertise, serve and ask. Nothing above it knows of `BlueZ`.
 //! [`dbus`] is how one speaks with `BlueZ`, which drives adapters on Linux.
+//! [`radio::air`] is one in the simulated air.
 //! [`lock`] says who is let in: a state machine without IO, to which sightings and messages are handed.
 //! The bytes that are said are those of [`doorward_wire::ble`], and are not written again here.
 //!

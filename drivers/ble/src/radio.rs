@@ -21,6 +21,7 @@
 //! The one for adapters of this computer is [`bluez`].
 
 mod advertisement;
+pub mod air;
 pub mod bluez;
 mod gatt;
 mod sighting;

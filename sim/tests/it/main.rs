@@ -1,5 +1,6 @@
 //! The simulators, asked over real sockets by a client that knows nothing of them.
 
+mod air;
 mod client;
 mod control;
 mod faults;

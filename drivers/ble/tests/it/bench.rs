@@ -86,8 +86,9 @@ impl Bench {
     /// The process is killed, and starts again after so long.
     pub(crate) fn killed(&mut self, config: Config, gone: Duration) {
         self.now = Now { utc: self.now.utc.plus(gone), mono: self.now.mono.plus(gone) };
-        let kept = Lock::keys(&config.id).filter_map(|key| Some((key.clone(), Secret::new(self.disk.get(&key)?.clone()))));
-        let restored = Lock::restore(Config { id: config.id.clone(), ..config }, kept.collect::<Vec<_>>(), true, self.now);
+        let read = |key: String| self.disk.get(&key).cloned().map(|value| (key, Secret::new(value)));
+        let kept: Vec<_> = Lock::keys(&config.id).filter_map(read).collect();
+        let restored = Lock::restore(config, kept, true, self.now);
         assert_eq!(restored.unreadable, Vec::<String>::new());
         self.lock = restored.lock;
         self.waiting.clear();
@@ -252,7 +253,7 @@ pub(crate) fn message_of_v1(session: &Session, lock: &str) -> String {
     compat::issue(session, &id(lock), lock_key.public(), issuer).unwrap().write()
 }
 
-/// Who was let in: the nonces.
+/// How many were let in.
 pub(crate) fn opened(seen: &[Seen]) -> usize {
     seen.iter().filter(|seen| matches!(seen, Seen::Opened(_))).count()
 }

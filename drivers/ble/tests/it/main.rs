@@ -2,15 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
 
+mod air;
 mod approach;
 mod bench;
 mod bluez;
 mod dbus;
 mod fake;
+mod gatt;
 mod gestures;
 mod kept;
 mod lab;
 mod many;
 mod once;
 mod orders;
+mod scene;
+mod thief;
 mod tokens;

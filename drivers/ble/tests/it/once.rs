@@ -92,8 +92,6 @@ fn run(steps: Vec<Step>) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
-
     #[test]
     fn a_token_presents_at_most_once_whatever_happens(steps in prop::collection::vec(step(), 1..80)) {
         run(steps);

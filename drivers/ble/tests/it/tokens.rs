@@ -1,6 +1,7 @@
 //! Which tokens are good, when, and from how near.
 
 use crate::bench::*;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use doorward_ble::{
     lock::{Config, Input, Rssi, RssiUnknown, Way},
     radio::Address,
@@ -8,7 +9,8 @@ use doorward_ble::{
 use doorward_core::Now;
 use doorward_wire::ble::{
     order::Refusal,
-    session::Session,
+    session::{LockMessage, Session},
+    sign::Sign as _,
     token::{Nonce, SessionKey, Tokens},
     v2::Ways,
 };
@@ -131,14 +133,13 @@ fn a_signal_of_unknown_strength_is_refused_where_there_is_a_threshold() {
 #[test]
 fn a_phone_can_have_a_threshold_of_its_own() {
     let guest = Guest::new(1, START + 300);
-    for name in [guest.nonce().to_string(), "BQUFBQUFBQUFBQ".into()] {
+    let name_of_key = "BQUFBQUFBQUFBQ".to_owned();
+    for (name, others) in [(guest.nonce().to_string(), 0), (name_of_key, 1)] {
         let mut bench = Bench::new();
         bench.give(Input::Rssi(Rssi { phones: HashMap::from([(name, -90)]), ..Rssi::default() }));
-        let guest = bench.guest(1);
-        let token = bench.token(&guest);
-        assert_eq!(opened(&bench.hear(&token, Some(-80))), 1);
-        let other = Guest::of(2, START + 300, Ways::TOKEN);
-        bench.give(Input::Session(&other.message()));
+        let (guest, of_the_same_key) = (bench.guest(1), bench.guest(2));
+        let tokens = [bench.token(&guest), bench.token(&of_the_same_key)];
+        assert_eq!(tokens.map(|token| opened(&bench.hear(&token, Some(-80)))), [1, others]);
     }
 }
 
@@ -180,13 +181,19 @@ fn a_bound_phone_can_have_a_threshold_of_its_own() {
 }
 
 #[test]
-fn a_session_of_version_1_whose_offset_is_more_than_a_day_is_refused() {
-    let mut bench = Bench::with(Config::new(id("lock_01"), keys()));
-    let good = session(None);
-    let message = message_of_v1(&good, "lock_01").replace("\"expiry\"", "\"clock_offset\":86401,\"expiry\"");
-    assert_eq!(reasons(&bench.give(Input::Session(message.as_bytes()))), [Refusal::Signature]);
-    let wrong = Session { clock_offset: Some(86_401), ..good };
-    assert!(wrong.check().is_err(), "and nobody issues one");
+fn a_session_whose_offset_is_more_than_a_day_is_refused_though_it_is_signed() {
+    for (offset, expected) in [(86_400, None), (-86_400, None), (86_401, Some(Refusal::Malformed)), (-86_401, Some(Refusal::Malformed))] {
+        let mut bench = Bench::with(Config::new(id("lock_01"), keys()));
+        let mut message = LockMessage::read(message_of_v1(&session(None), "lock_01").as_bytes()).unwrap();
+        message.clock_offset = Some(offset);
+        message.signature = Some(STANDARD.encode(RSA.1.sign(&message.signed_bytes()).unwrap()));
+        assert_eq!(reasons(&bench.give(Input::Session(message.write().as_bytes()))), Vec::from_iter(expected), "{offset}");
+        message.clock_offset = Some(0);
+        assert_eq!(
+            reasons(&Bench::with(Config::new(id("lock_01"), keys())).give(Input::Session(message.write().as_bytes()))),
+            [Refusal::Signature]
+        );
+    }
 }
 
 #[test]
