@@ -1,6 +1,7 @@
 //! Locks over Bluetooth: the radio that issuer, guest and lock share, and the core of a lock.
 //!
 //! [`radio`] is what an adapter can do, whatever it is: hear, advertise, serve and ask. Nothing above it knows of `BlueZ`.
+//! [`dbus`] is how one speaks with `BlueZ`, which drives adapters on Linux.
 //! [`radio::air`] is one in the simulated air.
 //! [`lock`] says who is let in: a state machine without IO, to which sightings and messages are handed.
 //! [`issuer`] hands out sessions, [`guest`] gets one and opens with it, [`keys`] has what they sign with.
@@ -18,6 +19,7 @@
 //! ```
 
 pub mod clock;
+pub mod dbus;
 pub mod driver;
 pub mod guest;
 pub mod issuer;

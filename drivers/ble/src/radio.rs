@@ -18,15 +18,11 @@
 //! 3. Turn every error into one of [`RadioError`], and tell of [`Standing`] before handles end.
 //! 4. End what is dropped: advertising, serving, connections, scans.
 //!
-//! With `BlueZ` (`bluer` 0.17): a scan is `Adapter::discover_devices_with_changes` with `duplicate_data` and the transport `Le`,
-//! whose properties are read on each event, one sighting for each company. An advertisement is a registered object: what is
-//! replaced is registered before the old one is dropped, and `BlueZ` itself puts the name into the scan response. `Server` is a
-//! `gatt::local::Application` of callbacks, which are given the address of who asks: an address that connects again is another
-//! [`PeerId`], and its end is the property `Connected` of its device. A `Connection` is `Device::connect` and its
-//! `remote` characteristics. The standing follows `Session::events` for the adapter, and the D-Bus name `org.bluez`.
+//! The one for adapters of this computer is [`bluez`].
 
 mod advertisement;
 pub mod air;
+pub mod bluez;
 mod gatt;
 mod sighting;
 mod trouble;
@@ -38,7 +34,7 @@ pub use gatt::{
 pub use sighting::{
     Address, AddressError, Hearer, MOST_MANUFACTURER, Manufacturer, RSSI_UNKNOWN, Scan, Sighting, Sightings, rssi, sightings,
 };
-pub use trouble::{RadioError, Standing, StateWatch};
+pub use trouble::{Down, RadioError, Standing, StateWatch};
 
 use doorward_core::driver::BoxFuture;
 use uuid::Uuid;

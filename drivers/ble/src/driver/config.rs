@@ -1,27 +1,22 @@
 //! What a lock has: a radio, keys, limits, and what opens its door.
 
 use crate::{
+    keys::{Folder, PublicV2, Role, SecretV2},
     lock::{Config, Keys, Rssi, RssiUnknown},
     radio::{
         Address, Radio, RadioError,
         air::{AirRadio, Who},
+        bluez::{self, BlueZ},
     },
 };
 use doorward_core::driver::{Ctx, Mistake, Settings};
 use doorward_wire::{
-    ble::{
-        LockId,
-        compat::{KeyError, PrivateKey, PublicKey},
-        token::SlotLength,
-    },
+    ble::{LockId, token::SlotLength},
     door::DoorId,
     topic::{Topic, is_topic},
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 /// The wire's threshold, when nothing is said.
 const RSSI: i8 = -70;
@@ -38,7 +33,7 @@ pub struct LockSpec {
     /// What the issuer calls the lock; the door's identifier when nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock_id: Option<String>,
-    /// The adapter: `air:HOST:PORT` for one in the simulated air.
+    /// The adapter: `bluez` or `bluez:hci0`, or `air:ADDRESS:PORT` for one in the simulated air.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub radio: Option<String>,
     /// For how many seconds a token of version 1 is shown.
@@ -108,21 +103,38 @@ struct Limits {
     secure: bool,
 }
 
-/// Where the keys are.
-#[derive(Debug, Clone)]
-struct Folder(PathBuf);
-
 /// Which adapter.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
+    /// One that `BlueZ` drives; the first that is switched on when it has no name.
+    BlueZ(Option<String>),
     /// One in the simulated air, whose socket is here.
     Air(String),
 }
 
 impl Place {
+    fn read(radio: &str) -> Option<Self> {
+        let (kind, name) = radio.split_once(':').map_or((radio, None), |(kind, name)| (kind, Some(name)));
+        match (kind, name) {
+            ("bluez", None) => Some(Self::BlueZ(None)),
+            ("bluez", Some(adapter)) => is_adapter(adapter).then(|| Self::BlueZ(Some(adapter.to_owned()))),
+            ("air", Some(socket)) => {
+                let here = socket.parse::<SocketAddr>().is_ok_and(|at| at.ip().is_loopback());
+                here.then(|| Self::Air(socket.to_owned()))
+            }
+            _ => None,
+        }
+    }
+
     /// Opens the adapter. In the air it stands at the door, which is where distances are measured from.
     pub(super) async fn open(&self, name: &str, ctx: &dyn Ctx) -> Result<Box<dyn Radio>, RadioError> {
-        let Self::Air(socket) = self;
+        let socket = match self {
+            Self::BlueZ(adapter) => {
+                let settings = bluez::Settings { adapter: adapter.clone(), ..bluez::Settings::default() };
+                return Ok(Box::new(BlueZ::start(settings, ctx.stopwatch())));
+            }
+            Self::Air(socket) => socket,
+        };
         let mut address = [0; 6];
         ctx.fill(&mut address);
         let who = Who { name: name.to_owned(), address: Address(address), place: [0.0; 3], clock: ctx.stopwatch() };
@@ -130,26 +142,36 @@ impl Place {
     }
 }
 
+/// The kernel's names of adapters: `hci0`.
+fn is_adapter(name: &str) -> bool {
+    name.strip_prefix("hci").is_some_and(|number| matches!(number.len(), 1..=3) && number.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
 impl Door {
     /// The lock, with its keys as they are now in their folder.
     pub(super) fn config(&self) -> Result<Config, Mistake> {
         let Limits { slot, rssi, bind_mac, secure } = self.limits.clone();
-        Ok(Config { slot, rssi, bind_mac, secure, ..Config::new(self.id.clone(), self.keys.read(&self.id)?) })
+        Ok(Config { slot, rssi, bind_mac, secure, ..Config::new(self.id.clone(), keys(&self.keys, &self.id)?) })
     }
 }
 
-impl Folder {
-    fn read(&self, id: &LockId) -> Result<Keys, Mistake> {
-        let private = self.pem(&format!("{id}_private.pem"), PrivateKey::from_pem)?;
-        let issuer = self.pem("backend_public.pem", PublicKey::from_pem)?;
-        Ok(Keys { v1: Some((private, issuer)), v2: None })
+/// The lock's own keys and its issuer's public ones, of each version that both have.
+fn keys(folder: &Folder, id: &LockId) -> Result<Keys, Mistake> {
+    let wrong = |hint: String| Mistake { key: "keys".into(), hint };
+    let mut all = folder.read().map_err(|mistakes| wrong(mistakes.to_string()))?;
+    let (lock, issuer) = (Role::Lock(id.clone()), Role::Issuer);
+    let v1 = match (all.v1.remove(&lock).and_then(|key| key.secret), all.v1.remove(&issuer)) {
+        (Some(secret), Some(issuer)) => Some((secret, issuer.public)),
+        _ => None,
+    };
+    let v2 = match (all.v2.remove(&lock).and_then(|key| key.secret), all.v2.remove(&issuer).map(|key| key.public)) {
+        (Some(SecretV2::Lock(secret)), Some(PublicV2::Issuer(issuer))) => Some((secret, issuer)),
+        _ => None,
+    };
+    if v1.is_none() && v2.is_none() {
+        return Err(wrong(format!("has no private key of {id} beside a public one of its issuer: doorward ble keys create")));
     }
-
-    fn pem<T>(&self, file: &str, read: fn(&str) -> Result<T, KeyError>) -> Result<T, Mistake> {
-        let wrong = |hint: String| Mistake { key: "keys".into(), hint };
-        let text = std::fs::read_to_string(self.0.join(file)).map_err(|error| wrong(format!("{file} cannot be read: {error}")))?;
-        read(&text).map_err(|error| wrong(format!("{file}: {error}")))
-    }
+    Ok(Keys { v1, v2 })
 }
 
 /// Reads the locks, or says everything that is wrong with them; a mistake is named `<door>.<key>`.
@@ -160,7 +182,7 @@ pub(super) fn parse(settings: &Settings) -> Result<Vec<Door>, Vec<Mistake>> {
     let text = settings.secrets.get("doors").ok_or_else(|| one("doors", "must be set".into()))?;
     let specs: Vec<LockSpec> =
         serde_json::from_str(text.reveal()).map_err(|error| one("doors", format!("is no list of locks: {error}")))?;
-    let folder = Folder(PathBuf::from(keys));
+    let folder = Folder::new(keys);
     let (mut doors, mut mistakes) = (Vec::<Door>::new(), Vec::new());
     for spec in &specs {
         let twice = |door: &Door| doors.iter().any(|other| other.id == door.id).then(|| "another lock is called so".to_owned());
@@ -180,10 +202,8 @@ fn door(spec: &LockSpec, keys: &Folder) -> Result<Door, Mistake> {
     let external: DoorId = spec.id.parse().map_err(|_| wrong("id", "must have 1 to 40 lower-case letters, digits and underscores"))?;
     let id = spec.lock_id.as_deref().unwrap_or(&spec.id).parse();
     let id = id.map_err(|_| wrong("lock_id", "must be a name that can stand in a topic"))?;
-    let place = match spec.radio.as_deref().and_then(|radio| radio.strip_prefix("air:")) {
-        Some(socket) if socket.parse::<std::net::SocketAddr>().is_ok_and(|at| at.ip().is_loopback()) => Place::Air(socket.to_owned()),
-        Some(_) | None => return Err(wrong("radio", "must be air:HOST:PORT, on this machine")),
-    };
+    let radio = spec.radio.as_deref().unwrap_or("bluez");
+    let place = Place::read(radio).ok_or_else(|| wrong("radio", "must be bluez, bluez:hci0, or air:ADDRESS:PORT on this machine"))?;
     let unknown = match spec.rssi_unknown.as_deref() {
         None | Some("refuse") => RssiUnknown::Refuse,
         Some("accept") => RssiUnknown::Accept,

@@ -81,7 +81,8 @@ pub enum Incoming {
         /// Whether it is taken; where nobody waits for that it goes nowhere.
         reply: Reply<()>,
     },
-    /// Somebody wants to be told of changes, or does not any more.
+    /// Somebody wants to be told of changes, or does not any more. A backend that is not told who leaves this out: whoever is to be
+    /// told something is known by what it asked before.
     Subscribed {
         /// Who.
         peer: Peer,

@@ -9,6 +9,9 @@ pub enum RadioError {
     /// There is no adapter, or its daemon is not running. It may come back: see [`Radio::state`](super::Radio::state).
     #[error("the adapter is gone: {0}")]
     Gone(String),
+    /// The adapter cannot be used, and it is known why.
+    #[error("{0}: {1}")]
+    Down(Down, String),
     /// The adapter does as much as it can already.
     #[error("the adapter is busy: {0}")]
     Busy(String),
@@ -44,6 +47,7 @@ impl RadioError {
     pub const fn person(&self) -> &'static str {
         match self {
             Self::Gone(_) => "There is no Bluetooth adapter. Plug it in, and see whether the Bluetooth service is running.",
+            Self::Down(down, _) => down.person(),
             Self::Busy(_) => "The Bluetooth adapter is busy. If another program uses it, stop that one.",
             Self::Refused(_) => "Bluetooth refused this. doorward may need the right to use it: see the log.",
             Self::TooLong { .. } => "This does not fit into a Bluetooth message. Shorten the name.",
@@ -55,11 +59,48 @@ impl RadioError {
     }
 }
 
+/// Why an adapter cannot be used, where its backend knows that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Down {
+    /// There is no message bus, over which programs ask for Bluetooth.
+    #[error("no D-Bus")]
+    NoBus,
+    /// The bus, or the policy of the Bluetooth service, does not allow it.
+    #[error("not allowed")]
+    NotAllowed,
+    /// The Bluetooth service does not run.
+    #[error("no bluetoothd")]
+    NoDaemon,
+    /// There is no adapter, or none of this name.
+    #[error("no adapter")]
+    NoAdapter,
+    /// It is switched off.
+    #[error("not powered")]
+    NotPowered,
+}
+
+impl Down {
+    /// What a person can do.
+    pub const fn person(self) -> &'static str {
+        match self {
+            Self::NoBus => {
+                "The system's message bus (D-Bus) is not there. Install and start it; in a container, pass /run/dbus/system_bus_socket in."
+            }
+            Self::NotAllowed => "doorward may not use Bluetooth. Put its user into the group “bluetooth”, and restart it.",
+            Self::NoDaemon => "The Bluetooth service is not running. Install BlueZ and start it: systemctl enable --now bluetooth.",
+            Self::NoAdapter => "There is no such Bluetooth adapter. Plug it in, or name another one; bluetoothctl list shows them.",
+            Self::NotPowered => {
+                "The Bluetooth adapter is switched off. Switch it on: rfkill unblock bluetooth, then bluetoothctl power on."
+            }
+        }
+    }
+}
+
 impl From<RadioError> for Fault {
     fn from(error: RadioError) -> Self {
         let (person, log) = (error.person(), error.to_string());
         match error {
-            RadioError::Gone(_) | RadioError::Busy(_) | RadioError::NotFound(_) => Self::offline(person, log),
+            RadioError::Gone(_) | RadioError::Down(..) | RadioError::Busy(_) | RadioError::NotFound(_) => Self::offline(person, log),
             RadioError::Refused(_) | RadioError::TooLong { .. } => Self::refused(person, log),
             RadioError::Timeout(_) | RadioError::Disconnected(_) => Self::timeout(person, log),
             RadioError::Protocol(_) => Self::protocol(person, log),
