@@ -238,7 +238,7 @@ fn actuator(spec: &LockSpec) -> Result<Actuator, Mistake> {
         (Some(MqttSpec { topic, payload }), []) => Ok(Actuator::Mqtt { topic: topic.clone(), payload: payload.clone().into_bytes() }),
         (None, [program, ..]) if Path::new(program).is_absolute() => Ok(Actuator::Command(spec.command.clone())),
         (None, [_, ..]) => Err(wrong("command", "must begin with the whole path of a program; no shell reads it")),
-        (None, []) => Err(wrong("", "must say what opens it: mqtt = { topic, payload } or command = [ program, … ]")),
-        (Some(_), [_, ..]) => Err(wrong("", "has two things that open it: one must go")),
+        (None, []) => Err(wrong("actuator", "must say what opens it: mqtt = { topic, payload } or command = [ program, … ]")),
+        (Some(_), [_, ..]) => Err(wrong("actuator", "has two things that open it: one must go")),
     }
 }

@@ -8,6 +8,7 @@ mod bench;
 mod bluez;
 mod book;
 mod dbus;
+mod driver;
 mod ether;
 mod fake;
 mod gatt;
