@@ -93,9 +93,9 @@ impl Stage {
     }
 
     async fn up(&self) {
-        self.until("the lock hears", |report| match report {
-            Report::Seen { sight, .. } => (sight.online == Some(true)).then_some(()),
-            _ => None,
+        self.until("the lock hears", |report| {
+            let Report::Seen { sight, .. } = report else { return None };
+            (sight.online == Some(true)).then_some(())
         })
         .await;
     }
@@ -115,9 +115,9 @@ impl Stage {
     }
 
     async fn turned_away(&self) -> Reason {
-        self.until("somebody is turned away", |report| match report {
-            Report::TurnedAway(turned) => Some(turned.reason),
-            _ => None,
+        self.until("somebody is turned away", |report| {
+            let Report::TurnedAway(turned) = report else { return None };
+            Some(turned.reason)
         })
         .await
     }
@@ -135,9 +135,9 @@ async fn whoever_comes_near_is_presented_and_the_house_opens() {
     stage.up().await;
     stage.say(&format!("locks/front/sessions/{}", stage.given.nonce()), &stage.message, true).await;
     let _guest = stage.show(1.0).await;
-    let presented = stage.until("the guest is presented", |report| match report {
-        Report::Presented(presented) => Some(presented.clone()),
-        _ => None,
+    let presented = stage.until("the guest is presented", |report| {
+        let Report::Presented(presented) = report else { return None };
+        Some(presented.clone())
     });
     let presented = presented.await;
     assert_eq!((presented.external.as_str(), presented.means), ("front", Means::Ble));
