@@ -1,7 +1,11 @@
 //! A real Chromium with an authenticator of its own signs in with a passkey, and somebody without a script with a code.
 
 use super::chromium::Browser;
-use crate::{binary::Binary, boot::killed::until, house::provider};
+use crate::{
+    binary::{self, Binary, run},
+    boot::killed::until,
+    house::provider,
+};
 use fantoccini::wd::WebDriverCompatibleCommand;
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
@@ -78,6 +82,18 @@ async fn a_person_adds_a_passkey_signs_in_with_it_and_removes_it() {
     browser.click("#passkey-form button").await;
     browser.says("main", "The passkey was added").await;
     browser.says("#passkeys", "Test key").await;
+
+    let name = person(&binary).await;
+    let list = |what: &str| binary::json(data.path(), &["person", what, &name]);
+    assert_eq!((&list("passkeys")[0]["name"], &list("passkeys")[0]["rp_id"]), (&json!("Test key"), &json!("localhost")));
+    assert_eq!(list("second-factor")["since"], Value::Null);
+    // One is of the address of numbers, where it began.
+    let sessions = list("sessions");
+    assert_eq!(sessions.as_array().unwrap().len(), 2, "{sessions}");
+    let old = sessions[1]["id"].as_str().unwrap();
+    assert!(run(data.path(), &["person", "sessions", &name, "--end", old]).status.success());
+    assert_eq!(list("sessions").as_array().unwrap().len(), 1);
+    assert!(!run(data.path(), &["person", "second-factor", &name, "--remove"]).status.success(), "there is none");
 
     // The same authenticator again is refused by the browser: it was told which ones there are.
     browser.click("#passkey-new summary").await;
