@@ -2,7 +2,7 @@
 //! attestation. No IO and no clock: what was kept and what came in are arguments.
 //!
 //! The caller keeps three promises: a challenge was taken from its place before it comes here, so that it works once; a new
-//! credential is kept only if nobody has it; what [`assert`] gives is stored before anybody is let in.
+//! credential is kept only if nobody has it; what [`assert()`] gives is stored before anybody is let in.
 
 use super::cbor::{Cbor, Malformed};
 use aws_lc_rs::{
