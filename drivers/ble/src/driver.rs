@@ -167,23 +167,23 @@ async fn hear(ctx: &dyn Ctx, boxes: &[(LockId, mpsc::Sender<Heard>)]) {
         match ctx.hear().await {
             doorward_core::driver::Heard::Connected(connected) => {
                 for (_, lock) in boxes {
-                    put(lock, Heard::Broker(connected));
+                    put(lock, Heard::Broker(connected)).await;
                 }
             }
             doorward_core::driver::Heard::Message { topic, payload, kept } => {
                 let Some(topic) = LockTopic::of(&topic) else { continue };
                 if let Some((_, lock)) = boxes.iter().find(|(id, _)| id == topic.lock()) {
-                    put(lock, Heard::Message { topic, payload, kept });
+                    put(lock, Heard::Message { topic, payload, kept }).await;
                 }
             }
         }
     }
 }
 
-fn put(lock: &mpsc::Sender<Heard>, heard: Heard) {
-    if lock.try_send(heard).is_err() {
-        tracing::warn!("a lock does not keep up with what the broker says; what is retained comes again when it connects");
-    }
+/// Waits for a lock that has enough to do: a session that is dropped here would not come again before the next connection.
+async fn put(lock: &mpsc::Sender<Heard>, heard: Heard) {
+    // A lock without its keys takes nothing, and has said so.
+    let _ = lock.send(heard).await;
 }
 
 /// Runs them side by side, all in one task: they share what the house gave.

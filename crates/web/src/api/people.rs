@@ -178,6 +178,10 @@ struct Export {
     tokens: Vec<String>,
     /// Their keys of the tunnel, by name.
     tunnel_keys: Vec<String>,
+    /// Their passkeys, by name.
+    passkeys: Vec<String>,
+    /// Since when a code is asked for after their password; null when none is.
+    second_factor: Option<Time>,
     /// How many browsers are signed in.
     sessions: i64,
     /// What they did, as far as the history reaches.
@@ -198,6 +202,8 @@ async fn export(caller: Caller, State(web): State<Web>, At(id): At<String>) -> A
         passes: passes.map(|pass| (pass.id, pass.name)).collect(),
         tokens: store.tokens().await?.into_iter().filter(|row| own(&row.token.person)).map(|row| row.token.name).collect(),
         tunnel_keys: store.tunnel_keys().await?.into_iter().filter(|key| own(&key.person)).map(|key| key.name).collect(),
+        passkeys: store.passkeys(&id).await?.into_iter().map(|passkey| passkey.key.name).collect(),
+        second_factor: store.second_factor(&id).await?.map(|factor| factor.since),
         sessions: store.count_sessions(Some(&id), web.house().now().utc).await?,
         events: store.events_of_actor("person", &id).await?,
         person: person.into(),

@@ -118,6 +118,10 @@ async fn a_passkey_is_added_signs_in_without_a_name_and_is_removed() {
     let house = House::new().await;
     house.session().await;
     let mut passkey = house.passkey(1).await;
+    let own = house.admin("GET", "/api/v1/people").await.send().await;
+    let ada = items(&own).into_iter().find(|person| person["name"] == "Ada").unwrap();
+    let all = house.admin("GET", format!("/api/v1/people/{}/export", ada["id"].as_str().unwrap())).await.send().await.ok(200);
+    assert_eq!((all["passkeys"].as_array().unwrap().len(), &all["second_factor"]), (1, &Value::Null));
     let (asked, cookie) = house.asked().await;
     assert_eq!((&asked["rpId"], &asked["userVerification"]), (&json!("localhost"), &json!("required")));
     let entered = house.finish(&cookie, &passkey.signs(&asked, HERE)).await;

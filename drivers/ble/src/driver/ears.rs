@@ -1,7 +1,10 @@
 //! A radio that comes and goes, as one stream of what is heard.
 
 use super::config::Place;
-use crate::radio::{Can, Characteristic, Incoming, Radio, RadioError, Scan, Server, Service, Sighting, Sightings};
+use crate::{
+    issuer::uuid,
+    radio::{Can, Characteristic, Incoming, Radio, RadioError, Scan, Server, Service, Sighting, Sightings},
+};
 use doorward_core::driver::Ctx;
 use doorward_wire::ble::{COMPANY, v2};
 use std::{sync::Arc, time::Duration};
@@ -27,12 +30,12 @@ pub(super) enum Ear {
 
 /// Where challenges are read.
 pub(super) fn challenge() -> Uuid {
-    v2::CHALLENGE_CHARACTERISTIC.parse().unwrap_or_default()
+    uuid(v2::CHALLENGE_CHARACTERISTIC)
 }
 
 /// Where they are answered, and what comes of it is told.
 pub(super) fn response() -> Uuid {
-    v2::RESPONSE_CHARACTERISTIC.parse().unwrap_or_default()
+    uuid(v2::RESPONSE_CHARACTERISTIC)
 }
 
 /// Listens for as long as somebody takes what is heard. A radio whose backend ended is opened anew.
@@ -99,7 +102,7 @@ async fn hear(radio: &dyn Radio, into: &mpsc::Sender<Ear>) -> RadioError {
 async fn serve(radio: &dyn Radio) -> Option<Arc<dyn Server>> {
     let challenge = Characteristic { uuid: challenge(), can: Can { read: true, ..Can::default() } };
     let response = Characteristic { uuid: response(), can: Can { write: true, notify: true, ..Can::default() } };
-    let service = Service { uuid: v2::LOCK_SERVICE.parse().unwrap_or_default(), characteristics: vec![challenge, response] };
+    let service = Service { uuid: uuid(v2::LOCK_SERVICE), characteristics: vec![challenge, response] };
     match radio.serve(vec![service]).await {
         Ok(server) => Some(Arc::from(server)),
         Err(error) => {

@@ -58,6 +58,7 @@ pub(super) async fn run(door: &Door, ctx: &dyn Ctx, mut messages: mpsc::Receiver
         Ok(lock) => lock,
         Err(why) => {
             tracing::error!(door = door.external, why, "the lock opens for nobody");
+            drop(messages);
             return std::future::pending().await;
         }
     };

@@ -154,6 +154,25 @@ async fn whoever_comes_near_is_presented_and_the_house_opens() {
 }
 
 #[tokio::test]
+async fn no_session_is_lost_when_a_broker_says_many_at_once() {
+    let stage = Stage::new().await;
+    stage.up().await;
+    // More than wait for a lock, and ours is the first of them.
+    let topic = format!("locks/front/sessions/{}", stage.given.nonce());
+    let others = (0..1000).map(|_| b"no session".to_vec());
+    for payload in std::iter::once(stage.message.clone()).chain(others) {
+        stage.house.say(Heard::Message { topic: topic.clone(), payload, kept: true });
+    }
+    stage.house.say(Heard::Message { topic: "locks/front/command".into(), payload: b"{}".to_vec(), kept: true });
+    let last = stage.until("the last message is heard", |report| {
+        let Report::TurnedAway(turned) = report else { return None };
+        (turned.reason == Reason::StaleCommand).then_some(())
+    });
+    last.await;
+    assert!(stage.house.store().keys().any(|key| key.starts_with("lock/front/sessions/")));
+}
+
+#[tokio::test]
 async fn a_guest_who_is_far_away_is_turned_away() {
     let stage = Stage::new().await;
     stage.up().await;
