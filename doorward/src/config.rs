@@ -5,6 +5,7 @@
 //! is read.
 
 mod accounts;
+mod ble;
 mod doors;
 mod fleet;
 mod http;
@@ -12,15 +13,17 @@ mod keys;
 mod log;
 mod mqtt;
 mod notify;
+mod radio;
 mod server;
 mod sites;
 mod store;
 mod tunnel;
 
 pub(crate) use accounts::AccountConfig;
-pub(crate) use doors::DoorConfig;
+pub(crate) use doors::{DoorConfig, Own};
 pub(crate) use keys::{Keys, Sources};
 pub(crate) use log::LogFormat;
+pub(crate) use radio::locks as radio_locks;
 pub(crate) use tunnel::TunnelConfig;
 
 use crate::{
@@ -58,6 +61,7 @@ pub(crate) struct Config {
     pub(crate) mqtt: mqtt::MqttConfig,
     pub(crate) tunnel: tunnel::TunnelConfig,
     pub(crate) fleet: fleet::FleetConfig,
+    pub(crate) ble: ble::BleConfig,
     pub(crate) notify: doorward_web::notify::Settings,
     pub(crate) log: log::Log,
     pub(crate) accounts: Vec<AccountConfig>,
@@ -88,6 +92,7 @@ impl Config {
             mqtt: mqtt::MqttConfig::read(keys),
             tunnel: tunnel::TunnelConfig::read(keys),
             fleet: fleet::FleetConfig::read(keys),
+            ble: ble::BleConfig::read(keys),
             notify: notify::read(keys, &time_zone),
             log: log::Log::read(keys),
             sites: sites::read(keys),
@@ -96,6 +101,7 @@ impl Config {
             shown: Vec::new(),
         };
         config.accounts.extend(doors::foreign_account(keys, &config.doors));
+        config.accounts.extend(radio::account(keys, &config.doors, &config.ble));
         config
     }
 
@@ -126,10 +132,11 @@ impl Config {
     }
 }
 
-/// Reads the file and the environment, with a `.env` beside the file.
-pub(crate) fn sources(file: Option<&Path>, fallback: &Path) -> anyhow::Result<Sources> {
-    let path = file.unwrap_or(fallback);
-    let mut sources = Sources { file_name: path.display().to_string(), ..Sources::default() };
+/// Reads the file, or `doorward.toml` in the data folder, and the environment, with a `.env` beside the file.
+pub(crate) fn sources(file: Option<&Path>, data: &Path) -> anyhow::Result<Sources> {
+    let fallback = data.join("doorward.toml");
+    let path = file.unwrap_or(&fallback);
+    let mut sources = Sources { file_name: path.display().to_string(), data: data.to_owned(), ..Sources::default() };
     match std::fs::read_to_string(path) {
         Ok(text) => sources.file = text.parse::<toml::Table>().with_context(|| format!("{} is not TOML", path.display()))?,
         // Without a file there is nothing to read, and a folder that cannot be one is told of where it is opened.
@@ -143,6 +150,7 @@ pub(crate) fn sources(file: Option<&Path>, fallback: &Path) -> anyhow::Result<So
     sources.environment.extend(std::env::vars());
     sources.originals = tunnel::originals(&sources.environment);
     sources.originals.extend(fleet::originals(&sources.environment));
+    sources.originals.extend(ble::originals(&sources.environment));
     sources.environment.retain(|name, _| name.starts_with("DOORWARD_"));
     Ok(sources)
 }
@@ -175,7 +183,7 @@ pub(crate) fn with_settings(sources: &mut Sources, settings: BTreeMap<String, se
 
 fn sources_of(global: &Global, file: Option<&Path>) -> Result<Sources, Failure> {
     let folder = data::folder(global.data.as_deref());
-    sources(file, &folder.join("doorward.toml")).map_err(|error| Failure::usage(format!("{error:#}")))
+    sources(file, &folder).map_err(|error| Failure::usage(format!("{error:#}")))
 }
 
 /// `NAME=value` lines; `#` comments; quotes around a value are taken off.

@@ -54,7 +54,7 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
         legrand::start(gates).await.map_err(|error| Failure::failed(format!("the simulated Legrand cloud cannot start: {error}")))?;
     file::configure(&folder, &gates, &subscription_key)?;
 
-    let mut sources = config::sources(None, &folder.join("doorward.toml")).map_err(|error| Failure::usage(format!("{error:#}")))?;
+    let mut sources = config::sources(None, &folder).map_err(|error| Failure::usage(format!("{error:#}")))?;
     let jeedom = Jeedom::start(jeedom::Config::default()).await;
     let jeedom = jeedom.map_err(|error| Failure::failed(format!("the simulated Jeedom cannot start: {error}")))?;
     furnish(&mut sources, jeedom.url());

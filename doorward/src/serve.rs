@@ -34,6 +34,7 @@ use tokio::{
     task::JoinSet,
 };
 
+pub(crate) mod ble;
 mod first_key;
 mod fleet;
 mod managed;
@@ -46,7 +47,7 @@ const LINK_LIFE: Duration = Duration::from_mins(15);
 /// Runs until it is told to stop.
 pub(crate) async fn run(global: &Global, config: Option<&Path>) -> Outcome {
     let folder = data::folder(global.data.as_deref());
-    let sources = config::sources(config, &folder.join("doorward.toml")).map_err(|error| Failure::usage(format!("{error:#}")))?;
+    let sources = config::sources(config, &folder).map_err(|error| Failure::usage(format!("{error:#}")))?;
     // Before anything says that it runs: a supervisor may stop it right away.
     let stop = told_to_stop()?;
     as_many_files_as_allowed();
@@ -80,6 +81,7 @@ pub(crate) struct Running {
     mqtt: Option<Arc<Mqtt>>,
     pub(crate) tunnel: Tunnel,
     pub(crate) fleet: Fleet,
+    _ble: Option<ble::Ble>,
     /// The tunnel's first key, when it was just made.
     pub(crate) first_key: Option<Secret<String>>,
     stopper: Stopper,
@@ -122,7 +124,8 @@ pub(crate) async fn start(folder: std::path::PathBuf, mut sources: Sources, debu
     let mqtt = mqtt(&config, &data, &handle, &mut tls, &mut problems).await;
     let (tunnel, first_key) = tunnel(&config, &handle, mqtt.clone(), &mut tls, &mut problems).await?;
     let fleet = fleet::start(&config, &handle, mqtt.clone(), &mut tls, &mut problems).await;
-    let settings = web_config(&config, &data, tls.authority.clone(), problems);
+    let ble = ble::start(&config, &handle, &mut problems).await;
+    let settings = WebConfig { bluetooth: ble.as_ref().map(ble::Ble::desk), ..web_config(&config, &data, tls.authority.clone(), problems) };
     let web = Web::new(handle.clone(), settings, logbook, metrics, mqtt.clone(), tunnel.clone(), fleet.clone());
     let (stop, listeners) = serve(&web, http, public, admin);
     started(&handle).await;
@@ -136,6 +139,7 @@ pub(crate) async fn start(folder: std::path::PathBuf, mut sources: Sources, debu
         mqtt,
         tunnel,
         fleet,
+        _ble: ble,
         first_key,
         stopper,
         listeners,
@@ -289,6 +293,7 @@ fn web_config(config: &Config, data: &Data, authority: Option<String>, problems:
         outward: Outward::default(),
         notify: config.notify.clone(),
         tunnel_url: config.tunnel.public_url.clone(),
+        bluetooth: None,
     }
 }
 

@@ -78,7 +78,7 @@ impl Ctx for AccountCtx {
             return;
         }
         if let Report::Listen(filters) = report {
-            return self.exchange.listen(&self.account, filters);
+            return self.exchange.listen(self.account.as_str(), filters);
         }
         // Nobody reads any more when the program stops.
         let _ = self.inputs.send(Message::Input(Input::Report { account: self.account.clone(), report }));

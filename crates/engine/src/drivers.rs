@@ -98,7 +98,7 @@ impl Drivers {
             store: self.store.clone(),
             inputs: self.inputs.clone(),
             exchange: Arc::clone(&self.exchange),
-            ear: self.exchange.open(account),
+            ear: self.exchange.open(account.as_str()),
         });
         let (stop, mut stopped) = watch::channel(false);
         let before = self.lock().remove(account);
@@ -127,7 +127,7 @@ impl Drivers {
         let running = self.lock().remove(account);
         if let Some(running) = running {
             running.end().await;
-            self.exchange.close(account);
+            self.exchange.close(account.as_str());
         }
     }
 

@@ -9,7 +9,7 @@ use doorward_core::{
     keeper::Input,
     setup::Contact,
 };
-use doorward_wire::{account::AccountId, door::DoorId, topic::Filter};
+use doorward_wire::{door::DoorId, topic::Filter};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -36,7 +36,8 @@ pub struct Exchange {
 struct Inner {
     line: Option<Arc<dyn Line>>,
     connected: bool,
-    accounts: BTreeMap<AccountId, Account>,
+    /// By the account's name, or that of a part, whose names have other characters.
+    accounts: BTreeMap<String, Account>,
     contacts: BTreeMap<DoorId, (Filter, Contact)>,
 }
 
@@ -137,16 +138,16 @@ impl Exchange {
     }
 
     /// A driver starts anew: whatever waited for the one before it is gone.
-    pub(crate) fn open(&self, account: &AccountId) -> Arc<Ear> {
+    pub(crate) fn open(&self, account: &str) -> Arc<Ear> {
         let ear = Arc::new(Ear::default());
         let mut inner = lock(&self.inner);
         ear.push(Heard::Connected(inner.connected));
-        inner.accounts.insert(account.clone(), Account { filters: Vec::new(), ear: Arc::clone(&ear) });
+        inner.accounts.insert(account.to_owned(), Account { filters: Vec::new(), ear: Arc::clone(&ear) });
         self.changed(&inner);
         ear
     }
 
-    pub(crate) fn listen(&self, account: &AccountId, filters: Vec<Filter>) {
+    pub(crate) fn listen(&self, account: &str, filters: Vec<Filter>) {
         let mut inner = lock(&self.inner);
         if let Some(account) = inner.accounts.get_mut(account) {
             account.filters = filters;
@@ -154,7 +155,7 @@ impl Exchange {
         self.changed(&inner);
     }
 
-    pub(crate) fn close(&self, account: &AccountId) {
+    pub(crate) fn close(&self, account: &str) {
         let mut inner = lock(&self.inner);
         inner.accounts.remove(account);
         self.changed(&inner);
@@ -214,9 +215,9 @@ mod tests {
     #[tokio::test]
     async fn a_driver_hears_what_it_listens_for_in_order_and_the_newest_of_too_much() {
         let (exchange, _inbox) = exchange();
-        let account: AccountId = "foreign".parse().unwrap();
-        let ear = exchange.open(&account);
-        exchange.listen(&account, vec!["a/+".parse().unwrap()]);
+        let account = "foreign";
+        let ear = exchange.open(account);
+        exchange.listen(account, vec!["a/+".parse().unwrap()]);
         assert_eq!(exchange.filters().borrow().len(), 1);
         exchange.connected(true);
         for number in 0..WAITING + 10 {
@@ -225,7 +226,7 @@ mod tests {
         }
         let Heard::Message { payload, .. } = ear.hear().await else { panic!("what waited longest was given up") };
         assert_eq!(payload, b"10");
-        exchange.close(&account);
+        exchange.close(account);
         assert!(exchange.filters().borrow().is_empty());
     }
 

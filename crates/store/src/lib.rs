@@ -95,7 +95,7 @@ pub use pass_doors::PassDoor;
 pub use passes::{NewPass, StoredPass};
 pub use passkeys::{AddedPasskey, NewPasskey, StoredPasskey};
 pub use people::Person;
-pub use phones::{BleSession, PhoneKey, PhoneOf};
+pub use phones::{BleSession, Enrol, LockTold, PhoneKey, PhoneOf};
 pub use push::{AddedPush, PushSubscription, PushTarget};
 pub use rings::RingQuery;
 pub use rollouts::{Rollout, RolloutDevice, RolloutState};

@@ -68,6 +68,11 @@ const MIGRATIONS: &[Migration] = &[
         lite: include_str!("../migrations/sqlite/0012_ble.sql"),
         pg: include_str!("../migrations/postgres/0012_ble.sql"),
     },
+    Migration {
+        number: 13,
+        lite: include_str!("../migrations/sqlite/0013_ble_messages.sql"),
+        pg: include_str!("../migrations/postgres/0013_ble_messages.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

@@ -2,7 +2,7 @@
 
 use crate::{
     Store, StoreError,
-    db::{Row, args},
+    db::{Row, Tx, args},
     dice,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -52,6 +52,28 @@ pub struct BleSession {
     pub expires: Time,
     /// When it was taken back.
     pub revoked: Option<Time>,
+    /// What the lock is told of it.
+    pub told: LockTold,
+}
+
+/// What a lock is told of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LockTold {
+    /// What the lock is called on the wire.
+    pub lock: String,
+    /// Whether it is one of doorward's own.
+    pub own: bool,
+    /// The message. The key in it is sealed for the lock.
+    pub message: Vec<u8>,
+}
+
+/// How a phone came to a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Enrol {
+    /// Its key is known.
+    Known,
+    /// It brings its key by an invite, which is used up.
+    Invite(Secret<String>, PhoneKey),
 }
 
 impl PhoneOf {
@@ -81,22 +103,18 @@ impl Store {
         Ok(code)
     }
 
-    /// For whom an invite is, the first time that it is used and before it ends.
-    pub async fn use_phone_invite(&self, code: &Secret<String>, now: Time) -> Result<Option<PhoneOf>, StoreError> {
-        let mut tx = self.db().write().await?;
-        let sql = "UPDATE phone_invites SET used_at = $2 WHERE mac = $1 AND used_at IS NULL AND expires_at > $2 RETURNING person, pass";
-        let row = tx.one(sql, args![self.invite_code(code), now]).await?;
-        tx.commit().await?;
-        row.as_ref().map(PhoneOf::read).transpose()
+    /// For whom an invite is that nobody has used, before it ends. It is not used up by this.
+    pub async fn phone_invite(&self, code: &Secret<String>, now: Time) -> Result<Option<PhoneOf>, StoreError> {
+        let sql = "SELECT person, pass FROM phone_invites WHERE mac = $1 AND used_at IS NULL AND expires_at > $2";
+        self.db().one(sql, args![self.invite_code(code), now]).await?.as_ref().map(PhoneOf::read).transpose()
     }
 
     /// Enrols a key; `false` when it is enrolled already, for whomever.
     pub async fn enrol_phone(&self, key: &PhoneKey) -> Result<bool, StoreError> {
-        let [person, pass] = key.of.columns();
-        let sql = "INSERT INTO phone_keys (fingerprint, person, pass, name, public, created_at) VALUES ($1, $2, $3, $4, $5, $6) \
-                   ON CONFLICT DO NOTHING";
-        let args = args![&key.fingerprint, person, pass, &key.name, key.public.as_slice(), key.created];
-        Ok(self.db().execute(sql, args).await? > 0)
+        let mut tx = self.db().write().await?;
+        let enrolled = enrol(&mut tx, key).await?;
+        tx.commit().await?;
+        Ok(enrolled)
     }
 
     /// A key that is enrolled.
@@ -116,14 +134,27 @@ impl Store {
         Ok(self.db().execute("DELETE FROM phone_keys WHERE fingerprint = $1", args![fingerprint]).await? > 0)
     }
 
-    /// Writes a session down, before the phone or the lock hears of it.
-    pub async fn add_ble_session(&self, session: &BleSession) -> Result<(), StoreError> {
-        let [person, pass] = session.of.columns();
+    /// Writes a session down, before the phone or the lock hears of it, and a key that comes with it. `false` when the invite
+    /// was used up or ended meanwhile, or the key is somebody's already: then nothing is written.
+    pub async fn add_ble_session(&self, session: &BleSession, by: &Enrol) -> Result<bool, StoreError> {
         let mut tx = self.db().write().await?;
-        let sql = "INSERT INTO ble_sessions (nonce, door, person, pass, phone, issued_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
-        tx.execute(sql, args![&session.nonce, &session.door, person, pass, &session.phone, session.issued, session.expires]).await?;
-        tx.execute("UPDATE phone_keys SET used_at = $2 WHERE fingerprint = $1", args![&session.phone, session.issued]).await?;
-        tx.commit().await
+        if let Enrol::Invite(code, key) = by {
+            let sql = "UPDATE phone_invites SET used_at = $2 WHERE mac = $1 AND used_at IS NULL AND expires_at > $2 RETURNING person, pass";
+            let of = tx.one(sql, args![self.invite_code(code), session.issued]).await?;
+            let is_theirs = of.as_ref().map(PhoneOf::read).transpose()?.is_some_and(|of| of == session.of && of == key.of);
+            if !is_theirs || !enrol(&mut tx, key).await? {
+                return Ok(false);
+            }
+        }
+        let [person, pass] = session.of.columns();
+        let LockTold { lock, own, message } = &session.told;
+        let sql = "INSERT INTO ble_sessions (nonce, door, person, pass, phone, issued_at, expires_at, lock, own, message) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        let BleSession { nonce, door, phone, issued, expires, .. } = session;
+        tx.execute(sql, args![nonce, door, person, pass, phone, *issued, *expires, lock, i64::from(*own), message.as_slice()]).await?;
+        tx.execute("UPDATE phone_keys SET used_at = $2 WHERE fingerprint = $1", args![phone, *issued]).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// One session.
@@ -141,6 +172,18 @@ impl Store {
     pub async fn revoke_ble_session(&self, nonce: &str, now: Time) -> Result<bool, StoreError> {
         let sql = "UPDATE ble_sessions SET revoked_at = $2 WHERE nonce = $1 AND revoked_at IS NULL";
         Ok(self.db().execute(sql, args![nonce, now]).await? > 0)
+    }
+
+    /// What locks were told last of sessions that are taken back, by the name of the lock on the wire.
+    pub async fn ble_revoked(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let rows = self.db().all("SELECT lock, list FROM ble_revoked ORDER BY lock", Vec::new()).await?;
+        rows.iter().map(|row| Ok((row.get("lock")?, row.get("list")?))).collect()
+    }
+
+    /// Keeps what a lock is told of sessions that are taken back, before it is told.
+    pub async fn put_ble_revoked(&self, lock: &str, list: &str) -> Result<(), StoreError> {
+        let sql = "INSERT INTO ble_revoked (lock, list) VALUES ($1, $2) ON CONFLICT (lock) DO UPDATE SET list = excluded.list";
+        self.db().execute(sql, args![lock, list]).await.map(drop)
     }
 
     /// Removes sessions and invites that have ended. Gives how many sessions.
@@ -168,7 +211,15 @@ impl Store {
     }
 }
 
-const SESSION: &str = "SELECT nonce, door, person, pass, phone, issued_at, expires_at, revoked_at FROM ble_sessions";
+const SESSION: &str = "SELECT nonce, door, person, pass, phone, issued_at, expires_at, revoked_at, lock, own, message FROM ble_sessions";
+
+async fn enrol(tx: &mut Tx, key: &PhoneKey) -> Result<bool, StoreError> {
+    let [person, pass] = key.of.columns();
+    let sql = "INSERT INTO phone_keys (fingerprint, person, pass, name, public, created_at) VALUES ($1, $2, $3, $4, $5, $6) \
+               ON CONFLICT DO NOTHING";
+    let args = args![&key.fingerprint, person, pass, &key.name, key.public.as_slice(), key.created];
+    Ok(tx.execute(sql, args).await? > 0)
+}
 
 fn read_phone(row: &Row) -> Result<PhoneKey, StoreError> {
     Ok(PhoneKey {
@@ -190,5 +241,6 @@ fn read_session(row: &Row) -> Result<BleSession, StoreError> {
         issued: row.time("issued_at")?,
         expires: row.time("expires_at")?,
         revoked: row.time_option("revoked_at")?,
+        told: LockTold { lock: row.get("lock")?, own: row.get::<i64>("own")? != 0, message: row.get("message")? },
     })
 }

@@ -16,6 +16,7 @@
 //! 3. Run `make contracts`.
 
 pub mod api;
+pub mod bluetooth;
 pub mod caller;
 pub mod guard;
 mod guest;

@@ -1,6 +1,6 @@
 //! What every handler may use.
 
-use crate::{logbook::Logbook, notify, outward::Outward, sign_in::SignIn, webhooks};
+use crate::{bluetooth::Bluetooth, logbook::Logbook, notify, outward::Outward, sign_in::SignIn, webhooks};
 use doorward_engine::Handle;
 use doorward_fleet::Fleet;
 use doorward_http::network::{Network, contains};
@@ -48,6 +48,8 @@ pub struct WebConfig {
     pub notify: notify::Settings,
     /// The address at which phones reach the tunnel.
     pub tunnel_url: Option<String>,
+    /// Gives phones their sessions for locks over Bluetooth, where there are such locks.
+    pub bluetooth: Option<Arc<dyn Bluetooth>>,
 }
 
 /// What every handler may use. Cheap to clone.
@@ -143,6 +145,10 @@ impl Web {
     /// How many tries of notifications have ended and are written down.
     pub fn notify_tries(&self) -> watch::Receiver<u64> {
         self.inner.notify.tries()
+    }
+
+    pub(crate) fn bluetooth(&self) -> Option<&dyn Bluetooth> {
+        self.inner.config.bluetooth.as_deref()
     }
 
     pub(crate) fn notify(&self) -> &notify::Post {

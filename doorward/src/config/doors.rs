@@ -1,13 +1,18 @@
-//! `[[doors]]`: how a door that a driver found is set up, and doors behind MQTT or HTTP.
+//! `[[doors]]`: how a door that a driver found is set up, and doors that nobody but this file knows.
 
-use super::{AccountConfig, keys::Keys};
+use super::{AccountConfig, keys::Keys, radio};
+use doorward_ble::driver::LockSpec;
 use doorward_core::{
     Secret,
     driver::Settings,
     setup::{AutoLock, Contact},
 };
 use doorward_foreign::config::DoorSpec;
-use doorward_wire::{account::AccountId, door::DoorId, topic::is_topic};
+use doorward_wire::{
+    account::AccountId,
+    door::{Capability, DoorId, DoorKind},
+    topic::is_topic,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -32,10 +37,43 @@ pub(crate) struct DoorConfig {
     pub(crate) mqtt_code: Option<Secret<String>>,
     /// Where whoever rings can be seen.
     pub(crate) stream: Option<String>,
-    /// What is done with a door behind MQTT or HTTP.
-    pub(crate) foreign: Option<DoorSpec>,
+    /// What it is, where nobody but this file knows it.
+    pub(crate) own: Option<Own>,
 }
 
+/// A door that is in this file and nowhere else.
+#[derive(Debug, Clone)]
+pub(crate) enum Own {
+    /// One behind MQTT or HTTP.
+    Foreign(DoorSpec),
+    /// A lock over Bluetooth.
+    Radio(LockSpec),
+}
+
+impl Own {
+    pub(crate) const fn kind(&self) -> DoorKind {
+        match self {
+            Self::Foreign(_) => DoorKind::Foreign,
+            Self::Radio(_) => DoorKind::Radio,
+        }
+    }
+
+    pub(crate) fn capabilities(&self) -> Vec<Capability> {
+        match self {
+            Self::Foreign(spec) => spec.capabilities(),
+            Self::Radio(_) => vec![Capability::Open],
+        }
+    }
+
+    fn account(&self) -> AccountId {
+        match self {
+            Self::Foreign(_) => AccountId::from_name(FOREIGN, doorward_foreign::KIND),
+            Self::Radio(_) => AccountId::from_name(radio::NAME, doorward_ble::KIND),
+        }
+    }
+}
+
+/// What any door may have, and a foreign one.
 const KEYS: [&str; 18] = [
     "id",
     "name",
@@ -74,7 +112,11 @@ pub(super) fn read(keys: &mut Keys) -> Vec<DoorConfig> {
 
 /// The account of all foreign doors; mistakes are told with the paths of the doors.
 pub(super) fn foreign_account(keys: &mut Keys, doors: &[DoorConfig]) -> Option<AccountConfig> {
-    let specs: Vec<&DoorSpec> = doors.iter().filter_map(|door| door.foreign.as_ref()).collect();
+    let foreign = |door: &'_ DoorConfig| match &door.own {
+        Some(Own::Foreign(spec)) => Some(spec.clone()),
+        Some(Own::Radio(_)) | None => None,
+    };
+    let specs: Vec<DoorSpec> = doors.iter().filter_map(foreign).collect();
     if specs.is_empty() {
         return None;
     }
@@ -105,19 +147,16 @@ impl Door<'_, '_> {
     }
 
     fn read(mut self) -> Option<DoorConfig> {
-        let unknown: Vec<String> = self.table.keys().filter(|key| !KEYS.contains(&key.as_str())).cloned().collect();
-        for key in unknown {
-            self.mistake(&key, format!("there is no such key; a door has {}", KEYS.join(", ")));
-        }
+        self.refuse_unknown();
         let Some(id) = self.text("id").and_then(|id| id.parse::<DoorId>().ok()) else {
             self.mistake("id", "must be set: 1 to 40 lower-case letters, digits and underscores");
             return None;
         };
-        let foreign = self.foreign(&id);
+        let own = self.own(&id);
         let account = self.account();
         Some(DoorConfig {
-            account: if foreign.is_some() { Some(AccountId::from_name(FOREIGN, doorward_foreign::KIND)) } else { account },
-            external: if foreign.is_some() { Some(id.to_string()) } else { self.text("external") },
+            account: own.as_ref().map(Own::account).or(account),
+            external: if own.is_some() { Some(id.to_string()) } else { self.text("external") },
             name: self.text("name"),
             site: self.text("site"),
             confirm_within: self.confirm_within(),
@@ -126,9 +165,23 @@ impl Door<'_, '_> {
             contact: self.contact(),
             mqtt_code: self.mqtt_code(),
             stream: self.stream(),
-            foreign,
+            own,
             id,
         })
+    }
+
+    fn refuse_unknown(&mut self) {
+        let is_radio = self.text("kind").as_deref() == Some(radio::KIND);
+        let known: Vec<&str> = KEYS.into_iter().chain(radio::KEYS.into_iter().filter(|_| is_radio)).collect();
+        let unknown: Vec<String> = self.table.keys().filter(|key| !known.contains(&key.as_str())).cloned().collect();
+        for key in unknown {
+            let hint = if radio::KEYS.contains(&key.as_str()) {
+                "is for doors with kind = \"radio\"".into()
+            } else {
+                format!("there is no such key; a door has {}", known.join(", "))
+            };
+            self.mistake(&key, hint);
+        }
     }
 
     fn account(&mut self) -> Option<AccountId> {
@@ -188,29 +241,41 @@ impl Door<'_, '_> {
         }
     }
 
-    fn foreign(&mut self, id: &DoorId) -> Option<DoorSpec> {
-        match self.text("kind").as_deref() {
-            Some(doorward_foreign::KIND) => {}
+    /// What the door is, where only this file says it.
+    fn own(&mut self, id: &DoorId) -> Option<Own> {
+        let kind = self.text("kind");
+        let allowed: &[&str] = match kind.as_deref() {
+            Some(doorward_foreign::KIND) => &TARGETS,
+            Some(radio::KIND) => &["open"],
             Some(_) => {
-                self.mistake("kind", "can only be “foreign”: what other doors are, their driver knows");
+                self.mistake("kind", "can only be “foreign” or “radio”: what other doors are, their driver knows");
                 return None;
             }
-            None => {
-                for key in TARGETS.into_iter().filter(|key| self.table.contains_key(*key)).collect::<Vec<_>>() {
-                    self.mistake(key, "is for doors with kind = \"foreign\"");
+            None => &[],
+        };
+        for key in TARGETS.into_iter().filter(|key| !allowed.contains(key) && self.table.contains_key(*key)).collect::<Vec<_>>() {
+            self.mistake(key, "is for doors with kind = \"foreign\"");
+        }
+        for key in ["account", "external"].into_iter().filter(|key| kind.is_some() && self.table.contains_key(*key)).collect::<Vec<_>>() {
+            self.mistake(key, "a door that only this file knows has none");
+        }
+        match kind.as_deref()? {
+            radio::KIND => match radio::lock(id, self.text("name"), &self.table) {
+                Ok(spec) => Some(Own::Radio(spec)),
+                Err((key, hint)) => {
+                    self.mistake(key, hint);
+                    None
                 }
-                return None;
-            }
+            },
+            _ => Some(Own::Foreign(self.foreign(id))),
         }
-        for key in ["account", "external"] {
-            if self.table.contains_key(key) {
-                self.mistake(key, "a foreign door has none");
-            }
-        }
+    }
+
+    fn foreign(&mut self, id: &DoorId) -> DoorSpec {
         let target =
             "must be { mqtt = \"topic\", payload = \"text\" } or { http = \"address\", method, body, headers, authorization, ca_file }";
         let state = "must be { mqtt = \"topic\" } or { http = \"address\", every, headers, authorization, ca_file }, with json, locked, unlocked, open, jammed";
-        Some(DoorSpec {
+        DoorSpec {
             id: id.to_string(),
             name: self.text("name"),
             open: self.part("open", target),
@@ -218,7 +283,7 @@ impl Door<'_, '_> {
             unlock: self.part("unlock", target),
             state: self.part("state", state),
             ring: self.part("ring", "must be { mqtt = \"topic\", json = \"action\", value = \"single\" }; without value any message rings"),
-        })
+        }
     }
 
     /// A table in the door's table.
@@ -272,7 +337,8 @@ pub(super) fn sample() -> String {
      # lock = { http = \"http://192.168.1.20/relay/0?turn=off\" }\n# unlock = { http = \"http://192.168.1.20/relay/0?turn=on\" }\n\
      # state = { http = \"http://192.168.1.20/relay/0\", every = 30, json = \"ison\", locked = false, unlocked = true }\n\
      # ring = { mqtt = \"zigbee2mqtt/bell\", json = \"action\", value = \"single\" }\n"
-        .into()
+        .to_owned()
+        + radio::SAMPLE
 }
 
 pub(super) fn schema() -> Value {
@@ -285,13 +351,18 @@ pub(super) fn schema() -> Value {
     let state = json!({ "type": "object", "additionalProperties": false, "properties": {
         "mqtt": text, "http": text, "every": { "type": "integer" }, "headers": headers, "authorization": text,
         "authorization_file": text, "ca_file": text, "json": text, "locked": word, "unlocked": word, "open": word, "jammed": word } });
-    json!({ "type": "array", "items": { "type": "object", "additionalProperties": false, "required": ["id"], "properties": {
+    let open = json!({ "anyOf": [target, radio::open_schema()] });
+    let mut schema = json!({ "type": "array", "items": { "type": "object", "additionalProperties": false, "required": ["id"], "properties": {
         "id": { "type": "string", "pattern": "^[a-z0-9_]{1,40}$" }, "name": text, "site": text, "account": text, "external": text,
-        "kind": { "const": "foreign" }, "confirm_within": text, "fail_open": { "type": "boolean" }, "mqtt_code": { "type": "string", "pattern": "^[0-9]{4,10}$" }, "mqtt_code_file": text, "stream": { "type": "string", "format": "uri", "maxLength": 500 },
+        "kind": { "enum": ["foreign", "radio"] }, "confirm_within": text, "fail_open": { "type": "boolean" }, "mqtt_code": { "type": "string", "pattern": "^[0-9]{4,10}$" }, "mqtt_code_file": text, "stream": { "type": "string", "format": "uri", "maxLength": 500 },
         "auto_lock": { "type": "object", "additionalProperties": false, "properties": { "after": { "type": "integer" }, "at": text } },
         "contact": { "type": "object", "additionalProperties": false, "required": ["mqtt", "open"], "properties": {
             "mqtt": text, "json": text, "open": word } },
-        "open": target, "lock": target, "unlock": target, "state": state,
+        "open": open, "lock": target, "unlock": target, "state": state,
         "ring": { "type": "object", "additionalProperties": false, "required": ["mqtt"], "properties": {
-            "mqtt": text, "json": text, "value": word } } } } })
+            "mqtt": text, "json": text, "value": word } } } } });
+    if let Some(properties) = schema["items"]["properties"].as_object_mut() {
+        properties.extend(radio::schema());
+    }
+    schema
 }

@@ -5,11 +5,14 @@ use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    path::PathBuf,
 };
 
 /// Where values may come from.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
+    /// The data folder.
+    pub(crate) data: PathBuf,
     /// How the file is called in messages.
     pub(crate) file_name: String,
     /// What it holds.

@@ -1,6 +1,6 @@
 //! Accounts, doors and sites of the configuration file, as the store holds them.
 
-use crate::config::{Config, DoorConfig};
+use crate::config::{Config, DoorConfig, Own};
 use anyhow::{Result, bail};
 use doorward_core::setup::DoorSetup;
 use doorward_store::{Site, Store, StoredAccount};
@@ -60,8 +60,10 @@ async fn accounts(store: &Store, config: &Config, now: Time) -> Result<()> {
     }
     // What the file no longer names can be changed, and removed, on the page.
     for mut known in before.into_iter().filter(|known| known.managed) {
-        if known.kind == doorward_foreign::KIND && config.accounts.iter().all(|account| account.id() != known.id) {
-            // But for foreign doors: they are nowhere else.
+        if [doorward_foreign::KIND, doorward_ble::KIND].contains(&known.kind.as_str())
+            && config.accounts.iter().all(|account| account.id() != known.id)
+        {
+            // But for those of doors that only the file knows.
             store.remove_account(&known.id).await?;
         } else if !config.accounts.iter().any(|account| account.id() == known.id) {
             known.managed = false;
@@ -92,7 +94,7 @@ async fn doors(store: &Store, config: &Config, now: Time) -> Result<()> {
         if config.doors.iter().any(|wish| wish.id == known.id) {
             continue;
         }
-        if known.kind == DoorKind::Foreign {
+        if matches!(known.kind, DoorKind::Foreign | DoorKind::Radio) {
             store.remove_door(&known.id).await?;
         } else {
             known.managed = false;
@@ -108,7 +110,7 @@ fn same_place(door: &DoorSetup, wish: &DoorConfig) -> bool {
 }
 
 fn new(wish: &DoorConfig, account: doorward_wire::account::AccountId, external: String) -> DoorSetup {
-    let kind = if wish.foreign.is_some() { DoorKind::Foreign } else { DoorKind::Bolt };
+    let kind = wish.own.as_ref().map_or(DoorKind::Bolt, Own::kind);
     DoorSetup {
         id: wish.id.clone(),
         name: wish.id.to_string(),
@@ -144,8 +146,8 @@ fn merged(store: &Store, mut door: DoorSetup, wish: &DoorConfig) -> DoorSetup {
     door.contact.clone_from(&wish.contact);
     door.mqtt_code = wish.mqtt_code.as_ref().map(|code| store.mqtt_code_hash(&door.id, code));
     door.stream.clone_from(&wish.stream);
-    if let Some(spec) = &wish.foreign {
-        door.capabilities = spec.capabilities();
+    if let Some(own) = &wish.own {
+        door.capabilities = own.capabilities();
     }
     door
 }

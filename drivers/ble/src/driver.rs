@@ -12,7 +12,7 @@ mod config;
 mod ears;
 mod run;
 
-pub use config::{LockSpec, MqttSpec};
+pub use config::{LockSpec, MqttSpec, Place};
 
 use config::Door;
 use doorward_core::driver::{

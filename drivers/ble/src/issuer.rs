@@ -26,12 +26,15 @@ pub use files::{FileRegistry, Publish};
 pub use limits::{Rate, Rates};
 pub use registry::{Ask, AskedBy, Issued, Leave, Recipient, Refused, Registry};
 
-use crate::radio::{Advertisement, Can, Characteristic, Fields, Service, uuid16};
+use crate::{
+    clock::Clock,
+    radio::{Advertisement, Can, Characteristic, Fields, Service, uuid16},
+};
 use doorward_wire::ble::{
     ADVERTISED_SERVICE, COMPANY, ISSUER_APPEARANCE, ISSUER_DATA, ISSUER_NAME, ISSUER_SERVICE, REQUEST_CHARACTERISTIC, SESSION_LIFE,
     compat::PrivateKey,
     framing::CHUNK,
-    v2::{self, PROVISION_CHARACTERISTIC},
+    v2::{self, Given, PROVISION_CHARACTERISTIC},
 };
 use std::{
     num::NonZeroUsize,
@@ -164,6 +167,24 @@ impl Issuer {
             rate_limited: read(rate_limited),
             internal: read(internal),
         }
+    }
+
+    /// Its keys.
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// How it is set up.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A session for whom the house knows by other means than a key ([`AskedBy::House`]), good for so long unless the grant ends
+    /// sooner. Whoever calls this makes it durable and brings it to the lock, as [`Registry::issued`] does, before anybody gets
+    /// it.
+    pub fn make(&self, ask: &Ask, leave: &Leave, life: Duration, clock: &dyn Clock) -> Result<(Given, Issued), Refused> {
+        let made = session::make(ask, leave, life, &self.keys, clock)?;
+        Ok((made.given(), made.issued))
     }
 
     fn services(&self) -> Vec<Service> {

@@ -26,3 +26,5 @@ pub mod issuer;
 pub mod keys;
 pub mod lock;
 pub mod radio;
+
+pub use driver::{ENTRY, KIND};

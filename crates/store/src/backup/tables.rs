@@ -1,7 +1,7 @@
 //! Which tables a backup carries, in an order in which they can be filled again.
 //!
 //! Not carried: `sessions`, `links` and `device_claims`. They would bring back what was signed out or used up since. `push_subscriptions`
-//! belong to sessions. `phone_invites` and `ble_sessions` live for minutes. `mqtt_clients` goes with the sessions that the broker keeps, which are a folder of their own.
+//! belong to sessions. `phone_invites`, `ble_sessions` and `ble_revoked` live for minutes. `mqtt_clients` goes with the sessions that the broker keeps, which are a folder of their own.
 //!
 //! Carried: `passkeys` and `second_factors` with their recovery codes, so that everybody finds their way in again. A recovery
 //! code that was used up after the backup was made works once more in a restored house.

@@ -61,6 +61,7 @@ pub(crate) async fn a_house_of_the_first_schema_gets_the_tables_of_the_next(hous
         house.sql(&format!("DROP INDEX {index}")).await;
     }
     for table in [
+        "ble_revoked",
         "ble_sessions",
         "phone_invites",
         "phone_keys",

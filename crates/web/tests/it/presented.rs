@@ -2,7 +2,7 @@
 
 use crate::support::{House, items};
 use doorward_core::driver::Action;
-use doorward_store::{BleSession, PhoneOf};
+use doorward_store::{BleSession, Enrol, LockTold, PhoneOf};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -10,8 +10,9 @@ impl House {
     async fn session_at(&self, nonce: &str, door: &str, of: PhoneOf) {
         let (issued, door) = (self.web.house().now().utc, door.parse().unwrap());
         let expires = issued.plus(Duration::from_mins(5));
-        let session = BleSession { nonce: nonce.into(), door, of, phone: "print".into(), issued, expires, revoked: None };
-        self.web.house().store().add_ble_session(&session).await.unwrap();
+        let session =
+            BleSession { nonce: nonce.into(), door, of, phone: "print".into(), issued, expires, revoked: None, told: LockTold::default() };
+        self.web.house().store().add_ble_session(&session, &Enrol::Known).await.unwrap();
     }
 
     async fn presents(&self, what: &str) {

@@ -9,7 +9,7 @@ use crate::{
         bluez::{self, BlueZ},
     },
 };
-use doorward_core::driver::{Ctx, Mistake, Settings};
+use doorward_core::driver::{Ctx, Mistake, Settings, Stopwatch};
 use doorward_wire::{
     ble::{LockId, token::SlotLength},
     door::DoorId,
@@ -105,7 +105,7 @@ struct Limits {
 
 /// Which adapter.
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub enum Place {
     /// One that `BlueZ` drives; the first that is switched on when it has no name.
     BlueZ(Option<String>),
     /// One in the simulated air, whose socket is here.
@@ -113,7 +113,8 @@ pub(super) enum Place {
 }
 
 impl Place {
-    fn read(radio: &str) -> Option<Self> {
+    /// Reads `bluez`, `bluez:hci0`, or `air:ADDRESS:PORT` on this machine.
+    pub fn read(radio: &str) -> Option<Self> {
         let (kind, name) = radio.split_once(':').map_or((radio, None), |(kind, name)| (kind, Some(name)));
         match (kind, name) {
             ("bluez", None) => Some(Self::BlueZ(None)),
@@ -128,17 +129,23 @@ impl Place {
 
     /// Opens the adapter. In the air it stands at the door, which is where distances are measured from.
     pub(super) async fn open(&self, name: &str, ctx: &dyn Ctx) -> Result<Box<dyn Radio>, RadioError> {
-        let socket = match self {
-            Self::BlueZ(adapter) => {
-                let settings = bluez::Settings { adapter: adapter.clone(), ..bluez::Settings::default() };
-                return Ok(Box::new(BlueZ::start(settings, ctx.stopwatch())));
-            }
-            Self::Air(socket) => socket,
-        };
         let mut address = [0; 6];
         ctx.fill(&mut address);
-        let who = Who { name: name.to_owned(), address: Address(address), place: [0.0; 3], clock: ctx.stopwatch() };
-        Ok(Box::new(AirRadio::enter(socket, who).await?))
+        self.enter(name, Address(address), ctx.stopwatch()).await
+    }
+
+    /// Opens the adapter. The name and the address are for the air: real adapters have their own.
+    pub async fn enter(&self, name: &str, address: Address, clock: Stopwatch) -> Result<Box<dyn Radio>, RadioError> {
+        match self {
+            Self::BlueZ(adapter) => {
+                let settings = bluez::Settings { adapter: adapter.clone(), ..bluez::Settings::default() };
+                Ok(Box::new(BlueZ::start(settings, clock)))
+            }
+            Self::Air(socket) => {
+                let who = Who { name: name.to_owned(), address, place: [0.0; 3], clock };
+                Ok(Box::new(AirRadio::enter(socket, who).await?))
+            }
+        }
     }
 }
 

@@ -122,7 +122,7 @@ impl FileRegistry {
         let is_same = match (key, by) {
             (AnyKey::V1(own), AskedBy::V1(key)) => *own == **key,
             (AnyKey::V2(own), AskedBy::V2(key)) => own == key,
-            (AnyKey::V1(_) | AnyKey::V2(_), AskedBy::V1(_) | AskedBy::V2(_) | AskedBy::Nobody) => false,
+            (AnyKey::V1(_) | AnyKey::V2(_), AskedBy::V1(_) | AskedBy::V2(_) | AskedBy::Nobody | AskedBy::House) => false,
         };
         is_same.then(|| role.to_string())
     }

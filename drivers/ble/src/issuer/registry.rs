@@ -63,6 +63,8 @@ pub enum AskedBy {
     V2(GuestKey),
     /// None, in the plain variant: it can be anybody.
     Nobody,
+    /// None, and the house knows who it is by other means, such as the page of a pass. It gives the session to them itself.
+    House,
 }
 
 impl AskedBy {
@@ -71,7 +73,16 @@ impl AskedBy {
         match self {
             Self::V1(key) => Some(key.fingerprint()),
             Self::V2(key) => Some(key.name()),
-            Self::Nobody => None,
+            Self::Nobody | Self::House => None,
+        }
+    }
+
+    /// The whole key, as it is kept; nothing when there is none.
+    pub fn public(&self) -> Vec<u8> {
+        match self {
+            Self::V1(key) => key.spki().to_vec(),
+            Self::V2(key) => key.as_bytes().to_vec(),
+            Self::Nobody | Self::House => Vec::new(),
         }
     }
 }
@@ -138,6 +149,8 @@ pub struct Issued {
     pub who: String,
     /// What the guest's key is called.
     pub fingerprint: Option<String>,
+    /// The guest's key.
+    pub public: Vec<u8>,
     /// What the guest calls itself.
     pub client_id: Option<String>,
     /// The invite that is used up by it.

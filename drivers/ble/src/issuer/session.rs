@@ -45,6 +45,7 @@ pub(super) fn make(ask: &Ask, leave: &Leave, life: Duration, keys: &Keys, clock:
     let issued = Issued {
         who: leave.who.clone(),
         fingerprint: ask.by.fingerprint(),
+        public: ask.by.public(),
         client_id: ask.client_id.clone(),
         invite: ask.invite.clone(),
         phone_mac: ask.phone_mac,
@@ -56,7 +57,7 @@ pub(super) fn make(ask: &Ask, leave: &Leave, life: Duration, keys: &Keys, clock:
 
 /// How this guest can open this door with this lock. Version 1 knows tokens only, on either side.
 fn ways(ask: &Ask, leave: &Leave) -> Result<Ways, Refused> {
-    let is_v1 = |by: &AskedBy| !matches!(by, AskedBy::V2(_));
+    let is_v1 = |by: &AskedBy| !matches!(by, AskedBy::V2(_) | AskedBy::House);
     if !is_v1(&ask.by) && matches!(leave.lock, Recipient::Own(_)) {
         return Ok(leave.ways);
     }
