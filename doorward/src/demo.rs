@@ -2,6 +2,7 @@
 
 mod devices;
 mod file;
+mod studio;
 
 use crate::{
     cli::Global,
@@ -53,10 +54,12 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
     let gates =
         legrand::start(gates).await.map_err(|error| Failure::failed(format!("the simulated Legrand cloud cannot start: {error}")))?;
     file::configure(&folder, &gates, &subscription_key)?;
+    let studio = studio::Studio::build(&folder).await?;
 
     let mut sources = config::sources(None, &folder).map_err(|error| Failure::usage(format!("{error:#}")))?;
     let jeedom = Jeedom::start(jeedom::Config::default()).await;
     let jeedom = jeedom.map_err(|error| Failure::failed(format!("the simulated Jeedom cannot start: {error}")))?;
+    studio.furnish(&mut sources);
     furnish(&mut sources, jeedom.url());
     let house = serve::start(folder.clone(), sources, global.debug).await?;
     let accounts = house.handle.store().accounts().await.map_err(|error| Failure::failed(error.to_string()))?;
@@ -71,6 +74,7 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
         output::warn(&format!("The simulated gates are not set up: {}", failure.lines.join(" ")));
     }
     let wire = tokio::spawn(wire(house.handle.clone(), gates.contacts()));
+    let studio = tokio::spawn(studio.live(house.handle.clone()));
     let devices = devices::plug_in(&house).await.unwrap_or_else(|failure| {
         output::warn(&format!("The simulated devices are not there: {}", failure.lines.join(" ")));
         Vec::new()
@@ -79,6 +83,7 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
     stop.await;
     output::line("\nStopping. A second start keeps its data.");
     wire.abort();
+    studio.abort();
     drop(devices);
     house.stop().await;
     sim.stop().await;
@@ -229,6 +234,7 @@ async fn greet(
     output::line("  Workshop         jams at every fifth command");
     output::line("  Driveway gate    has a contact: what it did is confirmed");
     output::line("  Garden door      has none: nobody knows, and doorward says so");
+    output::line("  Studio door      opens over Bluetooth as Mia comes near; who plays her tokens again is refused");
     output::line(&format!("\n  Try        doorward --data {} door unlock front_door", folder.display()));
     output::line("  Stop       Ctrl-C");
     Ok(())

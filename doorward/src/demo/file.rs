@@ -1,6 +1,6 @@
 //! The demo's configuration file: made at its first start, and the user's from then on, but for where the simulators are.
 
-use super::{CONTACT, GATES, WIRED, is_simulated};
+use super::{CONTACT, GATES, WIRED, is_simulated, studio};
 use crate::failure::Failure;
 use doorward_sim::legrand;
 use doorward_wire::account::AccountId;
@@ -31,7 +31,14 @@ fn made(cloud: &str, sip: &str, subscription_key: &str) -> String {
          login_url = \"{cloud}\"\napi_url = \"{cloud}\"\nsip_server = \"{sip}\"\nsubscription_key = \"{subscription_key}\"\n\n\
          # The contact of this gate tells over MQTT what the gate really did.\n\
          [[doors]]\nid = \"driveway_gate\"\nname = \"Driveway gate\"\naccount = \"{GATES}\"\nexternal = \"{gateway}/{gate}\"\n\
-         contact = {{ mqtt = \"{CONTACT}\", open = \"true\" }}\n"
+         contact = {{ mqtt = \"{CONTACT}\", open = \"true\" }}\n\n\
+         # A lock over Bluetooth, in the simulated air. It opens only above this signal strength.\n\
+         [[doors]]\nid = \"{door}\"\nname = \"Studio door\"\nkind = \"radio\"\nrssi = -70\n\
+         open = {{ mqtt = \"{strike}\", payload = \"OPEN\" }}\n\
+         contact = {{ mqtt = \"{seen}\", open = \"true\" }}\n",
+        door = studio::DOOR,
+        strike = studio::STRIKE,
+        seen = studio::CONTACT,
     )
 }
 

@@ -85,10 +85,14 @@ async fn hand_out(place: &Place, desk: &Desk) -> Result<(), RadioError> {
 
 /// The house's clock and dice, for issuer and radio.
 #[derive(Clone)]
-struct HouseClock(Arc<dyn doorward_engine::Clock>);
+pub(crate) struct HouseClock(Arc<dyn doorward_engine::Clock>);
 
 impl HouseClock {
-    fn stopwatch(&self) -> doorward_core::driver::Stopwatch {
+    pub(crate) fn new(clock: Arc<dyn doorward_engine::Clock>) -> Self {
+        Self(clock)
+    }
+
+    pub(crate) fn stopwatch(&self) -> doorward_core::driver::Stopwatch {
         let clock = Arc::clone(&self.0);
         Arc::new(move || clock.now().mono)
     }

@@ -22,10 +22,14 @@ const MOST_FILES: usize = 20_000;
 const OTHERS: u32 = 0o077;
 
 impl Folder {
-    /// Reads all of it, or says all that is wrong.
+    /// Reads all of it, or says all that is wrong. A folder that is not there yet has nothing in it.
     pub fn read(&self) -> Result<Contents, Mistakes> {
         let mut reading = Reading::default();
-        let metadata = fs::metadata(&self.path).map_err(|error| self.failed(".", &error))?;
+        let metadata = match fs::metadata(&self.path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Contents::default()),
+            Err(error) => return Err(self.failed(".", &error)),
+        };
         if metadata.permissions().mode() & OTHERS != 0 {
             reading.warn(".", "others than its owner can look into this folder: chmod 700");
         }
