@@ -6,7 +6,7 @@
 use crate::setup::DoorSetup;
 use doorward_wire::{
     code::{CodeKind, CodeSchedule, CodeWish},
-    door::Capability,
+    door::{Capability, DoorKind},
     grant::{Holidays, Means, Terms},
 };
 use jiff::{civil, tz::TimeZone};
@@ -31,15 +31,39 @@ pub struct Asks {
     pub pin: bool,
 }
 
+/// What a lock over Bluetooth can that this house gives sessions for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Radio {
+    /// It asks the house before it opens.
+    pub asks: bool,
+}
+
 /// By which means a pass opens a door.
-pub fn plan(door: &DoorSetup, terms: &Terms, asks: Asks) -> Vec<(Means, Plan)> {
+pub fn plan(door: &DoorSetup, terms: &Terms, asks: Asks, lock: Option<Radio>) -> Vec<(Means, Plan)> {
     let opens = door.capabilities.iter().any(|can| matches!(can, Capability::Open | Capability::Unlock));
     let remote = if opens { Plan::Opens } else { Plan::Cannot("This door cannot be opened from here.") };
     let mut plans = vec![(Means::Remote, remote)];
     if door.capabilities.contains(&Capability::Pin) {
         plans.push((Means::Pin, pin(terms, &door.time_zone, asks)));
     }
+    if door.kind == DoorKind::Radio {
+        plans.push((Means::Ble, radio(terms, lock)));
+    }
     plans
+}
+
+fn radio(terms: &Terms, lock: Option<Radio>) -> Plan {
+    match lock {
+        None => Plan::Cannot("Phones get their sessions for this lock from another house."),
+        Some(Radio { asks: true }) => Plan::Opens,
+        // Its sessions end with what the pass says of time; the rest it would have to ask for.
+        Some(Radio { asks: false }) if terms.uses.is_some() => {
+            Plan::Cannot("How often it is used is counted here, and the lock does not ask.")
+        }
+        Some(Radio { asks: false }) if terms.two_person => Plan::Cannot("The lock does not know of a second person."),
+        Some(Radio { asks: false }) if terms.duress => Plan::Cannot("The lock could not tell that somebody is forced."),
+        Some(Radio { asks: false }) => Plan::Opens,
+    }
 }
 
 fn pin(terms: &Terms, zone: &str, asks: Asks) -> Plan {
@@ -91,7 +115,6 @@ pub fn wish(name: Option<String>, pin: Option<String>, schedule: CodeSchedule) -
 mod tests {
     use super::*;
     use crate::setup::{AutoLock, Told};
-    use doorward_wire::door::DoorKind;
     use std::time::Duration;
 
     fn door(capabilities: &[Capability]) -> DoorSetup {
@@ -124,7 +147,7 @@ mod tests {
     fn a_lock_with_codes_keeps_one_for_the_time_of_the_pass() {
         let lock = door(&[Capability::Unlock, Capability::Pin]);
         let terms = Terms { weekdays: vec!["mon".parse().unwrap()], hours: vec!["08:00-18:00".parse().unwrap()], ..until() };
-        let plans = plan(&lock, &terms, Asks::default());
+        let plans = plan(&lock, &terms, Asks::default(), None);
         let schedule = CodeSchedule {
             from: None,
             until: Some("2026-11-28T17:30".into()),
@@ -133,8 +156,8 @@ mod tests {
             uses: None,
         };
         assert_eq!(plans, [(Means::Remote, Plan::Opens), (Means::Pin, Plan::Code(schedule))]);
-        assert_eq!(plan(&door(&[Capability::Open]), &terms, Asks::default()), [(Means::Remote, Plan::Opens)]);
-        assert!(matches!(plan(&door(&[]), &terms, Asks::default())[0].1, Plan::Cannot(_)));
+        assert_eq!(plan(&door(&[Capability::Open]), &terms, Asks::default(), None), [(Means::Remote, Plan::Opens)]);
+        assert!(matches!(plan(&door(&[]), &terms, Asks::default(), None)[0].1, Plan::Cannot(_)));
     }
 
     #[test]
@@ -150,13 +173,26 @@ mod tests {
             Terms { hours: hours("22:00-06:00"), ..until() },
             Terms { hours: hours("08:00-09:00 10:00-11:00"), ..until() },
         ] {
-            assert!(matches!(plan(&lock, &terms, Asks::default())[1].1, Plan::Cannot(_)), "{terms:?}");
+            assert!(matches!(plan(&lock, &terms, Asks::default(), None)[1].1, Plan::Cannot(_)), "{terms:?}");
         }
         assert!(
-            matches!(plan(&lock, &until(), Asks { borrowed: true, ..Asks::default() })[1].1, Plan::Cannot(_)),
+            matches!(plan(&lock, &until(), Asks { borrowed: true, ..Asks::default() }, None)[1].1, Plan::Cannot(_)),
             "what was borrowed can be taken away here alone"
         );
-        assert!(matches!(plan(&lock, &until(), Asks { pin: true, ..Asks::default() })[1].1, Plan::Cannot(_)));
-        assert!(matches!(plan(&lock, &until(), Asks::default())[1].1, Plan::Code(_)));
+        assert!(matches!(plan(&lock, &until(), Asks { pin: true, ..Asks::default() }, None)[1].1, Plan::Cannot(_)));
+        assert!(matches!(plan(&lock, &until(), Asks::default(), None)[1].1, Plan::Code(_)));
+    }
+
+    #[test]
+    fn a_lock_that_does_not_ask_gets_no_more_than_its_time() {
+        let lock = DoorSetup { kind: DoorKind::Radio, ..door(&[Capability::Open]) };
+        let by_radio = |terms: &Terms, lock_is: Option<Radio>| plan(&lock, terms, Asks::default(), lock_is)[1].clone();
+        let counted = Terms { uses: Some(3), ..until() };
+        assert_eq!(by_radio(&counted, Some(Radio { asks: true })), (Means::Ble, Plan::Opens));
+        assert_eq!(by_radio(&until(), Some(Radio { asks: false })), (Means::Ble, Plan::Opens));
+        for terms in [counted, Terms { two_person: true, ..until() }, Terms { duress: true, ..until() }] {
+            assert!(matches!(by_radio(&terms, Some(Radio { asks: false })).1, Plan::Cannot(_)), "{terms:?}");
+        }
+        assert!(matches!(by_radio(&until(), None).1, Plan::Cannot(_)), "another house is the issuer");
     }
 }

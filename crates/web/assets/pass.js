@@ -3,7 +3,8 @@
 (() => {
   const doc = document;
   const $ = (id) => doc.getElementById(id);
-  // In its order: ends in; opens from; no end; times left; lock; working; offline; no pass; not yet reachable; wrong link; day, h, min, s; code at the door.
+  // In its order: ends in; opens from; no end; times left; lock; working; offline; no pass; not yet reachable; wrong link; day, h, min, s; code at the door;
+  // over Bluetooth: open, done, refused, no time, another lock, no answer, no lock chosen.
   const words = doc.body.dataset.words.split("|");
   const KEPT = "doorward.pass";
   const valid = (text) => /^dwp_[\w-]{43}$/.test(text);
@@ -53,6 +54,7 @@
   };
 
   const busy = new Set();
+  const prepared = new Set();
   const told = new Map();
   const render = (view) => {
     shown = view;
@@ -73,6 +75,7 @@
         card.id = `door-${door.id}`;
         card.querySelector(".pass-open").addEventListener("click", () => act(door.id, "open"));
         card.querySelector(".pass-lock").addEventListener("click", () => act(door.id, "lock"));
+        card.querySelector(".pass-near").addEventListener("click", () => near(door.id));
         place.append(card);
       }
       const [open, lock] = [card.querySelector(".pass-open"), card.querySelector(".pass-lock")];
@@ -85,6 +88,14 @@
       lock.hidden = !door.lock;
       lock.textContent = words[4];
       lock.disabled = busy.has(door.id) || !!view.text || view.state === "not_yet";
+      const beside = card.querySelector(".pass-near");
+      beside.hidden = !door.near || !doorwardNear.can();
+      beside.textContent = words[15];
+      beside.disabled = open.disabled;
+      if (!beside.hidden && door.allowed && !view.needs_pin && !prepared.has(door.id)) {
+        prepared.add(door.id);
+        doorwardNear.prepare(door.id, () => session(door.id)).catch(() => {});
+      }
       const attempt = told.get(door.id);
       const said = card.querySelector(".pass-told");
       const code = card.querySelector(".pass-code");
@@ -121,12 +132,44 @@
       const { ok, answer } = await call("/p/open", { id, door, action, ...(shown.needs_pin && { pin: $("pin").value }) });
       if (ok) { verdict = answer.attempt; view = answer.pass; } else verdict = { word: answer.detail || words[8], tone: "bad" };
     } catch { verdict = { word: words[8], tone: "warn" }; }
+    say(door, verdict, view);
+  };
+
+  const say = (door, verdict, view) => {
     busy.delete(door);
     told.set(door, verdict);
     if (navigator.vibrate) navigator.vibrate(verdict.tone === "ok" ? 40 : [40, 60, 40]);
     $("say").textContent = verdict.word;
     if (view) render(view); else { render(shown); look(); }
     setTimeout(() => { if (told.get(door) === verdict) { told.delete(door); render(shown); } }, 20000);
+  };
+
+  // Over Bluetooth, at the lock.
+  const session = async (door) => {
+    const { ok, answer } = await call("/p/near", { door, ...(shown.needs_pin && { pin: $("pin").value }) });
+    if (!ok) throw Object.assign(new Error(answer.detail), { detail: answer.detail || words[8] });
+    return answer;
+  };
+
+  const near = async (door) => {
+    if (busy.has(door)) return;
+    if (shown.needs_pin && !$("pin").value) { $("pin").focus(); return; }
+    busy.add(door);
+    told.delete(door);
+    render(shown);
+    const verdicts = { done: [16, "ok"], refused: [17, "bad"], no_time: [18, "bad"], other_lock: [19, "warn"], NotFoundError: [21, "calm"] };
+    let verdict;
+    try {
+      const result = await doorwardNear.open(door, () => session(door), "open");
+      const [word, tone] = verdicts[result] || [20, "warn"];
+      verdict = { word: words[word], tone };
+      // A session that is refused may have been taken back: the next one is asked for.
+      if (result !== "done") doorwardNear.forget(door);
+    } catch (error) {
+      const [word, tone] = verdicts[error.word || error.name] || [20, "warn"];
+      verdict = error.detail ? { word: error.detail, tone: "bad" } : { word: words[word], tone };
+    }
+    say(door, verdict);
   };
 
   look();

@@ -26,6 +26,7 @@ mod openapi;
 pub mod params;
 mod passes;
 mod people;
+mod phones;
 mod rings;
 pub(crate) mod rollouts;
 mod routes;
@@ -93,6 +94,7 @@ fn v1() -> Routes {
         .merge(kinds::router())
         .merge(people::router())
         .merge(ways_in::router())
+        .merge(phones::router())
         .merge(grants::router())
         .merge(passes::router())
         .merge(explain::router())

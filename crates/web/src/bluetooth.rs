@@ -13,6 +13,12 @@ pub trait Bluetooth: fmt::Debug + Send + Sync {
     /// What the house calls itself on the air; nothing while phones cannot ask it there.
     fn beacon(&self) -> Option<&str>;
 
+    /// The issuer's public keys of version 2, which phones believe alone.
+    fn issuer(&self) -> Option<[u8; 64]>;
+
+    /// Looks at once whether sessions still hold, and takes back those that do not.
+    fn review(&self);
+
     /// A session for the page of whoever holds a pass, or of a person. The lock has it before this returns.
     fn give<'a>(&'a self, door: &'a DoorId, of: &'a PhoneOf) -> BoxFuture<'a, Result<Given, NotGiven>>;
 }

@@ -3,6 +3,8 @@
 //! The secret stands in the fragment of the link, so that no server on the way sees it; the page sends it as
 //! `Authorization: Bearer dwp_…`. It opens nothing else: here no session and no token counts, and a pass counts nowhere else.
 
+mod near;
+
 use crate::{
     ApiError, ApiResult, Web,
     api::{hooks::subscriber, json::Json},
@@ -49,6 +51,8 @@ pub(crate) fn router() -> Router<Web> {
         .route("/p", get(async || pages::pass_page()))
         .route("/p/look", post(look))
         .route("/p/open", post(open))
+        .route("/p/near", post(near::near))
+        .route("/p/invite", post(near::invite))
         .layer(DefaultBodyLimit::max(BODY))
 }
 
@@ -99,6 +103,8 @@ struct View {
     /// How often it still opens.
     left: Option<u32>,
     needs_pin: bool,
+    /// Whether a phone with a program of its own can be enrolled.
+    phones: bool,
     now: Time,
     doors: Vec<DoorView>,
 }
@@ -119,6 +125,8 @@ struct DoorView {
     denied: Option<&'static str>,
     /// What can be typed in at the lock instead.
     code: Option<String>,
+    /// Whether the page itself can open it over Bluetooth.
+    near: bool,
     attempt: Option<AttemptView>,
 }
 
@@ -148,6 +156,7 @@ async fn view(web: &Web, Holder { pass, rights }: &Holder) -> ApiResult<View> {
         terms: String::new(),
         left: terms.uses.map(|uses| uses.saturating_sub(pass.grant.used)),
         needs_pin: pass.has_pin,
+        phones: false,
         now,
         doors: Vec::new(),
     };
@@ -166,7 +175,10 @@ async fn view(web: &Web, Holder { pass, rights }: &Holder) -> ApiResult<View> {
             let decision = decide(rights, setup.place(), opening(&door), now);
             let code = codes.iter().find(|row| row.door == door.id && row.state == PassDoorState::Set);
             let code = code.and_then(|row| row.pin.as_ref().map(|pin| pin.reveal().clone()));
-            view.doors.push(door_view(pass, &door, decision.denied, code));
+            let lock = web.bluetooth().and_then(|bluetooth| bluetooth.lock(&door.id));
+            view.phones |= lock.is_some() && web.bluetooth().is_some_and(|bluetooth| bluetooth.beacon().is_some());
+            let near = lock.is_some_and(|lock| lock.answers);
+            view.doors.push(DoorView { near, ..door_view(pass, &door, decision.denied, code) });
         }
     }
     Ok(view)
@@ -187,6 +199,7 @@ fn door_view(pass: &StoredPass, door: &Door, denied: Option<Reason>, code: Optio
         allowed: denied.is_none(),
         denied: denied.map(|reason| EN.pass_denied(reason)),
         code,
+        near: false,
         attempt: own.map(attempt_view),
     }
 }
@@ -212,6 +225,22 @@ fn over(state: PassState) -> Option<&'static str> {
         PassState::UsedUp => EN.pass_denied(Reason::UsesExhausted),
         PassState::Revoked => EN.pass_denied(Reason::Revoked),
     })
+}
+
+/// Whether the PIN is there and right, where the pass has one.
+async fn check_pin(web: &Web, holder: &Holder, pin: Option<Secret<String>>) -> ApiResult<()> {
+    if !holder.pass.has_pin {
+        return Ok(());
+    }
+    let pin = pin.filter(|pin| !pin.reveal().is_empty()).ok_or_else(|| ApiError::Unprocessable("pin: this pass needs its PIN".into()))?;
+    match web.house().store().try_pass_pin(&holder.pass.id, &pin, web.house().now().utc).await? {
+        Ok(()) => Ok(()),
+        Err(Reason::RateLimited) => Err(ApiError::RateLimited(15 * 60)),
+        Err(reason) => {
+            web.house().refused(reason, None);
+            Err(ApiError::Unprocessable("pin: this is not the PIN of this pass".into()))
+        }
+    }
 }
 
 /// What a guest asks for.
@@ -242,20 +271,7 @@ async fn open(State(web): State<Web>, holder: Holder, Json(wish): Json<Wish>) ->
             None => ApiError::NotFound("door of this pass with this id"),
         });
     }
-    if holder.pass.has_pin {
-        let pin = wish.pin.unwrap_or_else(|| Secret::new(String::new()));
-        if pin.reveal().is_empty() {
-            return Err(ApiError::Unprocessable("pin: this pass needs its PIN".into()));
-        }
-        match store.try_pass_pin(&holder.pass.id, &pin, now).await? {
-            Ok(()) => {}
-            Err(Reason::RateLimited) => return Err(ApiError::RateLimited(15 * 60)),
-            Err(reason) => {
-                web.house().refused(reason, None);
-                return Err(ApiError::Unprocessable("pin: this is not the PIN of this pass".into()));
-            }
-        }
-    }
+    check_pin(&web, &holder, wish.pin).await?;
     let command = Command {
         id: wish.id,
         door: wish.door,

@@ -11,5 +11,6 @@
 pub(crate) mod access;
 pub mod compile;
 pub(crate) mod passes;
+pub(crate) mod phones;
 pub(crate) mod rights;
 pub(crate) mod roles;

@@ -27,6 +27,7 @@ pub(crate) static NOTIFY: Asset = Asset::new("/assets/notify.js", "text/javascri
 pub(crate) static PASSKEY: Asset =
     Asset::new("/assets/passkey.js", "text/javascript; charset=utf-8", include_str!("../../assets/passkey.js"));
 pub(crate) static PASS: Asset = Asset::new("/assets/pass.js", "text/javascript; charset=utf-8", include_str!("../../assets/pass.js"));
+pub(crate) static NEAR: Asset = Asset::new("/assets/near.js", "text/javascript; charset=utf-8", include_str!("../../assets/near.js"));
 pub(crate) static PASS_MANIFEST: Asset =
     Asset::new("/assets/pass.webmanifest", "application/manifest+json", include_str!("../../assets/pass.webmanifest"));
 /// Not under `/assets`: a service worker works for pages below its own place.
@@ -40,7 +41,7 @@ pub(super) fn router() -> Router<Web> {
 
 /// What the page of a pass is made of, which may be put on the internet.
 pub(super) fn of_passes() -> Router<Web> {
-    places([&STYLE, &PASS, &PASS_MANIFEST, &ICON].map(|asset| (asset.path, asset)).into_iter())
+    places([&STYLE, &NEAR, &PASS, &PASS_MANIFEST, &ICON].map(|asset| (asset.path, asset)).into_iter())
 }
 
 fn places(places: impl Iterator<Item = (&'static str, &'static Asset)>) -> Router<Web> {

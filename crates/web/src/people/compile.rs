@@ -13,7 +13,7 @@ use doorward_core::{
     Secret,
     driver::{Credential, Family, Fault},
     keeper::Notice,
-    pass::{Asks, Plan, plan, wish},
+    pass::{Asks, Plan, Radio, plan, wish},
     record::NewEvent,
 };
 use doorward_store::{PassDoor, StoreError, StoredPass};
@@ -111,7 +111,8 @@ async fn plans(web: &Web, pass: &StoredPass, now: Time) -> Result<Vec<(DoorId, M
     let mut all = Vec::new();
     for door in web.house().store().doors().await? {
         if rights.sees(&door.id, &door.site, now) {
-            let plans = plan(&door, &pass.grant.terms, asks);
+            let lock = web.bluetooth().and_then(|bluetooth| bluetooth.lock(&door.id)).map(|lock| Radio { asks: lock.asks });
+            let plans = plan(&door, &pass.grant.terms, asks, lock);
             all.extend(plans.into_iter().map(|(means, plan)| (door.id.clone(), means, plan)));
         }
     }

@@ -81,7 +81,7 @@ pub(crate) async fn find(web: &Web, id: &str) -> ApiResult<Person> {
 }
 
 /// Administrators are made and changed by those who may do everything: `people` alone must not lead to more than it says.
-fn may_name(caller: &Caller, role: Role) -> ApiResult<()> {
+pub(crate) fn may_name(caller: &Caller, role: Role) -> ApiResult<()> {
     if role == Role::Administrator { caller.need(&Scope::Admin) } else { Ok(()) }
 }
 

@@ -42,7 +42,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, broadcast::error::RecvError};
 
 /// How often it is looked what is due.
 const TICK: Duration = Duration::from_secs(5);
@@ -74,6 +74,8 @@ pub(super) struct Desk {
     deliveries: [Mutex<Deliveries>; 2],
     /// What is retained of sessions that ended while the program did not run.
     ended: Mutex<Vec<Message>>,
+    /// Somebody took a session back.
+    look: Notify,
 }
 
 impl Desk {
@@ -98,6 +100,7 @@ impl Desk {
                 .part("locks: issuer", LockTopic::every_report()[..1].iter().filter_map(|hello| hello.parse().ok()).collect()),
             deliveries: Default::default(),
             ended: Mutex::default(),
+            look: Notify::new(),
         };
         desk.restore(store, now).await.map_err(|error| error.to_string())?;
         Ok(desk)
@@ -181,13 +184,14 @@ impl Desk {
                     ticks += 1;
                     self.tick().await;
                     if ticks % REVIEW == 0 {
-                        self.review().await;
+                        self.review_all().await;
                     }
                 }
+                () = self.look.notified() => self.review_all().await,
                 notice = notices.recv() => match notice {
-                    Ok(notice) if concerns(&notice) => self.review().await,
+                    Ok(notice) if concerns(&notice) => self.review_all().await,
                     Ok(_) => {}
-                    Err(RecvError::Lagged(_)) => self.review().await,
+                    Err(RecvError::Lagged(_)) => self.review_all().await,
                     Err(RecvError::Closed) => return,
                 },
             }
@@ -242,7 +246,7 @@ impl Desk {
     }
 
     /// Takes back the sessions of those who may not open any more.
-    async fn review(&self) {
+    async fn review_all(&self) {
         let all: Vec<Delivery> =
             self.deliveries.iter().flat_map(|deliveries| lock(deliveries).live().cloned().collect::<Vec<_>>()).collect();
         let mut known: BTreeMap<(PhoneOf, DoorId), bool> = BTreeMap::new();
@@ -355,6 +359,14 @@ impl Bluetooth for Desk {
 
     fn beacon(&self) -> Option<&str> {
         self.advertises.then(|| self.issuer.config().name.as_str())
+    }
+
+    fn issuer(&self) -> Option<[u8; 64]> {
+        self.issuer.keys().v2.as_ref().map(|issuer| issuer.identity().to_bytes())
+    }
+
+    fn review(&self) {
+        self.look.notify_one();
     }
 
     fn give<'a>(&'a self, door: &'a DoorId, of: &'a PhoneOf) -> BoxFuture<'a, Result<Given, NotGiven>> {

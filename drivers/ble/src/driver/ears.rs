@@ -3,7 +3,9 @@
 use super::config::Place;
 use crate::{
     issuer::uuid,
-    radio::{Can, Characteristic, Incoming, Radio, RadioError, Scan, Server, Service, Sighting, Sightings},
+    radio::{
+        Advertisement, Advertising, Can, Characteristic, Fields, Incoming, Radio, RadioError, Scan, Server, Service, Sighting, Sightings,
+    },
 };
 use doorward_core::driver::Ctx;
 use doorward_wire::ble::{COMPANY, v2};
@@ -84,6 +86,8 @@ async fn hear(radio: &dyn Radio, into: &mpsc::Sender<Ear>) -> RadioError {
         Err(error) => return error,
     };
     let server = serve(radio).await;
+    // Held for as long as somebody can connect.
+    let _found = if server.is_some() { show(radio).await } else { None };
     if into.send(Ear::Up(server.clone())).await.is_err() {
         return ended();
     }
@@ -107,6 +111,18 @@ async fn serve(radio: &dyn Radio) -> Option<Arc<dyn Server>> {
         Ok(server) => Some(Arc::from(server)),
         Err(error) => {
             tracing::warn!(%error, "nobody can answer a challenge of this lock; tokens open it");
+            None
+        }
+    }
+}
+
+/// Says that here is a lock, for guests who want to answer its challenge. Which one it is, it says itself.
+async fn show(radio: &dyn Radio) -> Option<Box<dyn Advertising>> {
+    let advertisement = Advertisement::new(Fields::new().service(uuid(v2::LOCK_SERVICE))).connectable();
+    match radio.advertise(advertisement).await {
+        Ok(advertising) => Some(advertising),
+        Err(error) => {
+            tracing::warn!(%error, "guests cannot find this lock to answer its challenge; tokens open it");
             None
         }
     }

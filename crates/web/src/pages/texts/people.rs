@@ -107,7 +107,7 @@ labels! {
     pass_title = "Pass",
     pass_needs_script = "This page needs JavaScript: the secret in the link stays in the browser, and a script sends it to the house alone.",
     // For pass.js, in its order.
-    pass_js_words = "ends in|opens from|does not end|# times left|Lock|Working…|not reachable|There is no pass in this link. Ask for it again.|The house cannot be reached just now.|This link is not known here. Ask for a new one.|days|h|min|s|Or type # at the lock",
+    pass_js_words = "ends in|opens from|does not end|# times left|Lock|Working…|not reachable|There is no pass in this link. Ask for it again.|The house cannot be reached just now.|This link is not known here. Ask for a new one.|days|h|min|s|Or type # at the lock|Open over Bluetooth|The lock says it opened|The lock refused|The lock does not know the time|That is another lock. Try again, and choose the right one.|The lock did not answer. Stand nearer and try again.|No lock was chosen",
     means = "How it opens",
     code = "Code",
     history = "What it opened",
@@ -171,7 +171,7 @@ impl Texts {
     pub(crate) const fn means(&self, means: Means) -> (&'static str, &'static str) {
         match means {
             Means::Remote => ("by the link", "ticket"),
-            Means::Ble => ("by radio at the lock", "bell"),
+            Means::Ble => ("over Bluetooth at the lock", "bluetooth"),
             Means::Pin => ("by a code at the lock", "key"),
         }
     }
