@@ -38,6 +38,7 @@ mod fleet_provision;
 mod fleet_rollouts;
 mod icons;
 mod live;
+mod locks;
 mod logs;
 mod mqtt;
 mod notifications;
@@ -45,6 +46,7 @@ mod pass;
 mod passes;
 mod people;
 mod person;
+mod plot;
 mod ring_card;
 mod rings;
 mod scene;
@@ -98,6 +100,7 @@ pub fn router(web: &Web) -> Router<Web> {
         .merge(access::router())
         .merge(sites::router())
         .merge(tokens::router())
+        .merge(locks::router())
         .merge(logs::router())
         .merge(mqtt::router())
         .merge(tunnel::router())

@@ -35,6 +35,11 @@ pub(crate) enum Pass {
         #[command(flatten)]
         terms: Terms,
     },
+    /// A one-time code by which a guest's phone is enrolled at locks over Bluetooth; lives an hour
+    InvitePhone {
+        /// Id, or a name that only one pass has
+        pass: String,
+    },
     /// Take a pass back, at once
     Revoke {
         /// Id, or a name that only one pass has

@@ -20,6 +20,19 @@ pub(crate) enum WayIn {
         #[arg(long, value_name = "ID")]
         remove: Option<String>,
     },
+    /// The phones by which a person opens locks over Bluetooth
+    Phones {
+        /// Id or unique name
+        person: String,
+        /// Forget this one: its sessions are taken back
+        #[arg(long, value_name = "ID")]
+        remove: Option<String>,
+    },
+    /// A one-time code by which a phone of a person is enrolled; lives an hour
+    InvitePhone {
+        /// Id or unique name
+        person: String,
+    },
     /// Whether the code of an authenticator app is asked for after a person's password
     SecondFactor {
         /// Id or unique name

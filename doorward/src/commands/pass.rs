@@ -64,6 +64,11 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
             let pass: Value = client.send(Method::PATCH, &format!("/passes/{}", segment(&id)), Some(body)).await?;
             show(json, &pass, &format!("The pass is changed: {}", terms::words(&pass["terms"])));
         }
+        Verb::InvitePhone { pass } => {
+            let id = find(client, &pass).await?;
+            let invite: Value = client.post(&format!("/passes/{}/phones", segment(&id)), json!({})).await?;
+            invited(json, &invite);
+        }
         Verb::Revoke { pass } => {
             let id = find(client, &pass).await?;
             let pass: Value = client.post(&format!("/passes/{}/revoke", segment(&id)), json!({})).await?;
@@ -78,6 +83,23 @@ fn show(json: bool, pass: &Value, words: &str) {
         output::json(pass);
     } else {
         output::line(words);
+    }
+}
+
+/// A code for a phone, and what it is good for.
+pub(super) fn invited(json: bool, invite: &Value) {
+    if json {
+        output::json(invite);
+        return;
+    }
+    output::line(&text(invite, "invite"));
+    let locks: Vec<String> = invite["locks"].as_array().into_iter().flatten().map(|lock| text(lock, "lock")).collect();
+    let beacon =
+        invite["beacon"].as_str().map_or("It cannot be asked over the air: set ble.issuer.".into(), |beacon| format!("Beacon: {beacon}."));
+    output::note(&format!("Good for one phone until {}, at: {}. {beacon}", text(invite, "until"), locks.join(", ")));
+    output::note(&format!("On the phone: doorward ble guest --lock {} --invite CODE", locks.first().map_or("LOCK", String::as_str)));
+    if let Some(issuer) = invite["issuer"].as_str() {
+        output::note(&format!("Its issuer:   --issuer {issuer}"));
     }
 }
 

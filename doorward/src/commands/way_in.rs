@@ -29,6 +29,23 @@ pub(super) async fn run(client: &Client, json: bool, verb: WayIn) -> Result<(), 
             let said = format!("The passkey is removed. Sign them out too, if it was lost: doorward person sessions {person:?}");
             delete(client, &format!("/people/{id}/passkeys/{}", segment(&passkey)), &said).await
         }
+        WayIn::Phones { person, remove: None } => {
+            let id = find(client, &person).await?;
+            let answer: Value = client.get("/phones").await?;
+            let own = answer["items"].as_array().into_iter().flatten().filter(|phone| phone["person"].as_str() == Some(id.as_str()));
+            let own = serde_json::json!({ "items": own.collect::<Vec<_>>() });
+            print(json, &own, ["name", "created", "last_used"]);
+            Ok(())
+        }
+        WayIn::Phones { person: _, remove: Some(phone) } => {
+            delete(client, &format!("/phones/{}", segment(&phone)), "The phone is forgotten, and its sessions are taken back.").await
+        }
+        WayIn::InvitePhone { person } => {
+            let id = find(client, &person).await?;
+            let invite: Value = client.post(&format!("/people/{id}/phones"), serde_json::json!({})).await?;
+            super::pass::invited(json, &invite);
+            Ok(())
+        }
         WayIn::SecondFactor { person, remove: true } => {
             let id = find(client, &person).await?;
             delete(client, &format!("/people/{id}/totp"), "Their password alone signs them in now.").await
@@ -50,15 +67,19 @@ pub(super) async fn run(client: &Client, json: bool, verb: WayIn) -> Result<(), 
 
 async fn list(client: &Client, json: bool, path: &str, columns: [&str; 3]) -> Result<(), Failure> {
     let answer: Value = client.get(path).await?;
+    print(json, &answer, columns);
+    Ok(())
+}
+
+fn print(json: bool, answer: &Value, columns: [&str; 3]) {
     if json {
         output::json(&answer["items"]);
-        return Ok(());
+        return;
     }
     let row = |item: &Value| std::iter::once("id").chain(columns).map(|column| text(item, column)).collect();
     let rows: Vec<Vec<String>> = answer["items"].as_array().into_iter().flatten().map(row).collect();
     let head = columns.map(|column| if column == "rp_id" { "works at".to_owned() } else { column.replace('_', " ") });
     output::table(&["id", &head[0], &head[1], &head[2]], &rows);
-    Ok(())
 }
 
 async fn delete(client: &Client, path: &str, said: &str) -> Result<(), Failure> {

@@ -10,6 +10,7 @@
 mod actuator;
 mod config;
 mod ears;
+mod news;
 mod run;
 
 pub use config::{LockSpec, MqttSpec, Place};
@@ -23,8 +24,9 @@ use doorward_wire::{
     ble::{LockId, topic::LockTopic},
     door::{Capability, DoorKind},
 };
+use news::News;
 use run::Heard;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 
@@ -33,6 +35,9 @@ pub const KIND: &str = "ble";
 
 /// The line of the driver table.
 pub const ENTRY: Entry = Entry { kind: KIND, about, build };
+
+/// What tells of its locks: whether they hear, what they counted and what they heard last.
+const LOCKS: &str = "locks";
 
 /// Messages of the broker that wait for a lock that keeps something at that moment.
 const MOST_MESSAGES: usize = 256;
@@ -66,14 +71,14 @@ pub fn about() -> About {
         verify: Vec::new(),
         stale_after: Duration::from_mins(5),
         signs_in_here: false,
-        calls: &[],
+        calls: &[LOCKS],
         only_in_file: true,
     }
 }
 
 fn build(settings: &Settings) -> Result<Arc<dyn Driver>, Vec<Mistake>> {
     let doors = config::parse(settings)?;
-    let doors = doors.into_iter().map(|door| Lock { door, opened: watch::Sender::new(0) }).collect();
+    let doors = doors.into_iter().map(|door| Lock { news: News::of(&door), door, opened: watch::Sender::new(0) }).collect();
     Ok(Arc::new(Ble { about: about(), doors }))
 }
 
@@ -88,6 +93,7 @@ struct Lock {
     door: Door,
     /// How often it was opened: who waits for a result at the door is told of the next time.
     opened: watch::Sender<u64>,
+    news: News,
 }
 
 impl Ble {
@@ -110,6 +116,10 @@ impl Ble {
                 Ok(Done::default())
             }
             Action::Refresh => Ok(Done::default()),
+            Action::Call(name) if name == LOCKS => {
+                let told: Vec<_> = self.doors.iter().map(|lock| lock.news.told()).collect();
+                Ok(Done { output: json!({ LOCKS: told }), ..Done::default() })
+            }
             Action::Lock(_)
             | Action::Unlock(_)
             | Action::Renew(_)
@@ -140,7 +150,7 @@ impl Ble {
         for lock in &self.doors {
             let (sender, messages) = mpsc::channel(MOST_MESSAGES);
             boxes.push((lock.door.id.clone(), sender));
-            locks.push(run::run(&lock.door, ctx, messages, lock.opened.subscribe()));
+            locks.push(run::run(&lock.door, ctx, messages, lock.opened.subscribe(), &lock.news));
         }
         tokio::select! {
             () = stop => {}

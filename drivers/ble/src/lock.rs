@@ -30,6 +30,7 @@
 //! ```
 
 mod config;
+mod diary;
 mod gesture;
 mod orders;
 mod output;
@@ -42,12 +43,14 @@ mod token;
 mod told;
 
 pub use config::{Config, Keys, Rssi, RssiUnknown};
+pub use diary::{Heard, What};
 pub use output::{Counters, Failure, Output, Presented, Refused, Way};
 pub use sessions::{MOST_SESSIONS, ROLL};
 pub use shelf::Ticket;
 pub use sift::sift;
 
 use crate::radio::{PeerId, Sighting};
+use diary::Diary;
 use doorward_core::{Mono, Now, Secret};
 use doorward_wire::{
     Time,
@@ -115,6 +118,7 @@ pub struct Lock {
     gestures: Gestures,
     shelf: Shelf,
     told: Told,
+    diary: Diary,
     out: VecDeque<Output>,
     counters: Counters,
     tidy_at: Mono,
@@ -157,6 +161,7 @@ impl Lock {
             gestures: Gestures::default(),
             shelf: Shelf::default(),
             told: Told::default(),
+            diary: Diary::default(),
             out: VecDeque::new(),
             counters: Counters::default(),
             tidy_at: now.mono,
@@ -213,6 +218,11 @@ impl Lock {
     /// What was counted.
     pub fn counters(&self) -> Counters {
         Counters { sessions: self.sessions.len(), ..self.counters }
+    }
+
+    /// The tokens that were heard last, the oldest first.
+    pub fn heard(&self) -> impl Iterator<Item = &Heard> {
+        self.diary.iter()
     }
 
     /// What the lock says at `locks/<id>/hello`.

@@ -4,7 +4,7 @@ use super::{
     codes::CodesCard,
     door_card::{self, DoorCard, Facts},
     event_list::{self, EventItem},
-    ring_card,
+    locks, ring_card,
     scene::Scene,
     shell::{Flash, FlashArea, Oops, Section, Shell, fragment, html},
     texts::Texts,
@@ -49,6 +49,8 @@ struct DoorsPage {
     summary: String,
     groups: Vec<Group>,
     has_accounts: bool,
+    /// Whether there are locks over Bluetooth, which have a page of their own.
+    has_locks: bool,
 }
 
 /// The doors of one site.
@@ -81,6 +83,7 @@ async fn list(State(web): State<Web>, visitor: Visitor, Query(said): Query<Said>
         summary: summary(&scene, &doors),
         groups: groups.collect(),
         has_accounts: scene.has_accounts(),
+        has_locks: locks::has_any(&scene),
     })
 }
 

@@ -8,7 +8,7 @@ use super::{
     door_card::{DoorCard, Facts},
     doors,
     event_list::{self, Echoes},
-    fleet, fleet_device, fleet_rollouts, ring_card, rings,
+    fleet, fleet_device, fleet_rollouts, locks, ring_card, rings,
     scene::Scene,
     shell::Oops,
     visitor::Visitor,
@@ -68,16 +68,17 @@ enum View {
     Events(Option<DoorId>, Option<EventKind>),
     Rings(Option<DoorId>),
     Ring(RingId),
-    Fleet(OfFleet),
+    Watched(Watched),
 }
 
-/// What a page shows of the fleet.
+/// What is told of all the time, and so looked at each second: devices of the fleet, and what locks hear.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum OfFleet {
+enum Watched {
     /// Devices in this state that hold this text.
     Devices(fleet::Wanted),
     Device(DeviceId),
     Rollout(String),
+    Locks,
 }
 
 impl FromStr for View {
@@ -97,9 +98,10 @@ impl FromStr for View {
                 some(second).map(|kind| kind.parse()).transpose().map_err(|_| wrong())?,
             ),
             "rings" => Self::Rings(some(rest).map(|door| door.parse()).transpose().map_err(|_| wrong())?),
-            "fleet" => Self::Fleet(OfFleet::Devices(fleet::Wanted { state: first.into(), q: second.into() })),
-            "device" => Self::Fleet(OfFleet::Device(rest.parse().map_err(|_| wrong())?)),
-            "rollout" => Self::Fleet(OfFleet::Rollout(rest.into())),
+            "fleet" => Self::Watched(Watched::Devices(fleet::Wanted { state: first.into(), q: second.into() })),
+            "device" => Self::Watched(Watched::Device(rest.parse().map_err(|_| wrong())?)),
+            "rollout" => Self::Watched(Watched::Rollout(rest.into())),
+            "locks" => Self::Watched(Watched::Locks),
             "ring" => Self::Ring(rest.parse().map_err(|_| wrong())?),
             _ => return Err(wrong()),
         })
@@ -119,7 +121,7 @@ impl View {
                 let ring = web.house().ring(*id).await?.filter(|ring| caller.sees(web, &ring.door));
                 ring.map(drop).ok_or(ApiError::NotFound("ring with this id"))
             }
-            Self::Accounts | Self::Account(..) | Self::Fleet(_) => caller.need(&Scope::Admin),
+            Self::Accounts | Self::Account(..) | Self::Watched(_) => caller.need(&Scope::Admin),
         }
     }
 }
@@ -204,7 +206,7 @@ struct Reader {
     /// The last event that the page has.
     last: i64,
     echoes: Echoes,
-    /// What the page shows of devices.
+    /// What the page shows of what is watched.
     shown: String,
 }
 
@@ -239,7 +241,7 @@ impl Reader {
                 Some(ring) => html += &ring,
                 None => return vec![Part::Reload],
             },
-            View::Fleet(_) => match self.devices().await {
+            View::Watched(_) => match self.watched().await {
                 Some(fragment) => html += &fragment,
                 None => return vec![Part::Reload],
             },
@@ -250,27 +252,28 @@ impl Reader {
         parts
     }
 
-    /// Devices tell of themselves all the time; what the page shows of them is looked at each second.
+    /// What is told of all the time is looked at each second.
     async fn looked(&mut self) -> Vec<Part> {
-        if !matches!(self.view, View::Fleet(_)) {
+        if !matches!(self.view, View::Watched(_)) {
             return Vec::new();
         }
         self.scene.now = self.scene.web.house().now().utc;
         let before = self.shown.clone();
-        match self.devices().await {
+        match self.watched().await {
             Some(html) if html == before => Vec::new(),
             Some(html) => vec![Part::Patch(html)],
             None => vec![Part::Reload],
         }
     }
 
-    /// What the page shows of devices; nothing when they are gone. Times of “just now” are the script's affair.
-    async fn devices(&mut self) -> Option<String> {
-        let View::Fleet(part) = &self.view else { return None };
+    /// What the page shows of those; nothing when they are gone. Times of “just now” are the script's affair.
+    async fn watched(&mut self) -> Option<String> {
+        let View::Watched(part) = &self.view else { return None };
         let html = match part {
-            OfFleet::Devices(wanted) => fleet::rendered(&self.scene, wanted).await.ok(),
-            OfFleet::Device(id) => fleet_device::rendered(&self.scene, id).await.ok().flatten(),
-            OfFleet::Rollout(id) => fleet_rollouts::rendered(&self.scene, id).await.ok().flatten(),
+            Watched::Devices(wanted) => fleet::rendered(&self.scene, wanted).await.ok(),
+            Watched::Device(id) => fleet_device::rendered(&self.scene, id).await.ok().flatten(),
+            Watched::Rollout(id) => fleet_rollouts::rendered(&self.scene, id).await.ok().flatten(),
+            Watched::Locks => locks::rendered(&self.scene).await.ok(),
         }?;
         self.shown.clone_from(&html);
         Some(html)
@@ -291,15 +294,19 @@ impl Reader {
                 }
                 View::Door(id) if *id == door.id => vec![Part::Patch(self.door(door))],
                 View::Ring(id) => self.ring_at(*id, &door.id).await,
-                View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) | View::Fleet(_) => Vec::new(),
+                View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) | View::Watched(_) => Vec::new(),
             },
             Notice::DoorGone(gone) => match &self.view {
                 View::Doors => vec![Part::Reload],
                 View::Door(id) if id == gone => vec![Part::Reload],
                 View::Ring(id) if board.ring(*id).is_some_and(|ring| ring.door == *gone) => vec![Part::Reload],
-                View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) | View::Ring(_) | View::Fleet(_) => {
-                    Vec::new()
-                }
+                View::Door(_)
+                | View::Accounts
+                | View::Account(..)
+                | View::Events(..)
+                | View::Rings(_)
+                | View::Ring(_)
+                | View::Watched(_) => Vec::new(),
             },
             Notice::Account(_) | Notice::AccountGone(_) => {
                 self.scene.reload().await;
@@ -340,7 +347,9 @@ impl Reader {
             View::Door(id) if *id == ring.door => board.door(id).map(|door| self.door(&door)),
             View::Rings(door) if door.as_ref().is_none_or(|door| *door == ring.door) => Some(ring_card::listed(&self.scene, ring)),
             View::Ring(id) if *id == ring.id => Some(ring_card::parts(&self.scene, ring)),
-            View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) | View::Ring(_) | View::Fleet(_) => None,
+            View::Door(_) | View::Accounts | View::Account(..) | View::Events(..) | View::Rings(_) | View::Ring(_) | View::Watched(_) => {
+                None
+            }
         };
         banners + &more.unwrap_or_default()
     }
@@ -390,7 +399,7 @@ impl Reader {
         let (only, large) = match &self.view {
             View::Accounts => (None, false),
             View::Account(id, _) => (Some(id), true),
-            View::Doors | View::Door(_) | View::Events(..) | View::Rings(_) | View::Ring(_) | View::Fleet(_) => {
+            View::Doors | View::Door(_) | View::Events(..) | View::Rings(_) | View::Ring(_) | View::Watched(_) => {
                 return Some(String::new());
             }
         };
@@ -408,7 +417,7 @@ impl Reader {
         match &self.view {
             View::Door(id) => Some((Some(id), None, true)),
             View::Events(door, kind) => Some((door.as_ref(), *kind, false)),
-            View::Doors | View::Accounts | View::Account(..) | View::Rings(_) | View::Ring(_) | View::Fleet(_) => None,
+            View::Doors | View::Accounts | View::Account(..) | View::Rings(_) | View::Ring(_) | View::Watched(_) => None,
         }
     }
 

@@ -197,6 +197,8 @@ fn done(t: &'static Texts, word: &str) -> Option<&'static str> {
         "group_removed" => t.people.group_removed,
         "right_given" => t.people.given,
         "right_taken" => t.people.taken_back,
+        "session_ended" => t.locks.session_ended,
+        "phone_forgotten" => t.locks.phone_forgotten,
         "pass_made" => t.people.pass_made,
         "pass_extended" => t.people.pass_extended,
         "pass_revoked" => t.people.pass_revoked,

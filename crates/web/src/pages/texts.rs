@@ -11,6 +11,7 @@ pub(crate) mod attempt;
 pub(crate) mod event;
 mod fleet;
 pub(crate) mod kind;
+mod locks;
 mod mqtt;
 pub(crate) mod notify;
 mod people;
@@ -36,7 +37,7 @@ macro_rules! labels {
 use labels;
 
 labels! {
-    Texts [fleet, mqtt, people, tunnel, ways_in]
+    Texts [fleet, locks, mqtt, people, tunnel, ways_in]
 
     lang = "en",
     // For live.js, in its order: now; past s, min, h, days; to come s, min, h, days; then what it says itself.

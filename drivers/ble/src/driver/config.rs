@@ -155,6 +155,11 @@ fn is_adapter(name: &str) -> bool {
 }
 
 impl Door {
+    /// What people see of its limits: above which signal strength it opens, and whether only for an answered challenge.
+    pub(super) fn shown(&self) -> (Option<i8>, bool) {
+        (self.limits.rssi.threshold, self.limits.secure)
+    }
+
     /// The lock, with its keys as they are now in their folder.
     pub(super) fn config(&self) -> Result<Config, Mistake> {
         let Limits { slot, rssi, bind_mac, secure } = self.limits.clone();

@@ -3,6 +3,7 @@
 use super::{
     config::Door,
     ears::{Ear, challenge, listen, response},
+    news::News,
 };
 use crate::{
     lock::{Input, Lock, Output, Presented, Refused, Way},
@@ -46,6 +47,7 @@ pub(super) enum Heard {
 struct Run<'a> {
     door: &'a Door,
     ctx: &'a dyn Ctx,
+    news: &'a News,
     lock: Lock,
     server: Option<Arc<dyn Server>>,
     /// Connections that wait for a result, and until when.
@@ -53,16 +55,17 @@ struct Run<'a> {
 }
 
 /// Runs a lock. It never ends by itself.
-pub(super) async fn run(door: &Door, ctx: &dyn Ctx, mut messages: mpsc::Receiver<Heard>, mut opened: watch::Receiver<u64>) {
+pub(super) async fn run(door: &Door, ctx: &dyn Ctx, mut messages: mpsc::Receiver<Heard>, mut opened: watch::Receiver<u64>, news: &News) {
     let lock = match restore(door, ctx).await {
         Ok(lock) => lock,
         Err(why) => {
             tracing::error!(door = door.external, why, "the lock opens for nobody");
+            news.hears(Some(why));
             drop(messages);
             return std::future::pending().await;
         }
     };
-    let mut run = Run { door, ctx, lock, server: None, waiting: Vec::new() };
+    let mut run = Run { door, ctx, news, lock, server: None, waiting: Vec::new() };
     let (sender, mut ears) = mpsc::channel(MOST_HEARD);
     let mut listening = Box::pin(listen(&door.place, &door.external, ctx, sender));
     loop {
@@ -104,6 +107,7 @@ impl Run<'_> {
         self.lock.handle(Input::ClockKnown(knows_time(now)), now);
         self.lock.handle(Input::Tick, now);
         self.waiting.retain(|(_, until)| *until > now.mono);
+        self.news.note(&self.lock);
     }
 
     async fn message(&mut self, heard: Heard) {
@@ -139,11 +143,13 @@ impl Run<'_> {
         match ear {
             Ear::Up(server) => {
                 self.server = server;
+                self.news.hears(None);
                 self.seen(true);
             }
             Ear::Down(error) => {
                 tracing::warn!(door = self.door.external, %error, "the lock hears nobody");
                 self.server = None;
+                self.news.hears(Some(error.to_string()));
                 self.seen(false);
             }
             Ear::Sightings(sightings) => {

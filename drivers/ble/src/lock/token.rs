@@ -3,7 +3,7 @@
 //! A hint is not looked at: it spares firmware a table of tokens, and here is one. It authenticates nothing.
 
 use super::{
-    Config, Failure, Lock, Output, Presented, Refused, RssiUnknown, Ticket, Way,
+    Config, Failure, Lock, Output, Presented, Refused, RssiUnknown, Ticket, Way, What,
     session::Live,
     sessions::Place,
     shelf::{Drawer, Pending, shard},
@@ -11,7 +11,7 @@ use super::{
     told::Stranger,
 };
 use crate::radio::Sighting;
-use doorward_core::{Mono, Now};
+use doorward_core::Now;
 use doorward_wire::{
     attempt::ActionWord,
     ble::{
@@ -40,6 +40,19 @@ enum Verdict {
     Refuse(Refusal),
 }
 
+impl Verdict {
+    /// What is noted of it.
+    const fn noted(&self) -> Option<What> {
+        match self {
+            Self::Open => Some(What::Open),
+            Self::Repeat => Some(What::Repeat),
+            Self::Unknown => None,
+            Self::Replay => Some(What::Refused(Refusal::Replay)),
+            Self::Refuse(reason) => Some(What::Refused(*reason)),
+        }
+    }
+}
+
 impl Lock {
     pub(super) fn sighting(&mut self, sighting: &Sighting, now: Now) {
         self.counters.heard += 1;
@@ -52,21 +65,25 @@ impl Lock {
         if now.mono.since(sighting.at) > STALE {
             self.counters.late += 1;
         } else if !self.clock_known {
-            self.stranger(Refusal::NoTime, &heard, sighting, now.mono);
+            self.stranger(Refusal::NoTime, &heard, sighting, now);
         } else if let Some(place) = self.sessions.find(&heard.token) {
             self.known(place, &heard, sighting, now);
         } else {
-            self.stranger(Refusal::UnknownToken, &heard, sighting, now.mono);
+            self.stranger(Refusal::UnknownToken, &heard, sighting, now);
         }
     }
 
     fn known(&mut self, place: Place, heard: &Advertised, sighting: &Sighting, now: Now) {
         let Some(live) = self.sessions.at(place.session) else { return };
         let revoked = self.orders.is_revoked(&live.facts.nonce);
-        match judge(live, &self.config, place.slot, heard, sighting, revoked, now) {
+        let verdict = judge(live, &self.config, place.slot, heard, sighting, revoked, now);
+        if let Some(what) = verdict.noted() {
+            self.diary.note(Some(&live.facts.nonce), sighting.rssi, what, now);
+        }
+        match verdict {
             Verdict::Open => self.open(place, heard, sighting, now),
             Verdict::Repeat => self.counters.repeats += 1,
-            Verdict::Unknown => self.stranger(Refusal::UnknownToken, heard, sighting, now.mono),
+            Verdict::Unknown => self.stranger(Refusal::UnknownToken, heard, sighting, now),
             Verdict::Replay => {
                 self.counters.replays += 1;
                 if !self.sessions.told(&heard.token) {
@@ -108,7 +125,7 @@ impl Lock {
     }
 
     /// A token of nobody. From further away than the door it is not told: phones show their tokens for other doors too.
-    fn stranger(&mut self, reason: Refusal, heard: &Advertised, sighting: &Sighting, now: Mono) {
+    fn stranger(&mut self, reason: Refusal, heard: &Advertised, sighting: &Sighting, now: Now) {
         self.counters.unknown += 1;
         let is_near = match (self.config.rssi.threshold, sighting.rssi) {
             (Some(threshold), Some(rssi)) => rssi > threshold,
@@ -118,8 +135,11 @@ impl Lock {
         if !is_near {
             return;
         }
-        match self.told.stranger(&heard.token, reason, now) {
-            Stranger::Tell => self.refuse(told(reason, heard, sighting)),
+        match self.told.stranger(&heard.token, reason, now.mono) {
+            Stranger::Tell => {
+                self.diary.note(None, sighting.rssi, What::Refused(reason), now);
+                self.refuse(told(reason, heard, sighting));
+            }
             Stranger::Known => {}
             Stranger::TooMany => self.counters.hushed += 1,
         }
