@@ -55,8 +55,9 @@ pub(super) fn draw(points: &[Point], threshold: Option<i8>, now: Time, words: &W
         let y = up(f64::from(threshold));
         let _ = write!(
             svg,
-            r#"<g class="plot-threshold"><path d="M{LEFT} {y:.1}H{WIDTH}"/><text x="{WIDTH}" y="{:.1}">{}</text></g>"#,
-            y - 5.0,
+            r#"<g class="plot-threshold"><path d="M{LEFT} {y:.1}H{WIDTH}"/><text class="start" x="{:.0}" y="{:.1}">{}</text></g>"#,
+            LEFT + 6.0,
+            y - 6.0,
             escaped(words.threshold)
         );
     }
