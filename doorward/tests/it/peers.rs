@@ -13,6 +13,7 @@ mod fleet_page;
 mod foreign;
 mod gates;
 mod home_assistant;
+mod locks;
 mod mosquitto;
 mod passkeys;
 mod postgresql;
