@@ -193,7 +193,15 @@ async fn mqtt(config: &Config, data: &Data, handle: &Handle, tls: &mut Tls, prob
             return None;
         }
         let folder = data.path.join("mqtt");
-        let options = doorward_mqtt::broker::Options { plain, secure, websocket, secure_websocket, tls: certificate, folder };
+        let options = doorward_mqtt::broker::Options {
+            plain,
+            secure,
+            websocket,
+            secure_websocket,
+            tls: certificate,
+            folder,
+            anonymous_locks: config.mqtt.anonymous_locks,
+        };
         Mqtt::embedded(&options, config.mqtt.discovery, handle).await.map_err(|error| format!("mqtt.listen {error}"))
     };
     let mqtt = started.map_err(trouble).ok()?;

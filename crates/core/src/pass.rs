@@ -55,14 +55,13 @@ pub fn plan(door: &DoorSetup, terms: &Terms, asks: Asks, lock: Option<Radio>) ->
 fn radio(terms: &Terms, lock: Option<Radio>) -> Plan {
     match lock {
         None => Plan::Cannot("Phones get their sessions for this lock from another house."),
-        Some(Radio { asks: true }) => Plan::Opens,
         // Its sessions end with what the pass says of time; the rest it would have to ask for.
         Some(Radio { asks: false }) if terms.uses.is_some() => {
             Plan::Cannot("How often it is used is counted here, and the lock does not ask.")
         }
         Some(Radio { asks: false }) if terms.two_person => Plan::Cannot("The lock does not know of a second person."),
         Some(Radio { asks: false }) if terms.duress => Plan::Cannot("The lock could not tell that somebody is forced."),
-        Some(Radio { asks: false }) => Plan::Opens,
+        Some(_) => Plan::Opens,
     }
 }
 

@@ -109,6 +109,8 @@ pub struct Options {
     pub tls: Option<Arc<ServerConfig>>,
     /// Where sessions and retained messages are kept.
     pub folder: PathBuf,
+    /// Who has no user may come in, for sessions of locks of the original lock system alone.
+    pub anonymous_locks: bool,
 }
 
 /// Where it listens.

@@ -87,7 +87,7 @@ pub enum StartError {
 impl Mqtt {
     /// Starts the embedded broker, and puts the doors of a house on it.
     pub async fn embedded(options: &Options, mode: Mode, house: &Handle) -> Result<Self, StartError> {
-        let roster = Arc::new(Roster::load(house.store().clone(), house.now()).await?);
+        let roster = Arc::new(Roster::load(house.store().clone(), house.now(), options.anonymous_locks).await?);
         let (told, installs) = told();
         let broker = Broker::start(options, Arc::clone(&roster), house.clone(), told.clone()).await?;
         Ok(Self::start(Line::Embedded(Arc::new(broker)), roster, mode, house, told.born, installs))
@@ -95,7 +95,7 @@ impl Mqtt {
 
     /// Connects to a broker elsewhere, for as long as the house runs, and puts its doors there. It need not be up yet.
     pub async fn external(options: RemoteOptions, admin: Option<AdminOptions>, mode: Mode, house: &Handle) -> Result<Self, StartError> {
-        let roster = Arc::new(Roster::load(house.store().clone(), house.now()).await?);
+        let roster = Arc::new(Roster::load(house.store().clone(), house.now(), false).await?);
         let (told, installs) = told();
         let remote = Remote::start(options, house.clone(), told.clone());
         Ok(Self { admin, ..Self::start(Line::External(remote), roster, mode, house, told.born, installs) })

@@ -11,7 +11,11 @@ use argon2::{
 };
 use doorward_core::{Mono, Now, Secret};
 use doorward_store::{MqttLogin, MqttUser, Store, StoreError};
-use doorward_wire::{Time, device::DeviceId, topic::Filter};
+use doorward_wire::{
+    Time,
+    device::DeviceId,
+    topic::{Filter, Rights},
+};
 use presence::Presence;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -37,9 +41,17 @@ const TOPIC: usize = 200;
 /// Names with wrong passwords that are remembered.
 const NAMES: usize = 1_000;
 
+/// What those are called who connect without a user. No user can have this name.
+pub(crate) const ANONYMOUS: &str = "(anonymous)";
+/// What they may publish and subscribe to, where they may come in at all: what locks and issuers of the original lock system need.
+/// Whoever reaches the broker sees who gets a session when, and can send locks messages, which they check.
+const SESSIONS: &str = "locks/+/session";
+
 /// Users, their rights, and who is connected.
 pub struct Roster {
     store: Store,
+    /// Who has no user may come in, for [`SESSIONS`] alone.
+    anonymous: bool,
     inner: RwLock<Inner>,
     watcher: OnceLock<Arc<dyn Watcher>>,
 }
@@ -112,10 +124,10 @@ pub enum Refusal {
 
 impl Roster {
     /// Reads the users.
-    pub async fn load(store: Store, now: Now) -> Result<Self, StoreError> {
+    pub async fn load(store: Store, now: Now, anonymous: bool) -> Result<Self, StoreError> {
         store.forget_mqtt_clients(now.utc.minus(FORGET)).await?;
         let owners = store.mqtt_clients().await?.into_iter().collect();
-        let roster = Self { store, inner: RwLock::new(Inner { owners, ..Inner::default() }), watcher: OnceLock::new() };
+        let roster = Self { store, anonymous, inner: RwLock::new(Inner { owners, ..Inner::default() }), watcher: OnceLock::new() };
         roster.reload().await?;
         Ok(roster)
     }
@@ -129,7 +141,7 @@ impl Roster {
         unwritten.retain(|client| owners.contains_key(client));
         // Devices are not among these: each is known from when it connects.
         inner.users.retain(|_, user| user.device.is_some());
-        inner.users.extend(users.into_iter().map(|user| (self.alias(&user.name), user)));
+        inner.users.extend(users.into_iter().chain(self.anonymous()).map(|user| (self.alias(&user.name), user)));
         inner.proven.clear();
         inner.changes += 1;
         Ok(())
@@ -167,7 +179,7 @@ impl Roster {
         if user.device.is_none() && self.is_a_devices(client).await? {
             return Err(Refusal::ClientId);
         }
-        if !client.is_empty() && user.device.is_none() {
+        if !client.is_empty() && user.device.is_none() && user.name != ANONYMOUS {
             self.own(client, &user.name, now).await?;
         }
         let mut inner = self.write();
@@ -183,6 +195,20 @@ impl Roster {
         drop(inner);
         self.seen(device);
         Ok(Some(alias))
+    }
+
+    /// Whoever connects without a user, where they may.
+    fn anonymous(&self) -> Option<MqttUser> {
+        let rights = Rights::new(SESSIONS.parse().into_iter().collect());
+        let user = || MqttUser {
+            name: ANONYMOUS.into(),
+            publish: rights.clone(),
+            subscribe: rights.clone(),
+            client_id: None,
+            created: Time::default(),
+            device: None,
+        };
+        self.anonymous.then(user)
     }
 
     /// Whether a client identifier is a device's.
@@ -227,6 +253,9 @@ impl Roster {
 
     /// The user of this name, if the password is theirs.
     async fn known(&self, name: &str, secret: &[u8], now: Now) -> Result<MqttUser, Refusal> {
+        if name.is_empty() && secret.is_empty() {
+            return self.anonymous().ok_or(Refusal::Credentials);
+        }
         match self.store.mqtt_login(name, secret).await.map_err(|error| unreadable(&error))? {
             MqttLogin::Right(user) => Ok(user),
             MqttLogin::Wrong => Err(Refusal::Credentials),

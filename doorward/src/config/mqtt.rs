@@ -20,6 +20,8 @@ pub(crate) struct MqttConfig {
     pub(crate) listen: [Listen; 4],
     /// The certificate of the embedded broker; one of doorward's own authority when absent.
     pub(crate) certificate: Option<CertificateFiles>,
+    /// Locks of the original lock system may connect without a user.
+    pub(crate) anonymous_locks: bool,
     /// How doors are announced to Home Assistant.
     pub(crate) discovery: Mode,
     /// Another broker in its place.
@@ -46,6 +48,14 @@ impl MqttConfig {
             section.value("ws_listen", Kind::Text, "off", "Where it listens for WebSockets, at the path /mqtt.", listen),
             section.value("wss_listen", Kind::Text, "off", "Where it listens for WebSockets with TLS.", listen),
         ];
+        let anonymous_locks = section.value(
+            "anonymous_locks",
+            Kind::Switch,
+            "false",
+            "Let locks and issuers of the original lock system connect to the embedded broker without a user, for locks/+/session alone. \
+             Whoever reaches it then sees when a lock gets a session, and can disturb such locks.",
+            switch,
+        );
         let discovery = section.value(
             "discovery",
             Kind::Text,
@@ -113,7 +123,7 @@ impl MqttConfig {
             client_id,
             commands,
         });
-        Self { listen, discovery, certificate: files.filter(|_| external.is_none()), external, admin }
+        Self { listen, anonymous_locks, discovery, certificate: files.filter(|_| external.is_none()), external, admin }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{BoxFuture, audience::Audience, entrance::Waiting};
 use crate::{
     inbox::{Arrival, Demand, Inbox},
-    roster::{Refusal, Roster},
+    roster::{ANONYMOUS, Refusal, Roster},
 };
 use doorward_wire::{
     attempt::{ActorKind, Reason},
@@ -153,6 +153,11 @@ impl BrokerEventHandler for Gate {
                 return PublishAction::Handled;
             };
             if device.is_some_and(|device| !self.roster.may_go_on(&device, &event.topic, &event.payload)) {
+                return PublishAction::Handled;
+            }
+            // Nothing is kept for who does not say who they are.
+            if event.retain && user == ANONYMOUS {
+                self.refused("retain", &event.client_id, event.user_id.as_deref(), &event.topic);
                 return PublishAction::Handled;
             }
             let arrival = Arrival {

@@ -1,5 +1,6 @@
 //! Locks over Bluetooth: a house in the simulated air, phones that come near, and who does not get in.
 
+mod original;
 mod page;
 mod phones;
 

@@ -76,7 +76,11 @@ impl User {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.args(["-h", "127.0.0.1", "-p", &self.port, "-u", &self.name, "-P", &self.secret, "-V", self.version]);
+        command.args(["-h", "127.0.0.1", "-p", &self.port, "-V", self.version]);
+        // Somebody without a name says none.
+        if !self.name.is_empty() {
+            command.args(["-u", &self.name, "-P", &self.secret]);
+        }
         command.stdin(Stdio::null());
         command
     }

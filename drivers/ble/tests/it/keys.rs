@@ -197,9 +197,12 @@ async fn a_folder_of_the_original_is_taken_over_or_nothing_of_it() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_said() {
-    let mistakes = Folder::new("/nowhere/keys").read().unwrap_err();
-    assert_eq!(files(&mistakes), ["/nowhere/keys"]);
+fn a_folder_that_is_not_there_has_nothing_in_it_and_one_that_is_none_is_said() {
+    let contents = Folder::new("/nowhere/keys").read().unwrap();
+    assert!(contents.v1.is_empty() && contents.v2.is_empty());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mistakes = Folder::new(file.path()).read().unwrap_err();
+    assert_eq!(files(&mistakes), [file.path().display().to_string()]);
 }
 
 /// An issuer that stands alone, on a folder.
