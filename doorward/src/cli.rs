@@ -1,6 +1,7 @@
 //! The command line.
 
 mod account;
+mod ble;
 mod device;
 mod door;
 mod firmware;
@@ -15,6 +16,7 @@ mod way_in;
 mod webhook;
 
 pub(crate) use account::{Account, AccountSettings, LoginWay};
+pub(crate) use ble::{Ble, BleGuest, BleIssuer, BleKeys, BleLock, BrokerAt, KeyKind, KeysAt, RoleWord, Whose, Wires};
 pub(crate) use device::Device;
 pub(crate) use door::{Act, Code, CodeWish, Door};
 pub(crate) use firmware::{Firmware, Rollout};
@@ -104,6 +106,9 @@ pub(crate) enum Verb {
     /// The end-to-end encrypted gateway for phones: its keys
     #[command(subcommand)]
     Tunnel(Tunnel),
+    /// Locks over Bluetooth: issuers, guests, locks that stand alone, and their keys
+    #[command(subcommand)]
+    Ble(Ble),
     /// How people are told of what happens
     #[command(subcommand)]
     Notify(Notify),

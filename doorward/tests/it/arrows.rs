@@ -47,7 +47,7 @@ fn arrows_point_one_way() {
             "doorward",
             &[
                 "wire", "core", "store", "engine", "mqtt", "listen", "tunnel", "fleet", "web", "http", "oauth", "bticino", "utec",
-                "foreign", "sim",
+                "foreign", "ble", "sim",
             ],
         ),
     ];

@@ -3,20 +3,16 @@
 use crate::{
     keys::{Folder, PublicV2, Role, SecretV2},
     lock::{Config, Keys, Rssi, RssiUnknown},
-    radio::{
-        Address, Radio, RadioError,
-        air::{AirRadio, Who},
-        bluez::{self, BlueZ},
-    },
+    radio::Place,
 };
-use doorward_core::driver::{Ctx, Mistake, Settings};
+use doorward_core::driver::{Mistake, Settings};
 use doorward_wire::{
     ble::{LockId, token::SlotLength},
     door::DoorId,
     topic::{Topic, is_topic},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 /// The wire's threshold, when nothing is said.
 const RSSI: i8 = -70;
@@ -103,50 +99,6 @@ struct Limits {
     secure: bool,
 }
 
-/// Which adapter.
-#[derive(Debug, Clone)]
-pub(super) enum Place {
-    /// One that `BlueZ` drives; the first that is switched on when it has no name.
-    BlueZ(Option<String>),
-    /// One in the simulated air, whose socket is here.
-    Air(String),
-}
-
-impl Place {
-    fn read(radio: &str) -> Option<Self> {
-        let (kind, name) = radio.split_once(':').map_or((radio, None), |(kind, name)| (kind, Some(name)));
-        match (kind, name) {
-            ("bluez", None) => Some(Self::BlueZ(None)),
-            ("bluez", Some(adapter)) => is_adapter(adapter).then(|| Self::BlueZ(Some(adapter.to_owned()))),
-            ("air", Some(socket)) => {
-                let here = socket.parse::<SocketAddr>().is_ok_and(|at| at.ip().is_loopback());
-                here.then(|| Self::Air(socket.to_owned()))
-            }
-            _ => None,
-        }
-    }
-
-    /// Opens the adapter. In the air it stands at the door, which is where distances are measured from.
-    pub(super) async fn open(&self, name: &str, ctx: &dyn Ctx) -> Result<Box<dyn Radio>, RadioError> {
-        let socket = match self {
-            Self::BlueZ(adapter) => {
-                let settings = bluez::Settings { adapter: adapter.clone(), ..bluez::Settings::default() };
-                return Ok(Box::new(BlueZ::start(settings, ctx.stopwatch())));
-            }
-            Self::Air(socket) => socket,
-        };
-        let mut address = [0; 6];
-        ctx.fill(&mut address);
-        let who = Who { name: name.to_owned(), address: Address(address), place: [0.0; 3], clock: ctx.stopwatch() };
-        Ok(Box::new(AirRadio::enter(socket, who).await?))
-    }
-}
-
-/// The kernel's names of adapters: `hci0`.
-fn is_adapter(name: &str) -> bool {
-    name.strip_prefix("hci").is_some_and(|number| matches!(number.len(), 1..=3) && number.bytes().all(|digit| digit.is_ascii_digit()))
-}
-
 impl Door {
     /// The lock, with its keys as they are now in their folder.
     pub(super) fn config(&self) -> Result<Config, Mistake> {
@@ -203,7 +155,7 @@ fn door(spec: &LockSpec, keys: &Folder) -> Result<Door, Mistake> {
     let id = spec.lock_id.as_deref().unwrap_or(&spec.id).parse();
     let id = id.map_err(|_| wrong("lock_id", "must be a name that can stand in a topic"))?;
     let radio = spec.radio.as_deref().unwrap_or("bluez");
-    let place = Place::read(radio).ok_or_else(|| wrong("radio", "must be bluez, bluez:hci0, or air:ADDRESS:PORT on this machine"))?;
+    let place = radio.parse::<Place>().map_err(|why| wrong("radio", &why.to_string()))?;
     let unknown = match spec.rssi_unknown.as_deref() {
         None | Some("refuse") => RssiUnknown::Refuse,
         Some("accept") => RssiUnknown::Accept,

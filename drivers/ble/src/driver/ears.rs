@@ -1,9 +1,8 @@
 //! A radio that comes and goes, as one stream of what is heard.
 
-use super::config::Place;
 use crate::{
     issuer::uuid,
-    radio::{Can, Characteristic, Incoming, Radio, RadioError, Scan, Server, Service, Sighting, Sightings},
+    radio::{Address, Can, Characteristic, Incoming, Place, Radio, RadioError, Scan, Server, Service, Sighting, Sightings},
 };
 use doorward_core::driver::Ctx;
 use doorward_wire::ble::{COMPANY, v2};
@@ -41,7 +40,9 @@ pub(super) fn response() -> Uuid {
 /// Listens for as long as somebody takes what is heard. A radio whose backend ended is opened anew.
 pub(super) async fn listen(place: &Place, name: &str, ctx: &dyn Ctx, into: mpsc::Sender<Ear>) {
     loop {
-        let trouble = match place.open(name, ctx).await {
+        let mut address = [0; 6];
+        ctx.fill(&mut address);
+        let trouble = match place.open(name, Address(address), ctx.stopwatch()).await {
             Ok(radio) => follow(radio.as_ref(), ctx, &into).await,
             Err(error) => error,
         };
