@@ -16,7 +16,7 @@ mod way_in;
 mod webhook;
 
 pub(crate) use account::{Account, AccountSettings, LoginWay};
-pub(crate) use ble::{Ble, BleGuest, BleIssuer, BleKeys, BleLock, BrokerAt, KeyKind, KeysAt, RoleWord, Whose, Wires};
+pub(crate) use ble::{Ble, BleGuest, BleIssuer, BleKeys, BleLock, BrokerAt, KeyKind, KeysAt, RadioAt, RoleWord, Whose, Wires};
 pub(crate) use device::Device;
 pub(crate) use door::{Act, Code, CodeWish, Door};
 pub(crate) use firmware::{Firmware, Rollout};

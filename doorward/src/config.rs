@@ -21,6 +21,7 @@ pub(crate) use accounts::AccountConfig;
 pub(crate) use doors::DoorConfig;
 pub(crate) use keys::{Keys, Sources};
 pub(crate) use log::LogFormat;
+pub(crate) use mqtt::place as broker_place;
 pub(crate) use tunnel::TunnelConfig;
 
 use crate::{

@@ -50,10 +50,10 @@ pub(crate) struct RadioAt {
 /// Where the broker is.
 #[derive(Debug, Args)]
 pub(crate) struct BrokerAt {
-    /// The broker, as mqtt(s)://user:password@host:port; a host alone means mqtt://host:1883. What stands on a command line is seen by
-    /// others of this machine: set MQTT_BROKER where there is a password
-    #[arg(long = "broker", env = "MQTT_BROKER", hide_env_values = true, value_name = "URL", value_parser = hidden)]
-    pub(crate) url: Option<Secret<String>>,
+    /// The broker, as `mqtts://user:password@host:8883`, without TLS as `mqtt://host:1883`, or the host alone. Others of this machine
+    /// see what stands on a command line: set `MQTT_BROKER` where there is a password
+    #[arg(long, env = "MQTT_BROKER", hide_env_values = true, value_name = "URL", value_parser = hidden)]
+    pub(crate) broker: Option<Secret<String>>,
     /// PEM file with the authority that the broker's certificate comes from, instead of the public ones
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
@@ -160,7 +160,7 @@ pub(crate) struct BleGuest {
     /// The lock
     #[arg(long, env = "LOCK_ID", value_name = "ID")]
     pub(crate) lock: LockId,
-    /// The guest's name: its key is unlocker_NAME, or unlocker where there is none of that name
+    /// The guest's name: its key is `unlocker_NAME`, or `unlocker` where there is none of that name
     #[arg(long, env = "CLIENT_ID", value_name = "NAME")]
     pub(crate) client_id: Option<String>,
     /// Look for the issuer by its address

@@ -1,24 +1,37 @@
 //! `doorward ble …`: what works without a house.
 
+mod broker;
+mod guest;
+mod issuer;
 mod keys;
+mod lock;
+mod reports;
+mod scan;
 
 use crate::{
-    cli::{Ble, Global, KeysAt},
+    cli::{Ble, Global, KeysAt, RadioAt},
     data,
     failure::{Exit, Failure, Outcome},
 };
-use doorward_ble::keys::{Contents, Folder, Mistakes};
+use doorward_ble::{
+    clock::Clock as _,
+    keys::{Contents, Folder, Mistakes},
+    radio::{Address, Radio, RadioError},
+};
 use doorward_core::{
     Mono, Now,
     driver::{BoxFuture, Stopwatch},
 };
-use doorward_engine::{Clock as _, SystemClock};
+use doorward_engine::{Clock as EngineClock, SystemClock};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub(crate) async fn run(global: &Global, verb: Ble) -> Outcome {
     match verb {
         Ble::Keys(verb) => keys::run(global, verb),
-        Ble::Scan { .. } | Ble::Guest(_) | Ble::Issuer(_) | Ble::Lock(_) => Err(Failure::failed("not yet")),
+        Ble::Scan { radio, span } => scan::run(global, &radio, span).await,
+        Ble::Guest(wish) => guest::run(global, *wish).await,
+        Ble::Issuer(wish) => issuer::run(global, *wish).await,
+        Ble::Lock(wish) => lock::run(global, *wish).await,
     }
 }
 
@@ -50,6 +63,21 @@ impl doorward_ble::clock::Clock for Clock {
     fn fill(&self, bytes: &mut [u8]) {
         self.0.fill(bytes);
     }
+}
+
+/// Opens the adapter. In the simulated air its name has no other radio.
+async fn radio(at: &RadioAt, what: &str, clock: &Clock) -> Result<Box<dyn Radio>, Failure> {
+    let mut bytes = [0; 6];
+    clock.fill(&mut bytes);
+    // The two highest bits say that the address is a random one.
+    bytes[0] |= 0xC0;
+    let address = Address(bytes);
+    at.place.open(&format!("{what} {address}"), address, clock.stopwatch()).await.map_err(|error| no_radio(&error))
+}
+
+/// What a person can do about an adapter.
+fn no_radio(error: &RadioError) -> Failure {
+    Failure::new(Exit::Unreachable, error.person()).and(error.to_string())
 }
 
 /// The folder with the keys, and where it is.

@@ -1,6 +1,7 @@
 //! Real peers: PostgreSQL, Chromium, Home Assistant, Mosquitto and its clients, RabbitMQ.
 
 mod administration;
+mod ble;
 mod broker;
 mod brokers;
 mod bticino;

@@ -27,7 +27,9 @@ pub(super) fn run(global: &Global, verb: BleKeys) -> Outcome {
             if global.json {
                 output::json(&gone);
             } else {
-                gone.iter().for_each(|name| output::line(&format!("removed {name}")));
+                for name in &gone {
+                    output::line(&format!("removed {name}"));
+                }
                 output::line(&format!("{} removed.", files(gone.len())));
             }
             Ok(Exit::Done)
@@ -143,15 +145,20 @@ fn import(global: &Global, at: &KeysAt, from: &Path) -> Outcome {
         return Err(Failure::usage(format!("{} is no folder", from.display())).and("name the folder keys/ of the original system"));
     }
     let imported = folder.import(&Folder::new(from)).map_err(failed)?;
-    imported.warnings.iter().for_each(|warning| output::warn(&format!("{}: {warning}", from.display())));
+    for warning in &imported.warnings {
+        output::warn(&format!("{}: {warning}", from.display()));
+    }
     let names = |roles: &[Role]| roles.iter().map(ToString::to_string).collect::<Vec<_>>();
     let (taken, known) = (names(&imported.taken), names(&imported.known));
     if global.json {
         output::json(&json!({ "taken": taken, "known": known }));
         return Ok(Exit::Done);
     }
-    taken.iter().for_each(|name| output::line(&format!("taken over: {name}")));
-    known.iter().for_each(|name| output::line(&format!("was here already: {name}")));
+    for (what, names) in [("taken over", taken), ("was here already", known)] {
+        for name in names {
+            output::line(&format!("{what}: {name}"));
+        }
+    }
     output::line(&format!("The files are in {}. The other folder was not changed.", path.display()));
     Ok(Exit::Done)
 }

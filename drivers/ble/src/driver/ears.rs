@@ -2,7 +2,10 @@
 
 use crate::{
     issuer::uuid,
-    radio::{Address, Can, Characteristic, Incoming, Place, Radio, RadioError, Scan, Server, Service, Sighting, Sightings},
+    radio::{
+        Address, Advertisement, Advertising, Can, Characteristic, Fields, Incoming, Place, Radio, RadioError, Scan, Server, Service,
+        Sighting, Sightings,
+    },
 };
 use doorward_core::driver::Ctx;
 use doorward_wire::ble::{COMPANY, v2};
@@ -85,6 +88,11 @@ async fn hear(radio: &dyn Radio, into: &mpsc::Sender<Ear>) -> RadioError {
         Err(error) => return error,
     };
     let server = serve(radio).await;
+    // Who wants to answer a challenge finds the lock by it.
+    let _beacon = match &server {
+        Some(_) => advertise(radio).await,
+        None => None,
+    };
     if into.send(Ear::Up(server.clone())).await.is_err() {
         return ended();
     }
@@ -108,6 +116,17 @@ async fn serve(radio: &dyn Radio) -> Option<Arc<dyn Server>> {
         Ok(server) => Some(Arc::from(server)),
         Err(error) => {
             tracing::warn!(%error, "nobody can answer a challenge of this lock; tokens open it");
+            None
+        }
+    }
+}
+
+async fn advertise(radio: &dyn Radio) -> Option<Box<dyn Advertising>> {
+    let beacon = Advertisement::new(Fields::new().service(uuid(v2::LOCK_SERVICE))).connectable();
+    match radio.advertise(beacon).await {
+        Ok(advertising) => Some(advertising),
+        Err(error) => {
+            tracing::warn!(%error, "guests find this lock by its address alone");
             None
         }
     }
