@@ -2,6 +2,7 @@
 
 mod administration;
 mod ble;
+mod ble_lab;
 mod broker;
 mod brokers;
 mod bticino;

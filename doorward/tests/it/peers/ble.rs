@@ -106,33 +106,12 @@ impl Scene {
         let users = [("issuer", "i-secret"), ("lock", "l-secret"), ("desk", "d-secret")];
         let broker = Mosquitto::start_with_rights(&users, Some(RIGHTS), "");
         let folder = tempfile::tempdir().unwrap();
-        let scene = Self { air, broker, folder };
-        let issuer = scene.data("issuer");
-        for role in [&["issuer"][..], &["lock", "front"], &["guest", "anna"], &["guest", "old"]] {
-            let wire = if role.contains(&"old") { "1" } else { "2" };
-            let made = crate::binary::run(&issuer, &[&["ble", "keys", "create"], role, &["--wire", wire]].concat());
-            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        }
-        scene.copy("lock", &["front_v2.secret", "backend_v2.public"]);
-        scene.copy("anna", &["unlocker_anna_v2.secret", "backend_v2.public"]);
-        for secret in ["front_v2.secret", "unlocker_anna_v2.secret"] {
-            fs::remove_file(keys(&issuer).join(secret)).unwrap();
-        }
-        scene
+        enrol(folder.path());
+        Self { air, broker, folder }
     }
 
     fn data(&self, whose: &str) -> PathBuf {
         self.folder.path().join(whose)
-    }
-
-    /// Copies from the issuer's folder what the command line said to copy.
-    fn copy(&self, whose: &str, files: &[&str]) {
-        let (from, to) = (keys(&self.data("issuer")), keys(&self.data(whose)));
-        fs::create_dir_all(&to).unwrap();
-        fs::set_permissions(&to, fs::Permissions::from_mode(0o700)).unwrap();
-        for file in files {
-            fs::copy(from.join(file), to.join(file)).unwrap();
-        }
     }
 
     fn radio(&self) -> String {
@@ -169,13 +148,33 @@ impl Scene {
         (desk, listener)
     }
 
-    /// A program that writes a line each time that it opens the door.
     fn strike(&self) -> (PathBuf, PathBuf) {
-        let (program, opened) = (self.folder.path().join("strike"), self.folder.path().join("opened"));
-        fs::write(&program, format!("#!/bin/sh\necho \"$1 $DOORWARD_DOOR\" >> {}\n", opened.display())).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
-        (program, opened)
+        strike(self.folder.path())
     }
+}
+
+/// A folder for the issuer, the lock and a guest, each with the keys that the command line said to copy there.
+pub(super) fn enrol(folder: &Path) {
+    let issuer = folder.join("issuer");
+    for role in [&["issuer"][..], &["lock", "front"], &["guest", "anna"]] {
+        let made = crate::binary::run(&issuer, &[&["ble", "keys", "create"], role, &["--wire", "2"]].concat());
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+    for (whose, secret) in [("lock", "front_v2.secret"), ("anna", "unlocker_anna_v2.secret")] {
+        let (from, to) = (keys(&issuer), keys(&folder.join(whose)));
+        fs::create_dir_all(&to).unwrap();
+        fs::set_permissions(&to, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::copy(from.join("backend_v2.public"), to.join("backend_v2.public")).unwrap();
+        fs::rename(from.join(secret), to.join(secret)).unwrap();
+    }
+}
+
+/// A program that writes a line each time that it opens the door, and where it does.
+pub(super) fn strike(folder: &Path) -> (PathBuf, PathBuf) {
+    let (program, opened) = (folder.join("strike"), folder.join("opened"));
+    fs::write(&program, format!("#!/bin/sh\necho \"$1 $DOORWARD_DOOR\" >> {}\n", opened.display())).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    (program, opened)
 }
 
 fn keys(data: &Path) -> PathBuf {
