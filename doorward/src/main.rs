@@ -15,7 +15,6 @@ mod logging;
 mod output;
 mod serve;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -23,7 +22,7 @@ fn main() -> ExitCode {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         unreachable!("nothing runs before main");
     }
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::read();
     let json = cli.global.json;
     // A lock on a small machine has one thing to do at a time, and threads cost memory.
     let alone = matches!(cli.verb, cli::Verb::Ble(cli::Ble::Lock(_)));

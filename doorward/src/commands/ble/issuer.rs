@@ -28,6 +28,8 @@ use tokio::sync::{mpsc, watch};
 
 /// How often it is looked what is due.
 const TICK: Duration = Duration::from_secs(5);
+/// A guest's clock is told in whole seconds, and may be one off by that: a token of one second would then never be heard in time.
+const SHORTEST: u8 = 2;
 /// Messages of locks that wait to be looked at.
 const WAITING: usize = 256;
 
@@ -36,7 +38,8 @@ pub(super) async fn run(global: &Global, wish: BleIssuer) -> Outcome {
     let mut tail = [0; 4];
     clock.fill(&mut tail);
     let options = broker::options(&wish.broker, format!("doorward-issuer-{:08x}", u32::from_be_bytes(tail)))?;
-    let slot = SlotLength::new(wish.slot).map_err(|_| Failure::usage("--slot must be 1 to 60 seconds"))?;
+    let slot = SlotLength::new(wish.slot).ok().filter(|slot| slot.seconds() >= SHORTEST);
+    let slot = slot.ok_or_else(|| Failure::usage(format!("--slot (ADVERT_INTERVAL) must be {SHORTEST} to 60 seconds")))?;
     let mut contents = contents(global, &wish.keys)?;
     let issuer = Issuer::new(config(&wish)?, keys(&mut contents)?);
     let stop = serve::told_to_stop()?;

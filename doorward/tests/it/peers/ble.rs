@@ -102,11 +102,16 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::of("2").await
+    }
+
+    /// One whose keys are of this version of the wire.
+    async fn of(wire: &str) -> Self {
         let air = Air::start(Config::default()).await.unwrap();
         let users = [("issuer", "i-secret"), ("lock", "l-secret"), ("desk", "d-secret")];
         let broker = Mosquitto::start_with_rights(&users, Some(RIGHTS), "");
         let folder = tempfile::tempdir().unwrap();
-        enrol(folder.path());
+        enrol(folder.path(), wire);
         Self { air, broker, folder }
     }
 
@@ -122,8 +127,9 @@ impl Scene {
         format!("mqtt://{user}:{password}@127.0.0.1:{}", self.broker.port)
     }
 
-    fn issuer(&self) -> Process {
-        let arguments = ["ble", "issuer", "--radio", &self.radio(), "--slot", "1"];
+    fn issuer(&self, more: &[&str]) -> Process {
+        let radio = self.radio();
+        let arguments = [&["ble", "issuer", "--radio", &radio, "--slot", "2"], more].concat();
         Process::start(&self.data("issuer"), &arguments, &[("MQTT_BROKER", &self.url("issuer", "i-secret"))])
     }
 
@@ -154,18 +160,20 @@ impl Scene {
 }
 
 /// A folder for the issuer, the lock and a guest, each with the keys that the command line said to copy there.
-pub(super) fn enrol(folder: &Path) {
+pub(super) fn enrol(folder: &Path, wire: &str) {
     let issuer = folder.join("issuer");
     for role in [&["issuer"][..], &["lock", "front"], &["guest", "anna"]] {
-        let made = crate::binary::run(&issuer, &[&["ble", "keys", "create"], role, &["--wire", "2"]].concat());
+        let made = crate::binary::run(&issuer, &[&["ble", "keys", "create"], role, &["--wire", wire]].concat());
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     }
-    for (whose, secret) in [("lock", "front_v2.secret"), ("anna", "unlocker_anna_v2.secret")] {
+    let (secret, public) = if wire == "1" { ("private.pem", "backend_public.pem") } else { ("v2.secret", "backend_v2.public") };
+    for (whose, name) in [("lock", "front"), ("anna", "unlocker_anna")] {
+        let secret = format!("{name}_{secret}");
         let (from, to) = (keys(&issuer), keys(&folder.join(whose)));
         fs::create_dir_all(&to).unwrap();
         fs::set_permissions(&to, fs::Permissions::from_mode(0o700)).unwrap();
-        fs::copy(from.join("backend_v2.public"), to.join("backend_v2.public")).unwrap();
-        fs::rename(from.join(secret), to.join(secret)).unwrap();
+        fs::copy(from.join(public), to.join(public)).unwrap();
+        fs::rename(from.join(&secret), to.join(&secret)).unwrap();
     }
 }
 
@@ -201,7 +209,7 @@ async fn a_lock_that_stands_alone_opens_tells_it_later_and_takes_no_token_twice_
     let actuator = ["--command", &*program.to_string_lossy(), "--open"];
     let (_desk, events) = scene.desk();
     let thief = scene.air.eavesdrop(Place::new(3.0, 3.0, 0.0));
-    let (issuer, lock) = (scene.issuer(), scene.lock(&actuator));
+    let (issuer, lock) = (scene.issuer(&[]), scene.lock(&actuator));
     issuer.says("the issuer advertises").await;
     issuer.says("connected to the MQTT broker").await;
     lock.says("connected to the MQTT broker").await;
@@ -274,7 +282,7 @@ async fn a_guest_who_is_not_enrolled_is_told_so_and_a_scan_shows_who_is_there() 
     let scene = Scene::new().await;
     let issuer_keys = keys(&scene.data("issuer"));
     fs::remove_file(issuer_keys.join("unlocker_anna_v2.public")).unwrap();
-    let issuer = scene.issuer();
+    let issuer = scene.issuer(&[]);
     issuer.says("the issuer advertises").await;
     issuer.says("connected to the MQTT broker").await;
     let radio = scene.radio();
@@ -292,4 +300,34 @@ async fn a_guest_who_is_not_enrolled_is_told_so_and_a_scan_shows_who_is_there() 
     assert!(why.contains("not_enrolled"), "{why}");
     issuer.says("no session").await;
     assert!(!issuer.said().contains("i-secret"), "a password is never shown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_and_a_guest_of_version_1_are_served_as_in_the_original_and_in_clear_only_where_that_is_on() {
+    let scene = Scene::of("1").await;
+    let (program, opened) = scene.strike();
+    let (_desk, events) = scene.desk();
+    let issuer = scene.issuer(&[]);
+    issuer.says("the issuer advertises").await;
+    issuer.says("connected to the MQTT broker").await;
+    let lock = scene.lock(&["--slot", "2", "--command", &program.to_string_lossy()]);
+    lock.says("connected to the MQTT broker").await;
+    let anna = scene.guest(&["--slot", "2"]);
+    anna.says("in version 1").await;
+    until("the door opens", async || lines(&opened) == 1).await;
+    anna.kill();
+
+    let radio = scene.radio();
+    let plain = ["ble", "guest", "--radio", &radio, "--lock", "front", "--slot", "2", "--plain"];
+    let asked = crate::binary::run(&scene.data("nobody"), &plain);
+    assert_eq!(asked.status.code(), Some(3), "off unless it is asked for: {}", String::from_utf8_lossy(&asked.stderr));
+    drop(issuer);
+    let issuer = scene.issuer(&["--plain"]);
+    issuer.says("whoever listens to the air can open with it").await;
+    issuer.says("the issuer advertises").await;
+    issuer.says("connected to the MQTT broker").await;
+    let nobody = Process::start(&scene.data("nobody"), &plain, &[]);
+    nobody.says("whoever listens can open this door").await;
+    until("the door opens", async || lines(&opened) == 2).await;
+    until("both are told", async || reports(&events).len() == 2).await;
 }

@@ -10,7 +10,7 @@ use std::{fs, path::Path, process::Command};
 #[test]
 fn a_guest_opens_a_lock_before_and_after_bluetoothd_was_killed_with_the_real_bluez() {
     let folder = tempfile::tempdir().unwrap();
-    enrol(folder.path());
+    enrol(folder.path(), "2");
     strike(folder.path());
     let port = free_port();
     // The machine has no network but its own loopback.
