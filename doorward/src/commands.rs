@@ -4,6 +4,7 @@ mod account;
 mod account_set_up;
 mod ask;
 mod backup;
+mod ble;
 mod deadline;
 mod device;
 mod doctor;
@@ -48,6 +49,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Verb::Device(verb) => device::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Firmware(verb) => firmware::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Tunnel(verb) => tunnel::run(&global, verb).await,
+        Verb::Ble(verb) => ble::run(&global, verb).await,
         Verb::Notify(verb) => notify::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Webhook(verb) => webhook::run(&Client::new(&global)?, global.json, verb).await,
         Verb::Explain { who, door, at, action } => explain(&global, &who, &door, at.as_deref(), &action).await,

@@ -23,6 +23,7 @@ pub(crate) use accounts::AccountConfig;
 pub(crate) use doors::{DoorConfig, Own};
 pub(crate) use keys::{Keys, Sources};
 pub(crate) use log::LogFormat;
+pub(crate) use mqtt::place as broker_place;
 pub(crate) use radio::locks as radio_locks;
 pub(crate) use tunnel::TunnelConfig;
 

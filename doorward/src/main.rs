@@ -15,7 +15,6 @@ mod logging;
 mod output;
 mod serve;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -23,9 +22,12 @@ fn main() -> ExitCode {
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         unreachable!("nothing runs before main");
     }
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::read();
     let json = cli.global.json;
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    // A lock on a small machine has one thing to do at a time, and threads cost memory.
+    let alone = matches!(cli.verb, cli::Verb::Ble(cli::Ble::Lock(_)));
+    let mut builder = if alone { tokio::runtime::Builder::new_current_thread() } else { tokio::runtime::Builder::new_multi_thread() };
+    let runtime = match builder.worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("doorward: the system gives no threads: {error}");

@@ -333,7 +333,7 @@ fn serve(web: &Web, http: Option<TcpListener>, public: Option<TcpListener>, admi
     (stop, listeners)
 }
 
-async fn started(handle: &Handle) {
+pub(crate) async fn started(handle: &Handle) {
     let event = NewEvent::new(handle.now().utc, EventKind::Started).data(serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }));
     if let Err(error) = handle.record(vec![event]).await {
         tracing::error!(%error, "the start could not be written down");

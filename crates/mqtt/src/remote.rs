@@ -4,11 +4,14 @@
 //! published anew by [`crate::doors`], what happened by [`crate::events`]; commands that came while doorward was away are
 //! gone. MQTT 5 is tried first, 3.1.1 where the broker knows no other; with 3.1.1 commands are stricter ([`Demand`]).
 //!
-//! This file keeps the connection up and sends. `dial` says how the broker is reached, `subscriptions` what is heard there.
+//! This file keeps the connection up and sends. `dial` says how the broker is reached, `subscriptions` what is heard there;
+//! [`Alone`] is a connection of a program that has no house.
 
+mod alone;
 mod dial;
 mod subscriptions;
 
+pub use alone::Alone;
 pub(crate) use dial::{connect_once, next_version, person};
 
 use crate::{
@@ -16,7 +19,7 @@ use crate::{
     elsewhere::Place,
     inbox::{Arrival, Demand, Inbox, Told},
 };
-use dial::{dial, is_about_credentials, with_credentials};
+use dial::{connect, is_about_credentials};
 use doorward_core::{
     Secret,
     driver::{Fault, Message},
@@ -27,7 +30,7 @@ use doorward_wire::{
     attempt::ActorKind,
     topic::{DoorTopic, Topic},
 };
-use mqtt5::{ConnectOptions, ConnectionEvent, MqttClient, MqttError, ProtocolVersion, PublishOptions, PublishResult, QoS, WillMessage};
+use mqtt5::{MqttClient, MqttError, ProtocolVersion, PublishOptions, PublishResult, QoS, WillMessage};
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -180,30 +183,8 @@ impl Remote {
 
     /// Publishes, and ends when the broker has it.
     pub(crate) async fn publish(&self, message: Message) -> Result<(), Fault> {
-        let topic = message.topic.clone();
-        let client = lock(&self.client).clone();
-        let Some(client) = client.filter(|_| self.is_up()) else {
-            return Err(Fault::offline("The MQTT broker cannot be reached.", format!("{topic}: not connected")));
-        };
-        let mut options = PublishOptions { qos: QoS::AtLeastOnce, retain: message.retain, ..PublishOptions::default() };
-        if let Some(fresh) = message.fresh_for {
-            // At most once: what is repeated or comes late could open a door.
-            options.qos = QoS::AtMostOnce;
-            options.properties.message_expiry_interval = Some(u32::try_from(fresh.as_secs().max(1)).unwrap_or(u32::MAX));
-        }
-        let sent = tokio::time::timeout(ANSWER, client.publish_with_options(message.topic, message.payload, options)).await;
-        match sent {
-            Ok(Ok(PublishResult::Sent(_))) => Ok(()),
-            Ok(Err(error @ MqttError::NotConnected)) => {
-                Err(Fault::offline("The MQTT broker cannot be reached.", format!("{topic}: {error}")))
-            }
-            Ok(Err(error @ (MqttError::PublishFailed(_) | MqttError::NotAuthorized))) => {
-                Err(Fault::refused("The MQTT broker refused the message. Look at doorward's rights there.", format!("{topic}: {error}")))
-            }
-            Ok(Ok(PublishResult::Queued(_)) | Err(_)) | Err(_) => {
-                Err(Fault::timeout("The MQTT broker did not answer. Look at the door.", format!("{topic}: no acknowledgement")))
-            }
-        }
+        let client = lock(&self.client).clone().filter(|_| self.is_up());
+        publish(client, message).await
     }
 
     /// Says good-bye and ends.
@@ -277,7 +258,8 @@ impl Remote {
     /// One connection from its beginning to its end.
     async fn connection(&self, version: ProtocolVersion) -> Result<End, MqttError> {
         let (lost, mut told) = mpsc::channel(1);
-        let client = self.connect(version, lost).await?;
+        let will = WillMessage::new(Topic::Status.to_string(), "offline").with_qos(QoS::AtLeastOnce).with_retain(true);
+        let client = connect(&self.options, version, Some(will), lost).await?;
         let (incoming, mut arrivals) = mpsc::channel(WAITING);
         *lock(&self.client) = Some(client.clone());
         let mut subscriptions = Subscriptions::new(client, version, incoming);
@@ -319,31 +301,6 @@ impl Remote {
         *lock(&self.standing) = Standing::Up { version, since: self.house.now().utc };
         metrics::gauge!("doorward_mqtt_connected").set(1.0);
         self.up.send_replace(true);
-    }
-
-    async fn connect(&self, version: ProtocolVersion, lost: mpsc::Sender<String>) -> Result<MqttClient, MqttError> {
-        let will = WillMessage::new(Topic::Status.to_string(), "offline").with_qos(QoS::AtLeastOnce).with_retain(true);
-        let mut options = ConnectOptions::new(self.options.client_id.clone())
-            .with_clean_start(true)
-            .with_keep_alive(KEEP_ALIVE)
-            .with_automatic_reconnect(false)
-            .with_protocol_version(version)
-            .with_will(will);
-        if version == ProtocolVersion::V5 {
-            options.protocol_options.properties.maximum_packet_size = Some(PACKET);
-        }
-        options = with_credentials(options, &self.options);
-        let client = MqttClient::with_options(options.clone());
-        client.set_queue_on_disconnect(false).await;
-        client
-            .on_connection_event(move |event| {
-                if let ConnectionEvent::Disconnected { reason } = event {
-                    let _ = lost.try_send(format!("the connection was lost ({reason:?})"));
-                }
-            })
-            .await?;
-        dial(&client, &self.options, options).await?;
-        Ok(client)
     }
 
     /// Over MQTT 5 one subscription for all doors. Over 3.1.1 one for each: RabbitMQ gives wildcards nothing that it kept.
@@ -401,6 +358,31 @@ impl Remote {
                 tracing::warn!(topic, "a command that the broker keeps could not be taken away there");
             }
         });
+    }
+}
+
+/// Publishes on a connection, and ends when the broker has it.
+async fn publish(client: Option<MqttClient>, message: Message) -> Result<(), Fault> {
+    let topic = message.topic.clone();
+    let Some(client) = client else {
+        return Err(Fault::offline("The MQTT broker cannot be reached.", format!("{topic}: not connected")));
+    };
+    let mut options = PublishOptions { qos: QoS::AtLeastOnce, retain: message.retain, ..PublishOptions::default() };
+    if let Some(fresh) = message.fresh_for {
+        // At most once: what is repeated or comes late could open a door.
+        options.qos = QoS::AtMostOnce;
+        options.properties.message_expiry_interval = Some(u32::try_from(fresh.as_secs().max(1)).unwrap_or(u32::MAX));
+    }
+    let sent = tokio::time::timeout(ANSWER, client.publish_with_options(message.topic, message.payload, options)).await;
+    match sent {
+        Ok(Ok(PublishResult::Sent(_))) => Ok(()),
+        Ok(Err(error @ MqttError::NotConnected)) => Err(Fault::offline("The MQTT broker cannot be reached.", format!("{topic}: {error}"))),
+        Ok(Err(error @ (MqttError::PublishFailed(_) | MqttError::NotAuthorized))) => {
+            Err(Fault::refused("The MQTT broker refused the message. Look at doorward's rights there.", format!("{topic}: {error}")))
+        }
+        Ok(Ok(PublishResult::Queued(_)) | Err(_)) | Err(_) => {
+            Err(Fault::timeout("The MQTT broker did not answer. Look at the door.", format!("{topic}: no acknowledgement")))
+        }
     }
 }
 

@@ -141,7 +141,7 @@ pub(crate) struct CodeWish {
 }
 
 /// A span of time such as `10s` or `1m30s`.
-fn span(text: &str) -> Result<std::time::Duration, String> {
+pub(super) fn span(text: &str) -> Result<std::time::Duration, String> {
     let span: jiff::SignedDuration = text.parse().map_err(|_| "write a span such as 10s or 1m".to_owned())?;
     if span.is_negative() { Err("must not be negative".into()) } else { Ok(span.unsigned_abs()) }
 }

@@ -1,7 +1,10 @@
 //! `[ble]`, and the environment names of the original lock system.
 
 use super::keys::{Keys, Kind, Section};
-use doorward_ble::{driver::Place, issuer::Config as Issuer, radio::uuid16};
+use doorward_ble::{
+    issuer::Config as Issuer,
+    radio::{Place, uuid16},
+};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use uuid::Uuid;
 
@@ -93,7 +96,7 @@ fn id(section: &mut Section<'_, '_>, name: &'static str, default: &'static str, 
 }
 
 fn place(text: &str) -> Result<Place, String> {
-    Place::read(text).ok_or_else(|| format!("“{text}” must be bluez, bluez:hci0, or air:ADDRESS:PORT on this machine"))
+    text.parse().map_err(|error| format!("“{text}” {error}"))
 }
 
 fn minutes(text: &str, allowed: std::ops::RangeInclusive<u64>) -> Result<Duration, String> {

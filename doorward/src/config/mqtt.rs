@@ -32,11 +32,11 @@ pub(crate) struct MqttConfig {
 
 /// `mqtt.broker`, when it is not the embedded one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
-    tls: bool,
-    user: Option<String>,
-    host: String,
-    port: u16,
+pub(crate) struct Place {
+    pub(crate) tls: bool,
+    pub(crate) user: Option<String>,
+    pub(crate) host: String,
+    pub(crate) port: u16,
 }
 
 impl MqttConfig {
@@ -127,7 +127,7 @@ impl MqttConfig {
     }
 }
 
-fn place(text: &str) -> Result<Option<Place>, String> {
+pub(crate) fn place(text: &str) -> Result<Option<Place>, String> {
     if text == "embedded" {
         return Ok(None);
     }

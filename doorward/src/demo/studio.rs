@@ -4,10 +4,9 @@
 use crate::{config::Sources, failure::Failure, serve::ble::HouseClock};
 use doorward_ble::{
     clock::Clock as _,
-    driver::Place as Adapter,
     guest::{Config, Enrolment, Guest, Held},
     keys::{Folder, Kind, PublicV2, Role, SecretV2},
-    radio::{Address, Radio},
+    radio::{Address, Place as Adapter, Radio},
 };
 use doorward_core::{driver::Heard, record::NewEvent};
 use doorward_engine::{Handle, SystemClock};
@@ -123,9 +122,9 @@ impl Studio {
         let clock = HouseClock::new(Arc::clone(house.clock()));
         let Ok(lock) = DOOR.parse() else { return };
         let guest = Guest::new(Config::new(lock), Enrolment::V2 { key: self.key, issuer: self.issuer });
-        let adapter = Adapter::Air(self.air.address().to_string());
+        let adapter = Adapter::Air(self.air.address());
         let address = Address([0x4A, 0x3C, 0x11, 0x52, 0x07, 0x9B]);
-        let Ok(radio) = adapter.enter("phone", address, clock.stopwatch()).await else { return };
+        let Ok(radio) = adapter.open("phone", address, clock.stopwatch()).await else { return };
         loop {
             self.air.carry("phone", Place::new(FAR, 0.0, 0.0));
             let held = match guest.session(&*radio, &clock, &|_| {}).await {

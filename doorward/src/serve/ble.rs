@@ -10,10 +10,9 @@ use crate::config::Config;
 use desk::Desk;
 use doorward_ble::{
     clock::Clock,
-    driver::Place,
     issuer::Keys,
     keys::{Contents, Folder, PublicV2, Role, SecretV2},
-    radio::{Address, RadioError},
+    radio::{Address, Place, RadioError},
 };
 use doorward_core::{Now, driver::BoxFuture};
 use doorward_engine::Handle;
@@ -79,7 +78,7 @@ async fn hand_out(place: &Place, desk: &Desk) -> Result<(), RadioError> {
     let clock = desk.clock();
     let mut address = [0; 6];
     clock.fill(&mut address);
-    let radio = place.enter("issuer", Address(address), clock.stopwatch()).await?;
+    let radio = place.open("issuer", Address(address), clock.stopwatch()).await?;
     desk.issuer().run(&*radio, desk, &clock, Box::pin(pending())).await
 }
 

@@ -1,6 +1,8 @@
 //! Real peers: PostgreSQL, Chromium, Home Assistant, Mosquitto and its clients, RabbitMQ.
 
 mod administration;
+mod ble;
+mod ble_lab;
 mod broker;
 mod brokers;
 mod bticino;

@@ -13,7 +13,7 @@ mod ears;
 mod news;
 mod run;
 
-pub use config::{LockSpec, MqttSpec, Place};
+pub use config::{LockSpec, MqttSpec};
 
 use config::Door;
 use doorward_core::driver::{

@@ -24,6 +24,7 @@ mod advertisement;
 pub mod air;
 pub mod bluez;
 mod gatt;
+mod place;
 mod sighting;
 mod trouble;
 
@@ -31,6 +32,7 @@ pub use advertisement::{Advertisement, Fields, LEGACY};
 pub use gatt::{
     AttError, Can, Characteristic, Connection, Incoming, MOST_REQUESTS, MOST_VALUE, Notifications, Peer, PeerId, Reply, Server, Service,
 };
+pub use place::{Place, PlaceError};
 pub use sighting::{
     Address, AddressError, Hearer, MOST_MANUFACTURER, Manufacturer, RSSI_UNKNOWN, Scan, Sighting, Sightings, rssi, sightings,
 };

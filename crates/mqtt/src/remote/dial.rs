@@ -1,8 +1,11 @@
 //! How a broker is reached and got into, and what is wrong when it is not.
 
-use super::{KEEP_ALIVE, RemoteOptions, TlsFiles};
-use mqtt5::{ConnectOptions, MqttClient, MqttError, ProtocolVersion, transport::tls::TlsConfig, types::ReasonCode};
+use super::{KEEP_ALIVE, PACKET, RemoteOptions, TlsFiles};
+use mqtt5::{
+    ConnectOptions, ConnectionEvent, MqttClient, MqttError, ProtocolVersion, WillMessage, transport::tls::TlsConfig, types::ReasonCode,
+};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// How long connecting may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -21,15 +24,47 @@ pub(crate) async fn connect_once(options: &RemoteOptions, version: ProtocolVersi
     Ok(client)
 }
 
+/// A connection that is to be kept up: `lost` is told when it is not.
+pub(super) async fn connect(
+    options: &RemoteOptions,
+    version: ProtocolVersion,
+    will: Option<WillMessage>,
+    lost: mpsc::Sender<String>,
+) -> Result<MqttClient, MqttError> {
+    let mut wishes = ConnectOptions::new(options.client_id.clone())
+        .with_clean_start(true)
+        .with_keep_alive(KEEP_ALIVE)
+        .with_automatic_reconnect(false)
+        .with_protocol_version(version);
+    if let Some(will) = will {
+        wishes = wishes.with_will(will);
+    }
+    if version == ProtocolVersion::V5 {
+        wishes.protocol_options.properties.maximum_packet_size = Some(PACKET);
+    }
+    let wishes = with_credentials(wishes, options);
+    let client = MqttClient::with_options(wishes.clone());
+    client.set_queue_on_disconnect(false).await;
+    client
+        .on_connection_event(move |event| {
+            if let ConnectionEvent::Disconnected { reason } = event {
+                let _ = lost.try_send(format!("the connection was lost ({reason:?})"));
+            }
+        })
+        .await?;
+    dial(&client, options, wishes).await?;
+    Ok(client)
+}
+
 /// The wishes with the user and password, where there are any.
-pub(super) fn with_credentials(wishes: ConnectOptions, options: &RemoteOptions) -> ConnectOptions {
+fn with_credentials(wishes: ConnectOptions, options: &RemoteOptions) -> ConnectOptions {
     let Some(user) = &options.user else { return wishes };
     let password = options.password.as_ref().map(|password| password.reveal().as_bytes()).unwrap_or_default();
     wishes.with_credentials(user.clone(), password)
 }
 
 /// Connects, by TLS where it is wanted.
-pub(super) async fn dial(client: &MqttClient, options: &RemoteOptions, wishes: ConnectOptions) -> Result<(), MqttError> {
+async fn dial(client: &MqttClient, options: &RemoteOptions, wishes: ConnectOptions) -> Result<(), MqttError> {
     let connecting = async {
         match &options.tls {
             None => client.connect_with_options(&format!("{}:{}", options.host, options.port), wishes).await,

@@ -162,7 +162,7 @@ fn closed() -> StoreError {
 fn patiently<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
-        // A runtime of one thread has nowhere to move its tasks to; only tests have one.
+        // A runtime of one thread has nowhere to move its tasks to; tests have one, and a lock that stands alone.
         _ => work(),
     }
 }

@@ -3,20 +3,16 @@
 use crate::{
     keys::{Folder, PublicV2, Role, SecretV2},
     lock::{Config, Keys, Rssi, RssiUnknown},
-    radio::{
-        Address, Radio, RadioError,
-        air::{AirRadio, Who},
-        bluez::{self, BlueZ},
-    },
+    radio::Place,
 };
-use doorward_core::driver::{Ctx, Mistake, Settings, Stopwatch};
+use doorward_core::driver::{Mistake, Settings};
 use doorward_wire::{
     ble::{LockId, token::SlotLength},
     door::DoorId,
     topic::{Topic, is_topic},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 /// The wire's threshold, when nothing is said.
 const RSSI: i8 = -70;
@@ -103,57 +99,6 @@ struct Limits {
     secure: bool,
 }
 
-/// Which adapter.
-#[derive(Debug, Clone)]
-pub enum Place {
-    /// One that `BlueZ` drives; the first that is switched on when it has no name.
-    BlueZ(Option<String>),
-    /// One in the simulated air, whose socket is here.
-    Air(String),
-}
-
-impl Place {
-    /// Reads `bluez`, `bluez:hci0`, or `air:ADDRESS:PORT` on this machine.
-    pub fn read(radio: &str) -> Option<Self> {
-        let (kind, name) = radio.split_once(':').map_or((radio, None), |(kind, name)| (kind, Some(name)));
-        match (kind, name) {
-            ("bluez", None) => Some(Self::BlueZ(None)),
-            ("bluez", Some(adapter)) => is_adapter(adapter).then(|| Self::BlueZ(Some(adapter.to_owned()))),
-            ("air", Some(socket)) => {
-                let here = socket.parse::<SocketAddr>().is_ok_and(|at| at.ip().is_loopback());
-                here.then(|| Self::Air(socket.to_owned()))
-            }
-            _ => None,
-        }
-    }
-
-    /// Opens the adapter. In the air it stands at the door, which is where distances are measured from.
-    pub(super) async fn open(&self, name: &str, ctx: &dyn Ctx) -> Result<Box<dyn Radio>, RadioError> {
-        let mut address = [0; 6];
-        ctx.fill(&mut address);
-        self.enter(name, Address(address), ctx.stopwatch()).await
-    }
-
-    /// Opens the adapter. The name and the address are for the air: real adapters have their own.
-    pub async fn enter(&self, name: &str, address: Address, clock: Stopwatch) -> Result<Box<dyn Radio>, RadioError> {
-        match self {
-            Self::BlueZ(adapter) => {
-                let settings = bluez::Settings { adapter: adapter.clone(), ..bluez::Settings::default() };
-                Ok(Box::new(BlueZ::start(settings, clock)))
-            }
-            Self::Air(socket) => {
-                let who = Who { name: name.to_owned(), address, place: [0.0; 3], clock };
-                Ok(Box::new(AirRadio::enter(socket, who).await?))
-            }
-        }
-    }
-}
-
-/// The kernel's names of adapters: `hci0`.
-fn is_adapter(name: &str) -> bool {
-    name.strip_prefix("hci").is_some_and(|number| matches!(number.len(), 1..=3) && number.bytes().all(|digit| digit.is_ascii_digit()))
-}
-
 impl Door {
     /// What people see of its limits: above which signal strength it opens, and whether only for an answered challenge.
     pub(super) fn shown(&self) -> (Option<i8>, bool) {
@@ -215,7 +160,7 @@ fn door(spec: &LockSpec, keys: &Folder) -> Result<Door, Mistake> {
     let id = spec.lock_id.as_deref().unwrap_or(&spec.id).parse();
     let id = id.map_err(|_| wrong("lock_id", "must be a name that can stand in a topic"))?;
     let radio = spec.radio.as_deref().unwrap_or("bluez");
-    let place = Place::read(radio).ok_or_else(|| wrong("radio", "must be bluez, bluez:hci0, or air:ADDRESS:PORT on this machine"))?;
+    let place = radio.parse::<Place>().map_err(|why| wrong("radio", &why.to_string()))?;
     let unknown = match spec.rssi_unknown.as_deref() {
         None | Some("refuse") => RssiUnknown::Refuse,
         Some("accept") => RssiUnknown::Accept,

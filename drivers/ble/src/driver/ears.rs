@@ -1,10 +1,10 @@
 //! A radio that comes and goes, as one stream of what is heard.
 
-use super::config::Place;
 use crate::{
     issuer::uuid,
     radio::{
-        Advertisement, Advertising, Can, Characteristic, Fields, Incoming, Radio, RadioError, Scan, Server, Service, Sighting, Sightings,
+        Address, Advertisement, Advertising, Can, Characteristic, Fields, Incoming, Place, Radio, RadioError, Scan, Server, Service,
+        Sighting, Sightings,
     },
 };
 use doorward_core::driver::Ctx;
@@ -43,7 +43,9 @@ pub(super) fn response() -> Uuid {
 /// Listens for as long as somebody takes what is heard. A radio whose backend ended is opened anew.
 pub(super) async fn listen(place: &Place, name: &str, ctx: &dyn Ctx, into: mpsc::Sender<Ear>) {
     loop {
-        let trouble = match place.open(name, ctx).await {
+        let mut address = [0; 6];
+        ctx.fill(&mut address);
+        let trouble = match place.open(name, Address(address), ctx.stopwatch()).await {
             Ok(radio) => follow(radio.as_ref(), ctx, &into).await,
             Err(error) => error,
         };
@@ -86,8 +88,11 @@ async fn hear(radio: &dyn Radio, into: &mpsc::Sender<Ear>) -> RadioError {
         Err(error) => return error,
     };
     let server = serve(radio).await;
-    // Held for as long as somebody can connect.
-    let _found = if server.is_some() { show(radio).await } else { None };
+    // Who wants to answer a challenge finds the lock by it.
+    let _beacon = match &server {
+        Some(_) => advertise(radio).await,
+        None => None,
+    };
     if into.send(Ear::Up(server.clone())).await.is_err() {
         return ended();
     }
@@ -116,13 +121,12 @@ async fn serve(radio: &dyn Radio) -> Option<Arc<dyn Server>> {
     }
 }
 
-/// Says that here is a lock, for guests who want to answer its challenge. Which one it is, it says itself.
-async fn show(radio: &dyn Radio) -> Option<Box<dyn Advertising>> {
-    let advertisement = Advertisement::new(Fields::new().service(uuid(v2::LOCK_SERVICE))).connectable();
-    match radio.advertise(advertisement).await {
+async fn advertise(radio: &dyn Radio) -> Option<Box<dyn Advertising>> {
+    let beacon = Advertisement::new(Fields::new().service(uuid(v2::LOCK_SERVICE))).connectable();
+    match radio.advertise(beacon).await {
         Ok(advertising) => Some(advertising),
         Err(error) => {
-            tracing::warn!(%error, "guests cannot find this lock to answer its challenge; tokens open it");
+            tracing::warn!(%error, "guests find this lock by its address alone");
             None
         }
     }

@@ -96,6 +96,12 @@ impl FileRegistry {
         self.publish(messages).await
     }
 
+    /// The broker is there again, and may have forgotten every session.
+    pub async fn connected(&self, now: Now) -> Result<(), Fault> {
+        let messages = self.deliveries().again(now);
+        self.publish(messages).await
+    }
+
     /// Says again what is due and ends what is over. Call it every few seconds.
     pub async fn tick(&self, now: Now) -> Result<(), Fault> {
         let messages = self.deliveries().tick(now);

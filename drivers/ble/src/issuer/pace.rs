@@ -127,8 +127,13 @@ impl Deliveries {
         for (lock, list) in &self.lists {
             messages.push(revoked(lock, list, key)?);
         }
-        messages.extend(self.live.values_mut().filter_map(|live| live.say_again(now)));
+        messages.extend(self.again(now));
         Ok(messages)
+    }
+
+    /// The same for an issuer that takes nothing back.
+    pub fn again(&mut self, now: Now) -> Vec<Message> {
+        self.live.values_mut().filter_map(|live| live.say_again(now)).collect()
     }
 
     /// Takes a session or pass back: what a lock is told until `expiry`.

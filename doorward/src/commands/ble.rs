@@ -1,0 +1,107 @@
+//! `doorward ble …`: what works without a house.
+
+mod broker;
+mod guest;
+mod issuer;
+mod keys;
+mod lock;
+mod reports;
+mod scan;
+
+use crate::{
+    cli::{Ble, Global, KeysAt, RadioAt},
+    data,
+    failure::{Exit, Failure, Outcome},
+};
+use doorward_ble::{
+    clock::Clock as _,
+    keys::{Contents, Folder, Mistakes},
+    radio::{Address, Radio, RadioError},
+};
+use doorward_core::{
+    Mono, Now,
+    driver::{BoxFuture, Stopwatch},
+};
+use doorward_engine::{Clock as EngineClock, SystemClock};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+pub(crate) async fn run(global: &Global, verb: Ble) -> Outcome {
+    match verb {
+        Ble::Keys(verb) => keys::run(global, verb),
+        Ble::Scan { radio, span } => scan::run(global, &radio, span).await,
+        Ble::Guest(wish) => guest::run(global, *wish).await,
+        Ble::Issuer(wish) => issuer::run(global, *wish).await,
+        Ble::Lock(wish) => lock::run(global, *wish).await,
+    }
+}
+
+/// The machine's time and dice, as radios and keys want them.
+#[derive(Debug, Clone)]
+struct Clock(Arc<SystemClock>);
+
+impl Clock {
+    fn start() -> Self {
+        Self(Arc::new(SystemClock::new()))
+    }
+
+    fn stopwatch(&self) -> Stopwatch {
+        let clock = Arc::clone(&self.0);
+        Arc::new(move || clock.now().mono)
+    }
+}
+
+impl doorward_ble::clock::Clock for Clock {
+    fn now(&self) -> Now {
+        self.0.now()
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
+        let until: Mono = self.0.now().mono.plus(span);
+        self.0.sleep_until(until)
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        self.0.fill(bytes);
+    }
+}
+
+/// Opens the adapter. In the simulated air its name has no other radio.
+async fn radio(at: &RadioAt, what: &str, clock: &Clock) -> Result<Box<dyn Radio>, Failure> {
+    let mut bytes = [0; 6];
+    clock.fill(&mut bytes);
+    // The two highest bits say that the address is a random one.
+    bytes[0] |= 0xC0;
+    let address = Address(bytes);
+    at.place.open(&format!("{what} {address}"), address, clock.stopwatch()).await.map_err(|error| no_radio(&error))
+}
+
+/// What a person can do about an adapter.
+fn no_radio(error: &RadioError) -> Failure {
+    Failure::new(Exit::Unreachable, error.person()).and(error.to_string())
+}
+
+/// The folder with the keys, and where it is.
+fn folder(global: &Global, at: &KeysAt) -> (Folder, PathBuf) {
+    let named = at.folder.clone().filter(|path| !path.as_os_str().is_empty());
+    let path = named.unwrap_or_else(|| data::folder(global.data.as_deref()).join("ble/keys"));
+    (Folder::new(&path), path)
+}
+
+/// All that is in the folder.
+fn contents(global: &Global, at: &KeysAt) -> Result<Contents, Failure> {
+    let (folder, path) = folder(global, at);
+    if !path.is_dir() {
+        let failure = Failure::usage(format!("there are no keys: {} is not there", path.display()));
+        return Err(failure.and("make some with “doorward ble keys create”, or name their folder with --keys or KEYS_DIR"));
+    }
+    let contents = folder.read().map_err(|wrong| mistakes(&wrong, Exit::Usage))?;
+    for warning in &contents.warnings {
+        crate::output::warn(&warning.to_string());
+    }
+    Ok(contents)
+}
+
+/// Everything that is wrong with a folder.
+fn mistakes(wrong: &Mistakes, exit: Exit) -> Failure {
+    wrong.0.iter().fold(Failure::new(exit, "the folder of the keys is not in order:"), |failure, mistake| failure.and(mistake.to_string()))
+}
