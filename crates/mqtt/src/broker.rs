@@ -14,7 +14,7 @@ mod slow;
 use crate::{
     inbox::{Arrival, Demand, Inbox, Told},
     line::Message,
-    roster::Roster,
+    roster::{Anonymous, Roster},
     tap::{Hub, Tap},
 };
 use audience::Audience;
@@ -109,8 +109,8 @@ pub struct Options {
     pub tls: Option<Arc<ServerConfig>>,
     /// Where sessions and retained messages are kept.
     pub folder: PathBuf,
-    /// Who has no user may come in, for sessions of locks of the original lock system alone.
-    pub anonymous_locks: bool,
+    /// Who may come in without a user, for sessions of locks of the original lock system alone.
+    pub anonymous_locks: Anonymous,
 }
 
 /// Where it listens.

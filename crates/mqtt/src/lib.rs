@@ -95,7 +95,7 @@ impl Mqtt {
 
     /// Connects to a broker elsewhere, for as long as the house runs, and puts its doors there. It need not be up yet.
     pub async fn external(options: RemoteOptions, admin: Option<AdminOptions>, mode: Mode, house: &Handle) -> Result<Self, StartError> {
-        let roster = Arc::new(Roster::load(house.store().clone(), house.now(), false).await?);
+        let roster = Arc::new(Roster::load(house.store().clone(), house.now(), roster::Anonymous::Nobody).await?);
         let (told, installs) = told();
         let remote = Remote::start(options, house.clone(), told.clone());
         Ok(Self { admin, ..Self::start(Line::External(remote), roster, mode, house, told.born, installs) })

@@ -47,11 +47,23 @@ pub(crate) const ANONYMOUS: &str = "(anonymous)";
 /// Whoever reaches the broker sees who gets a session when, and can send locks messages, which they check.
 const SESSIONS: &str = "locks/+/session";
 
+/// Who may connect without a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Anonymous {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// Locks of the original lock system, which hear sessions.
+    Locks,
+    /// Also its issuers, which say sessions.
+    LocksAndIssuers,
+}
+
 /// Users, their rights, and who is connected.
 pub struct Roster {
     store: Store,
-    /// Who has no user may come in, for [`SESSIONS`] alone.
-    anonymous: bool,
+    /// What those may who have no user, for [`SESSIONS`] alone.
+    anonymous: Anonymous,
     inner: RwLock<Inner>,
     watcher: OnceLock<Arc<dyn Watcher>>,
 }
@@ -124,7 +136,7 @@ pub enum Refusal {
 
 impl Roster {
     /// Reads the users.
-    pub async fn load(store: Store, now: Now, anonymous: bool) -> Result<Self, StoreError> {
+    pub async fn load(store: Store, now: Now, anonymous: Anonymous) -> Result<Self, StoreError> {
         store.forget_mqtt_clients(now.utc.minus(FORGET)).await?;
         let owners = store.mqtt_clients().await?.into_iter().collect();
         let roster = Self { store, anonymous, inner: RwLock::new(Inner { owners, ..Inner::default() }), watcher: OnceLock::new() };
@@ -199,16 +211,14 @@ impl Roster {
 
     /// Whoever connects without a user, where they may.
     fn anonymous(&self) -> Option<MqttUser> {
-        let rights = Rights::new(SESSIONS.parse().into_iter().collect());
-        let user = || MqttUser {
-            name: ANONYMOUS.into(),
-            publish: rights.clone(),
-            subscribe: rights.clone(),
-            client_id: None,
-            created: Time::default(),
-            device: None,
+        let rights = || Rights::new(SESSIONS.parse().into_iter().collect());
+        let publish = match self.anonymous {
+            Anonymous::Nobody => return None,
+            Anonymous::Locks => Rights::default(),
+            Anonymous::LocksAndIssuers => rights(),
         };
-        self.anonymous.then(user)
+        let name = ANONYMOUS.to_owned();
+        Some(MqttUser { name, publish, subscribe: rights(), client_id: None, created: Time::default(), device: None })
     }
 
     /// Whether a client identifier is a device's.

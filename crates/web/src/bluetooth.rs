@@ -1,9 +1,20 @@
 //! What the pages and the API need of locks over Bluetooth: whoever gives phones their sessions.
 
-use doorward_core::driver::BoxFuture;
+use crate::Web;
+use doorward_core::driver::{Action, BoxFuture};
 use doorward_store::PhoneOf;
-use doorward_wire::{attempt::Reason, ble::v2::Given, door::DoorId};
-use std::fmt;
+use doorward_wire::{
+    Time,
+    account::AccountId,
+    attempt::Reason,
+    ble::v2::Given,
+    door::{DoorId, DoorKind},
+};
+use serde::Deserialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// Gives phones their sessions.
 pub trait Bluetooth: fmt::Debug + Send + Sync {
@@ -43,4 +54,46 @@ pub enum NotGiven {
     Denied(Reason),
     /// The lock, or its broker, cannot be reached.
     Unreachable,
+}
+
+/// What a lock tells of itself: whether it hears, what it counted, and what it heard last.
+#[derive(Debug, Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct LockNews {
+    pub(crate) door: String,
+    pub(crate) lock: String,
+    pub(crate) up: bool,
+    pub(crate) trouble: Option<String>,
+    pub(crate) threshold: Option<i8>,
+    pub(crate) secure: bool,
+    pub(crate) sessions: u64,
+    pub(crate) counters: BTreeMap<String, u64>,
+    pub(crate) heard: Vec<Heard>,
+}
+
+/// A token that a lock heard.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Heard {
+    pub(crate) at: Time,
+    pub(crate) rssi: Option<i8>,
+    pub(crate) what: String,
+}
+
+/// What the locks of the house tell. A house without any has nobody to ask.
+pub(crate) async fn news(web: &Web) -> Vec<LockNews> {
+    #[derive(Deserialize)]
+    struct Told {
+        locks: Vec<LockNews>,
+    }
+    let doors = web.house().board().doors().into_iter().filter(|door| door.kind == DoorKind::Radio);
+    let accounts: BTreeSet<AccountId> = doors.filter_map(|door| door.account?.parse().ok()).collect();
+    let mut news = Vec::new();
+    for account in accounts {
+        let Ok(done) = web.house().call(&account, Action::Call("locks".into())).await else { continue };
+        match serde_json::from_value::<Told>(done.output) {
+            Ok(told) => news.extend(told.locks),
+            Err(error) => tracing::warn!(%account, %error, "what locks tell makes no sense"),
+        }
+    }
+    news
 }

@@ -45,9 +45,9 @@ pub(crate) struct DoorConfig {
 #[derive(Debug, Clone)]
 pub(crate) enum Own {
     /// One behind MQTT or HTTP.
-    Foreign(DoorSpec),
+    Foreign(Box<DoorSpec>),
     /// A lock over Bluetooth.
-    Radio(LockSpec),
+    Radio(Box<LockSpec>),
 }
 
 impl Own {
@@ -113,7 +113,7 @@ pub(super) fn read(keys: &mut Keys) -> Vec<DoorConfig> {
 /// The account of all foreign doors; mistakes are told with the paths of the doors.
 pub(super) fn foreign_account(keys: &mut Keys, doors: &[DoorConfig]) -> Option<AccountConfig> {
     let foreign = |door: &'_ DoorConfig| match &door.own {
-        Some(Own::Foreign(spec)) => Some(spec.clone()),
+        Some(Own::Foreign(spec)) => Some((**spec).clone()),
         Some(Own::Radio(_)) | None => None,
     };
     let specs: Vec<DoorSpec> = doors.iter().filter_map(foreign).collect();
@@ -261,13 +261,13 @@ impl Door<'_, '_> {
         }
         match kind.as_deref()? {
             radio::KIND => match radio::lock(id, self.text("name"), &self.table) {
-                Ok(spec) => Some(Own::Radio(spec)),
+                Ok(spec) => Some(Own::Radio(Box::new(spec))),
                 Err((key, hint)) => {
                     self.mistake(key, hint);
                     None
                 }
             },
-            _ => Some(Own::Foreign(self.foreign(id))),
+            _ => Some(Own::Foreign(Box::new(self.foreign(id)))),
         }
     }
 

@@ -11,6 +11,7 @@ use doorward_mqtt::{
     admin::{self, AdminOptions},
     discovery::Mode,
     remote::{RemoteOptions, TlsFiles},
+    roster::Anonymous,
 };
 use std::path::PathBuf;
 
@@ -21,7 +22,7 @@ pub(crate) struct MqttConfig {
     /// The certificate of the embedded broker; one of doorward's own authority when absent.
     pub(crate) certificate: Option<CertificateFiles>,
     /// Locks of the original lock system may connect without a user.
-    pub(crate) anonymous_locks: bool,
+    pub(crate) anonymous_locks: Anonymous,
     /// How doors are announced to Home Assistant.
     pub(crate) discovery: Mode,
     /// Another broker in its place.
@@ -50,11 +51,16 @@ impl MqttConfig {
         ];
         let anonymous_locks = section.value(
             "anonymous_locks",
-            Kind::Switch,
-            "false",
-            "Let locks and issuers of the original lock system connect to the embedded broker without a user, for locks/+/session alone. \
-             Whoever reaches it then sees when a lock gets a session, and can disturb such locks.",
-            switch,
+            Kind::Text,
+            "off",
+            "Who of the original lock system connects to the embedded broker without a user: “locks”, which hear locks/+/session, or \
+             “locks_and_issuers”, which say it too. Whoever reaches the broker then sees when a lock gets a session.",
+            |text| match text {
+                "off" => Ok(Anonymous::Nobody),
+                "locks" => Ok(Anonymous::Locks),
+                "locks_and_issuers" => Ok(Anonymous::LocksAndIssuers),
+                text => Err(format!("“{text}” is none of off, locks and locks_and_issuers")),
+            },
         );
         let discovery = section.value(
             "discovery",

@@ -70,7 +70,7 @@ pub(super) fn account(keys: &mut Keys, doors: &[DoorConfig], ble: &BleConfig) ->
 /// Those of some doors.
 pub(crate) fn locks(doors: &[DoorConfig]) -> Vec<LockSpec> {
     let lock = |door: &DoorConfig| match &door.own {
-        Some(Own::Radio(lock)) => Some(lock.clone()),
+        Some(Own::Radio(lock)) => Some((**lock).clone()),
         Some(Own::Foreign(_)) | None => None,
     };
     doors.iter().filter_map(lock).collect()

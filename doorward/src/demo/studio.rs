@@ -188,13 +188,12 @@ async fn strike(house: &Handle) {
     loop {
         match part.hear().await {
             Heard::Connected(true) => tell(false),
-            Heard::Connected(false) => {}
             Heard::Message { kept, .. } if !kept => {
                 tell(true);
                 clock.sleep(OPEN).await;
                 tell(false);
             }
-            Heard::Message { .. } => {}
+            Heard::Connected(false) | Heard::Message { .. } => {}
         }
     }
 }

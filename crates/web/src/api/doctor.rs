@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     Web,
+    bluetooth::{self, LockNews},
     notify::desk::{self, Standing},
 };
 use doorward_core::keeper::Standing as AccountStanding;
@@ -57,6 +58,7 @@ pub(super) async fn checks(web: &Web) -> Vec<Check> {
     checks.extend(accounts(web));
     checks.extend(mqtt(web).await);
     checks.extend(tunnel(web).await);
+    checks.extend(locks(web).await);
     checks.extend(webhooks(web).await);
     checks.extend(notifications(web).await);
     checks.extend(web.config().problems.iter().map(|problem| Check::bad("configuration", problem, "mend it and start again")));
@@ -92,6 +94,22 @@ async fn mqtt(web: &Web) -> Vec<Check> {
         checks.push(Check::bad("mqtt users", format!("left behind at the broker: {}", view.orphans.join("; ")), hint));
     }
     checks
+}
+
+/// Locks over Bluetooth: whether they hear, and whether phones can ask for sessions.
+async fn locks(web: &Web) -> Vec<Check> {
+    let check = |lock: LockNews| {
+        let name = format!("lock {}", lock.door);
+        match lock.trouble.filter(|_| !lock.up) {
+            Some(trouble) => {
+                let hint = "look at the adapter: bluetoothctl show; is the service bluetooth running, and may doorward speak with it?";
+                Check::bad(&name, trouble, hint)
+            }
+            None if !lock.up => Check::bad(&name, "it does not hear yet", "wait a moment, and look at the log"),
+            None => Check::good(&name, format!("it hears, and has {} sessions", lock.sessions)),
+        }
+    };
+    bluetooth::news(web).await.into_iter().map(check).collect()
 }
 
 async fn tunnel(web: &Web) -> Vec<Check> {

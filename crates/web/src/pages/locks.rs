@@ -10,7 +10,11 @@ use super::{
     },
     visitor::{Visitor, encode},
 };
-use crate::{ApiResult, Web, people::phones};
+use crate::{
+    ApiResult, Web,
+    bluetooth::{Heard, LockNews, news},
+    people::phones,
+};
 use askama::Template;
 use axum::{
     Form, Router,
@@ -18,11 +22,9 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use doorward_core::driver::Action;
 use doorward_store::{BleSession, PhoneKey, PhoneOf};
 use doorward_wire::{
     Time,
-    account::AccountId,
     door::{Door, DoorId, DoorKind},
 };
 use serde::Deserialize;
@@ -89,34 +91,6 @@ struct PhoneLine {
     used: Option<TimeView>,
 }
 
-/// What a driver tells of its locks.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Told {
-    locks: Vec<LockTold>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct LockTold {
-    door: String,
-    lock: String,
-    up: bool,
-    trouble: Option<String>,
-    threshold: Option<i8>,
-    secure: bool,
-    sessions: u64,
-    counters: BTreeMap<String, u64>,
-    heard: Vec<Heard>,
-}
-
-#[derive(Deserialize)]
-struct Heard {
-    at: Time,
-    rssi: Option<i8>,
-    what: String,
-}
-
 #[derive(Deserialize)]
 struct Said {
     done: Option<String>,
@@ -132,7 +106,7 @@ async fn show(State(web): State<Web>, visitor: Visitor, Query(said): Query<Said>
 /// All that is told of locks, as it is now.
 pub(super) async fn rendered(scene: &Scene) -> ApiResult<String> {
     let (web, t) = (scene.web.clone(), scene.t);
-    let told = told(&web).await;
+    let told = news(&web).await;
     let (store, now) = (web.house().store(), scene.now);
     let names = Names::load(&web).await?;
     let sessions = store.ble_sessions(None, now).await?;
@@ -142,36 +116,15 @@ pub(super) async fn rendered(scene: &Scene) -> ApiResult<String> {
         t,
         csrf: scene.csrf.clone(),
         issuer: t.issuer(web.bluetooth().is_some(), beacon.as_deref()),
-        locks: doors.iter().map(|door| card(scene, door, told.locks.iter().find(|lock| lock.door == door.id.as_str()))).collect(),
-        sessions: sessions.into_iter().take(SHOWN).map(|session| session_line(scene, &names, session)).collect(),
+        locks: doors.iter().map(|door| card(scene, door, told.iter().find(|lock| lock.door == door.id.as_str()))).collect(),
+        sessions: sessions.iter().take(SHOWN).map(|session| session_line(scene, &names, session)).collect(),
         phones: store.phones().await?.into_iter().rev().take(SHOWN).map(|phone| phone_line(scene, &names, phone)).collect(),
     }))
 }
 
-/// What the driver says. A house without such locks has nobody to ask.
-async fn told(web: &Web) -> Told {
-    let mut all = Told::default();
-    let accounts: Vec<AccountId> = web
-        .house()
-        .board()
-        .doors()
-        .into_iter()
-        .filter(|door| door.kind == DoorKind::Radio)
-        .filter_map(|door| door.account?.parse().ok())
-        .collect();
-    for account in std::collections::BTreeSet::from_iter(accounts) {
-        if let Ok(done) = web.house().call(&account, Action::Call("locks".into())).await
-            && let Ok(told) = serde_json::from_value::<Told>(done.output)
-        {
-            all.locks.extend(told.locks);
-        }
-    }
-    all
-}
-
-fn card(scene: &Scene, door: &Door, told: Option<&LockTold>) -> LockCard {
+fn card(scene: &Scene, door: &Door, told: Option<&LockNews>) -> LockCard {
     let t = scene.t;
-    let nothing = LockTold::default();
+    let nothing = LockNews::default();
     let lock = told.unwrap_or(&nothing);
     let about = [(lock.secure, t.locks.secure), (!lock.secure, t.locks.tokens)];
     let count = |name: &str| lock.counters.get(name).copied().unwrap_or(0).to_string();
@@ -195,7 +148,7 @@ fn card(scene: &Scene, door: &Door, told: Option<&LockTold>) -> LockCard {
     }
 }
 
-fn drawn(scene: &Scene, name: &str, lock: &LockTold) -> String {
+fn drawn(scene: &Scene, name: &str, lock: &LockNews) -> String {
     let t = scene.t;
     let now = Time::from_seconds((scene.now.as_micros() / 1_000_000 / STEP + 1) * STEP);
     let point = |heard: &Heard| Some(Point { at: heard.at, rssi: heard.rssi?, tone: tone(&heard.what) });
@@ -242,7 +195,7 @@ impl Names {
     }
 }
 
-fn session_line(scene: &Scene, names: &Names, session: BleSession) -> SessionLine {
+fn session_line(scene: &Scene, names: &Names, session: &BleSession) -> SessionLine {
     let (who, href) = names.of(&session.of);
     let door = scene.web.house().board().door(&session.door).map_or_else(|| session.door.to_string(), |door| door.name);
     let phone = names.phones.get(&session.phone).map_or(scene.t.locks.page, String::as_str);

@@ -17,7 +17,8 @@ const INVITE: Duration = Duration::from_hours(1);
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Invite {
     /// The code. It is good once.
-    pub(crate) invite: String,
+    #[serde(rename = "invite")]
+    pub(crate) code: String,
     /// Until when.
     pub(crate) until: Time,
     /// The issuer's public keys of version 2, which the phone believes alone: 64 bytes as base64url.
@@ -56,7 +57,7 @@ pub(crate) async fn invite(web: &Web, of: &PhoneOf, rights: &Rights, until: Opti
     let until = until.map_or(now.plus(INVITE), |until| until.min(now.plus(INVITE)));
     let invite = store.add_phone_invite(of, until).await?;
     let issuer = bluetooth.issuer().map(|issuer| URL_SAFE_NO_PAD.encode(issuer));
-    Ok(Invite { invite: invite.reveal().clone(), until, issuer, beacon: bluetooth.beacon().map(str::to_owned), locks })
+    Ok(Invite { code: invite.reveal().clone(), until, issuer, beacon: bluetooth.beacon().map(str::to_owned), locks })
 }
 
 /// Invites a phone of a person.

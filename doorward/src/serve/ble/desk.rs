@@ -162,6 +162,7 @@ impl Desk {
             Ok(message) => self.part.publish(message).await.map_err(|fault| fault.log),
             Err(why) => Err(why),
         };
+        metrics::counter!("doorward_ble_sessions_total", "result" => if published.is_ok() { "given" } else { "failed" }).increment(1);
         if let Err(why) = published {
             lock(deliveries).withdraw(&id, &nonce);
             if let Err(error) = self.handle.store().revoke_ble_session(nonce.as_str(), now.utc).await {
@@ -233,6 +234,8 @@ impl Desk {
             let messages = lock(deliveries).tick(now);
             self.publish(messages).await;
         }
+        let live: u32 = self.deliveries.iter().map(|deliveries| u32::try_from(lock(deliveries).live().count()).unwrap_or(u32::MAX)).sum();
+        metrics::gauge!("doorward_ble_sessions").set(f64::from(live));
     }
 
     async fn publish(&self, messages: Vec<Message>) {
@@ -295,7 +298,7 @@ impl Desk {
                 self.publish(messages).await;
             }
             Err(PaceError::Original) => {
-                tracing::warn!(lock = %id, %nonce, "a lock of the original system takes no session back: it ends at {expiry}")
+                tracing::warn!(lock = %id, %nonce, "a lock of the original system takes no session back: it ends at {expiry}");
             }
             Err(error) => tracing::error!(lock = %id, %nonce, "a session could not be taken back: {error}"),
         }

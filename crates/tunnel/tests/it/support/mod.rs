@@ -83,8 +83,15 @@ impl House {
         let shared: Arc<dyn Clock> = clock.clone();
         let (handle, stopper) = Engine { store, clock: shared, drivers: VENDORS }.start().await.unwrap();
         let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let own =
-            broker::Options { plain: any, secure: None, websocket: None, secure_websocket: None, tls: None, folder: folder.0.join("mqtt") };
+        let own = broker::Options {
+            plain: any,
+            secure: None,
+            websocket: None,
+            secure_websocket: None,
+            tls: None,
+            folder: folder.0.join("mqtt"),
+            anonymous_locks: Default::default(),
+        };
         let mqtt = Arc::new(Mqtt::embedded(&own, Mode::Component, &handle).await.unwrap());
         let tunnel = Tunnel::new(options, handle.clone(), Some(Arc::clone(&mqtt))).await.unwrap();
         tunnel.serve_at(TcpListener::bind("127.0.0.1:0").await.unwrap(), None).unwrap();

@@ -103,7 +103,7 @@ impl House {
             secure_websocket: None,
             tls: None,
             folder: folder.join("mqtt"),
-            anonymous_locks: false,
+            anonymous_locks: doorward_mqtt::roster::Anonymous::Nobody,
         };
         let mode = doorward_mqtt::discovery::Mode::Component;
         let mqtt = if broker { Some(Arc::new(doorward_mqtt::Mqtt::embedded(&options, mode, &handle).await.unwrap())) } else { None };
