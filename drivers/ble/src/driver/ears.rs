@@ -3,7 +3,9 @@
 use super::config::Place;
 use crate::{
     issuer::uuid,
-    radio::{Can, Characteristic, Incoming, Radio, RadioError, Scan, Server, Service, Sighting, Sightings},
+    radio::{
+        Advertisement, Advertising, Can, Characteristic, Fields, Incoming, Radio, RadioError, Scan, Server, Service, Sighting, Sightings,
+    },
 };
 use doorward_core::driver::Ctx;
 use doorward_wire::ble::{COMPANY, v2};
@@ -84,6 +86,10 @@ async fn hear(radio: &dyn Radio, into: &mpsc::Sender<Ear>) -> RadioError {
         Err(error) => return error,
     };
     let server = serve(radio).await;
+    let _beacon = match &server {
+        Some(_) => advertise(radio).await,
+        None => None,
+    };
     if into.send(Ear::Up(server.clone())).await.is_err() {
         return ended();
     }
@@ -107,6 +113,18 @@ async fn serve(radio: &dyn Radio) -> Option<Arc<dyn Server>> {
         Ok(server) => Some(Arc::from(server)),
         Err(error) => {
             tracing::warn!(%error, "nobody can answer a challenge of this lock; tokens open it");
+            None
+        }
+    }
+}
+
+/// Guests find a lock that they can answer by its service.
+async fn advertise(radio: &dyn Radio) -> Option<Box<dyn Advertising>> {
+    let beacon = Advertisement::new(Fields::new().service(uuid(v2::LOCK_SERVICE))).connectable();
+    match radio.advertise(beacon).await {
+        Ok(advertising) => Some(advertising),
+        Err(error) => {
+            tracing::warn!(%error, "nobody finds this lock to answer its challenge, unless by its address; tokens open it");
             None
         }
     }
