@@ -205,7 +205,7 @@ mod tests {
         let told = Arc::clone(&line.told);
         let mut opening = Box::pin(pulse(&mut line, SPAN, &bench));
         assert!(opening.as_mut().now_or_never().is_none());
-        bench.advance(SPAN - Duration::from_millis(1));
+        bench.advance(Duration::from_millis(499));
         assert!(opening.as_mut().now_or_never().is_none());
         assert_eq!(*told.lock().unwrap(), [true]);
         bench.advance(Duration::from_millis(1));

@@ -51,7 +51,7 @@ fn keys_of_v1(folder: &Path) {
 
 impl Away {
     fn new() -> Self {
-        Self::set_up(|folder, house| keys_of_v2(folder, house), "elsewhere")
+        Self::set_up(keys_of_v2, "elsewhere")
     }
 
     fn set_up(make: impl FnOnce(&Path, &Bench), runs: &str) -> Self {
