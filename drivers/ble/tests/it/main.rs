@@ -7,6 +7,7 @@ mod approach;
 mod bench;
 mod bluez;
 mod book;
+mod corpus;
 mod dbus;
 mod driver;
 mod elsewhere;
