@@ -284,6 +284,7 @@ async fn reports_name_only_known_doors(fixture: &dyn Fixture) -> Result<(), Stri
                 | Report::Ring { .. }
                 | Report::RingEnded { .. }
                 | Report::Presented(_)
+                | Report::Admitted(_)
                 | Report::TurnedAway(_)
                 | Report::Answer { .. }
                 | Report::Milestone { .. }

@@ -20,9 +20,10 @@ mod report;
 pub use about::{About, Build, Entry, Field, FieldKind, Mistake, Settings, Step};
 pub use action::{Action, Credential, Delivery, Done, Once, Target, step_input};
 pub use fault::{Family, Fault};
-pub use report::{CALL_MAX, Found, How, Lease, Milestone, Presented, Push, Report, Sight, TurnedAway};
+pub use report::{Admitted, CALL_MAX, Came, Found, How, Lease, Milestone, Presented, Push, Report, Sight, TurnedAway};
 
 use crate::{Mono, Now, Secret};
+use doorward_wire::door::DoorId;
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 /// A future that can be boxed, so that [`Driver`] is object-safe.
@@ -79,6 +80,20 @@ pub trait Ctx: Send + Sync {
 
     /// Tells what was seen. Never waits; the house takes it in order.
     fn report(&self, report: Report);
+
+    /// Says what [`Report::Presented`] says, and gives what came of it as soon as the door's driver is back: it opened, or why
+    /// not. It is said at once, also when nobody waits for the answer. Where there is no house, nobody ever answers.
+    fn present(&self, presented: Presented) -> BoxFuture<'_, Result<(), Fault>> {
+        self.report(Report::Presented(presented));
+        Box::pin(std::future::pending())
+    }
+
+    /// Opens another door of the house for a door of this account, at which somebody was let in: at most once, and by the right of
+    /// that one command. It ends when the other door's driver is back.
+    fn open_for<'a>(&'a self, external: &'a str, door: &'a DoorId, _once: Once) -> BoxFuture<'a, Result<(), Fault>> {
+        let log = format!("no house to open {door} for {external}");
+        Box::pin(async move { Err(Fault::refused("There is no other door here.", log)) })
+    }
 
     /// Counts a request to the vendor for the figures: over `http` or `sip`, and its status; 0 when nobody answered.
     fn answered(&self, _protocol: &'static str, _status: u16) {}

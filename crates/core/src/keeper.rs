@@ -227,11 +227,13 @@ pub enum Output {
     },
 }
 
-/// The two moments at which a caller is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The moments at which a caller is answered, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum At {
     /// It is written down and will be done, or is refused.
     Accepted,
+    /// Its driver came back. What the door did is not known yet.
+    Acted,
     /// It has ended.
     Finished,
 }
@@ -401,6 +403,7 @@ impl Keeper {
             Report::Up => self.leases.up(account, &mut self.outbox),
             Report::Push(push) => self.leases.push(account, push, &mut self.outbox),
             Report::TurnedAway(turned) => self.doors.turned_away(account, &turned, now, &mut self.outbox),
+            Report::Admitted(admitted) => self.doors.admitted(account, &admitted, now, &mut self.outbox),
             // What an account listens for is between it and the broker; whom a credential belongs to, the store knows.
             Report::Listen(_) | Report::Presented(_) => {}
         }

@@ -2,19 +2,20 @@
 
 use crate::{
     clock::Clock,
+    errand::{self, Chains},
     exchange::{Ear, Exchange},
     message::Message,
     presented,
 };
 use doorward_core::{
     Now, Secret,
-    driver::{self, BoxFuture, Ctx, Fault, Heard, KeepError, Kept, Report, Stopwatch},
+    driver::{self, BoxFuture, Ctx, Fault, Heard, KeepError, Kept, Once, Presented, Report, Stopwatch},
     keeper::Input,
 };
 use doorward_store::Store;
-use doorward_wire::account::AccountId;
+use doorward_wire::{account::AccountId, door::DoorId};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// The house as the driver of one account sees it.
 #[derive(Clone)]
@@ -27,6 +28,7 @@ pub struct AccountCtx {
     pub(crate) inputs: mpsc::UnboundedSender<Message>,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) ear: Arc<Ear>,
+    pub(crate) chains: Chains,
 }
 
 impl AccountCtx {
@@ -34,7 +36,7 @@ impl AccountCtx {
     pub fn alone(account: AccountId, clock: Arc<dyn Clock>, store: Store) -> Self {
         let inputs = mpsc::unbounded_channel().0;
         let exchange = Arc::new(Exchange::new(inputs.clone()));
-        Self { account, provider: "none", clock, store, inputs, exchange, ear: Arc::default() }
+        Self { account, provider: "none", clock, store, inputs, exchange, ear: Arc::default(), chains: Chains::default() }
     }
 }
 
@@ -74,7 +76,11 @@ impl Ctx for AccountCtx {
 
     fn report(&self, report: Report) {
         if let Report::Presented(presented) = report {
-            tokio::spawn(presented::submit(self.clone(), presented));
+            // Nobody waits for the answer; the history has it.
+            return drop(self.present(presented));
+        }
+        if let Report::Admitted(admitted) = report {
+            tokio::spawn(presented::record(self.clone(), admitted));
             return;
         }
         if let Report::Listen(filters) = report {
@@ -82,6 +88,20 @@ impl Ctx for AccountCtx {
         }
         // Nobody reads any more when the program stops.
         let _ = self.inputs.send(Message::Input(Input::Report { account: self.account.clone(), report }));
+    }
+
+    fn present(&self, presented: Presented) -> BoxFuture<'_, Result<(), Fault>> {
+        let (teller, told) = oneshot::channel();
+        let house = self.clone();
+        tokio::spawn(async move {
+            // Whoever asked may have gone.
+            let _ = teller.send(presented::submit(house, presented).await);
+        });
+        Box::pin(async move { told.await.unwrap_or_else(|_| Err(Fault::refused("doorward is stopping.", "the run loop is gone"))) })
+    }
+
+    fn open_for<'a>(&'a self, external: &'a str, door: &'a DoorId, once: Once) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(errand::open_for(self, external, door, once))
     }
 
     fn answered(&self, protocol: &'static str, status: u16) {

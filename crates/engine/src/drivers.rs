@@ -1,6 +1,6 @@
 //! The drivers that run: one for each account, with its watch.
 
-use crate::{clock::Clock, ctx::AccountCtx, exchange::Exchange, message::Message};
+use crate::{clock::Clock, ctx::AccountCtx, errand::Chains, exchange::Exchange, message::Message};
 use doorward_core::{
     driver::{About, Driver, Entry, Mistake, Settings},
     setup::AccountSetup,
@@ -54,6 +54,7 @@ pub(crate) struct Drivers {
     clock: Arc<dyn Clock>,
     inputs: mpsc::UnboundedSender<Message>,
     exchange: Arc<Exchange>,
+    chains: Chains,
     running: Mutex<BTreeMap<AccountId, Running>>,
 }
 
@@ -67,7 +68,7 @@ struct Running {
 impl Drivers {
     pub(crate) fn new(entries: &'static [Entry], store: Store, clock: Arc<dyn Clock>, inputs: mpsc::UnboundedSender<Message>) -> Self {
         let exchange = Arc::new(Exchange::new(inputs.clone()));
-        Self { entries, store, clock, inputs, exchange, running: Mutex::default() }
+        Self { entries, store, clock, inputs, exchange, chains: Chains::default(), running: Mutex::default() }
     }
 
     pub(crate) const fn exchange(&self) -> &Arc<Exchange> {
@@ -99,6 +100,7 @@ impl Drivers {
             inputs: self.inputs.clone(),
             exchange: Arc::clone(&self.exchange),
             ear: self.exchange.open(account.as_str()),
+            chains: self.chains.clone(),
         });
         let (stop, mut stopped) = watch::channel(false);
         let before = self.lock().remove(account);

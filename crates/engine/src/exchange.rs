@@ -16,8 +16,10 @@ use std::{
 };
 use tokio::sync::{Notify, mpsc, watch};
 
-/// Messages that wait for a driver. What is heard is states: the newest ones count.
-const WAITING: usize = 256;
+/// What was published just now and waits for a driver. What is heard is states: the newest ones count.
+const LIVE: Bound = Bound { count: 256, bytes: 4 << 20 };
+/// What the broker had kept and waits for a driver. All of it comes at once: a lock has a session for each phone.
+const KEPT: Bound = Bound { count: 20_000, bytes: 16 << 20 };
 
 /// A way to the broker.
 pub trait Line: Send + Sync {
@@ -46,27 +48,91 @@ struct Account {
     ear: Arc<Ear>,
 }
 
-/// What waits for one driver.
+/// How much may wait.
+#[derive(Debug, Clone, Copy)]
+struct Bound {
+    count: usize,
+    bytes: usize,
+}
+
+/// What waits for one driver. What was kept pushes nothing out that was said just now, and the other way round.
 #[derive(Default)]
 pub(crate) struct Ear {
-    waiting: Mutex<VecDeque<Heard>>,
+    waiting: Mutex<Waiting>,
     more: Notify,
+}
+
+/// Both kinds, each message with its place in the order in which they came.
+#[derive(Default)]
+struct Waiting {
+    live: Lane,
+    kept: Lane,
+    next: u64,
+}
+
+#[derive(Default)]
+struct Lane {
+    waiting: VecDeque<(u64, Heard)>,
+    bytes: usize,
+}
+
+impl Lane {
+    /// Takes one more; the oldest give way to it.
+    fn push(&mut self, place: u64, heard: Heard, bound: Bound) {
+        let more = bytes(&heard);
+        while self.waiting.len() >= bound.count || (self.bytes + more > bound.bytes && !self.waiting.is_empty()) {
+            self.pop();
+            metrics::counter!("doorward_mqtt_dropped_total", "what" => "driver").increment(1);
+        }
+        self.bytes += more;
+        self.waiting.push_back((place, heard));
+    }
+
+    fn pop(&mut self) -> Option<Heard> {
+        let (_, heard) = self.waiting.pop_front()?;
+        self.bytes -= bytes(&heard);
+        Some(heard)
+    }
+
+    fn first(&self) -> Option<u64> {
+        self.waiting.front().map(|(place, _)| *place)
+    }
+}
+
+impl Waiting {
+    fn push(&mut self, heard: Heard) {
+        self.next += 1;
+        match heard {
+            Heard::Message { kept: true, .. } => self.kept.push(self.next, heard, KEPT),
+            Heard::Message { kept: false, .. } | Heard::Connected(_) => self.live.push(self.next, heard, LIVE),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Heard> {
+        let kept_first = match (self.live.first(), self.kept.first()) {
+            (Some(live), Some(kept)) => kept < live,
+            (live, _) => live.is_none(),
+        };
+        if kept_first { self.kept.pop() } else { self.live.pop() }
+    }
+}
+
+fn bytes(heard: &Heard) -> usize {
+    match heard {
+        Heard::Message { topic, payload, .. } => topic.len() + payload.len(),
+        Heard::Connected(_) => 0,
+    }
 }
 
 impl Ear {
     fn push(&self, heard: Heard) {
-        let mut waiting = lock(&self.waiting);
-        if waiting.len() >= WAITING {
-            waiting.pop_front();
-            metrics::counter!("doorward_mqtt_dropped_total", "what" => "driver").increment(1);
-        }
-        waiting.push_back(heard);
+        lock(&self.waiting).push(heard);
         self.more.notify_one();
     }
 
     pub(crate) async fn hear(&self) -> Heard {
         loop {
-            if let Some(heard) = lock(&self.waiting).pop_front() {
+            if let Some(heard) = lock(&self.waiting).pop() {
                 return heard;
             }
             self.more.notified().await;
@@ -220,7 +286,7 @@ mod tests {
         exchange.listen(account, vec!["a/+".parse().unwrap()]);
         assert_eq!(exchange.filters().borrow().len(), 1);
         exchange.connected(true);
-        for number in 0..WAITING + 10 {
+        for number in 0..LIVE.count + 10 {
             exchange.arrived("a/x", number.to_string().as_bytes(), false);
             exchange.arrived("b/x", b"for others", false);
         }
@@ -228,6 +294,42 @@ mod tests {
         assert_eq!(payload, b"10");
         exchange.close(account);
         assert!(exchange.filters().borrow().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_burst_of_what_was_kept_is_heard_whole_and_pushes_nothing_else_out() {
+        let (exchange, _inbox) = exchange();
+        let account: AccountId = "ble".parse().unwrap();
+        let ear = exchange.open(&account);
+        exchange.listen(&account, vec!["locks/#".parse().unwrap()]);
+        exchange.connected(true);
+        exchange.arrived("locks/front/command", b"first", false);
+        for number in 0..10_000 {
+            exchange.arrived(&format!("locks/front/sessions/{number}"), &[7; 1000], true);
+        }
+        exchange.arrived("locks/front/command", b"last", false);
+        let mut heard = Vec::new();
+        while heard.len() < 10_002 {
+            if let Heard::Message { topic, .. } = ear.hear().await {
+                heard.push(topic);
+            }
+        }
+        assert_eq!((heard[0].as_str(), heard[10_001].as_str()), ("locks/front/command", "locks/front/command"));
+        let sessions = (0..10_000).map(|number| format!("locks/front/sessions/{number}"));
+        assert!(sessions.eq(heard[1..10_001].iter().cloned()), "in the order in which they came");
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_is_bounded_by_its_bytes_and_its_number() {
+        for (payload, fit) in [(vec![7; 1 << 20], 15), (Vec::new(), KEPT.count)] {
+            let ear = Ear::default();
+            ear.push(Heard::Message { topic: "live".into(), payload: Vec::new(), kept: false });
+            for _ in 0..fit + 100 {
+                ear.push(Heard::Message { topic: "kept".into(), payload: payload.clone(), kept: true });
+            }
+            assert!(matches!(ear.hear().await, Heard::Message { kept: false, .. }), "what was said just now stays");
+            assert_eq!(lock(&ear.waiting).kept.waiting.len(), fit);
+        }
     }
 
     #[test]

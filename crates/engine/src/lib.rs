@@ -13,6 +13,7 @@ mod board;
 mod clock;
 mod ctx;
 mod drivers;
+mod errand;
 mod exchange;
 mod fan;
 mod handle;

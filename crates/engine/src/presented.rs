@@ -3,32 +3,70 @@
 //! The lock has found it good: signed, in time, near enough, not seen before. Whether it opens is asked anew here, by the rights
 //! that its holder has at this moment: a grant that was taken back while the token was in the air opens nothing.
 
-use crate::{ctx::AccountCtx, message::Message};
+use crate::{
+    ctx::AccountCtx,
+    errand::{carry, opening},
+    message::Message,
+};
 use doorward_core::{
-    driver::{Presented, Report, TurnedAway},
+    driver::{Admitted, Fault, Presented, Report, TurnedAway},
     keeper::{Command, Input},
     policy::{Actions, Doors, Grant, Rights},
     setup::DoorSetup,
 };
 use doorward_store::{PhoneOf, StoreError};
-use doorward_wire::{
-    attempt::{ActionWord, Actor, ActorKind, Reason},
-    door::Capability,
-};
+use doorward_wire::attempt::{Actor, ActorKind, Reason};
 use serde_json::json;
 
-/// Looks up whose it is, and asks the keeper.
-pub(crate) async fn submit(ctx: AccountCtx, presented: Presented) {
-    let message = match command(&ctx, &presented).await {
-        Ok(Ok(command)) => Input::Command(Box::new(command)),
-        Ok(Err(reason)) => refused(&ctx, presented, reason),
+/// Looks up whose it is, asks the keeper, and waits until the door's driver is back.
+pub(crate) async fn submit(ctx: AccountCtx, presented: Presented) -> Result<(), Fault> {
+    let reason = match command(&ctx, &presented).await {
+        Ok(Ok(command)) => return carry(&ctx, command).await,
+        Ok(Err(reason)) => reason,
         Err(error) => {
             tracing::warn!(%error, account = %ctx.account, "what was presented at a lock could not be looked up");
-            refused(&ctx, presented, Reason::AuditUnavailable)
+            Reason::AuditUnavailable
         }
     };
+    let fault = Fault::refused("This opens nothing here.", format!("presented at {}: {reason}", presented.external)).because(reason);
     // Nobody reads any more when the program stops.
-    let _ = ctx.inputs.send(Message::Input(message));
+    let _ = ctx.inputs.send(Message::Input(refused(&ctx, presented, reason)));
+    Err(fault)
+}
+
+/// Looks up whom a lock let in by itself, and has it written down.
+pub(crate) async fn record(ctx: AccountCtx, mut admitted: Admitted) {
+    if admitted.actor.is_none() && !admitted.credential.is_empty() {
+        admitted.actor = match ctx.store.ble_session(&admitted.credential).await {
+            Ok(Some(session)) => Some(named(&ctx, session.of).await),
+            Ok(None) => Some(device(&admitted.credential)),
+            Err(error) => {
+                tracing::warn!(%error, account = %ctx.account, "whom a lock let in could not be looked up");
+                Some(device(&admitted.credential))
+            }
+        };
+    }
+    let report = Report::Admitted(admitted);
+    let _ = ctx.inputs.send(Message::Input(Input::Report { account: ctx.account.clone(), report }));
+}
+
+/// Who it was, with the name while there is one.
+async fn named(ctx: &AccountCtx, of: PhoneOf) -> Actor {
+    let name = ctx.store.rights_of_phone(&of).await.ok().flatten().map(|(_, name)| name);
+    actor(of, name)
+}
+
+fn actor(of: PhoneOf, name: Option<String>) -> Actor {
+    let (kind, id) = match of {
+        PhoneOf::Person(id) => (ActorKind::Person, id),
+        PhoneOf::Pass(id) => (ActorKind::Pass, id),
+    };
+    Actor { kind, id, name }
+}
+
+/// Somebody of whom only what they showed is known.
+fn device(credential: &str) -> Actor {
+    Actor { kind: ActorKind::Device, id: credential.into(), name: None }
 }
 
 async fn command(ctx: &AccountCtx, presented: &Presented) -> Result<Result<Command, Reason>, StoreError> {
@@ -39,7 +77,7 @@ async fn command(ctx: &AccountCtx, presented: &Presented) -> Result<Result<Comma
     Ok(match holder(ctx, &door, presented).await? {
         Ok((actor, rights)) => Ok(Command {
             id: ctx.clock.uuid(),
-            action: if door.capabilities.contains(&Capability::Unlock) { ActionWord::Unlock } else { ActionWord::Open },
+            action: opening(&door),
             door: door.id,
             actor,
             rights,
@@ -58,7 +96,7 @@ async fn holder(ctx: &AccountCtx, door: &DoorSetup, presented: &Presented) -> Re
         }
         let source = format!("session {}", presented.credential);
         let rights = Rights::of(vec![Grant::standing(source, vec![Doors::One(door.id.clone())], Actions::Act)]);
-        return Ok(Ok((Actor { kind: ActorKind::Device, id: presented.credential.clone(), name: None }, rights)));
+        return Ok(Ok((device(&presented.credential), rights)));
     };
     if session.revoked.is_some() {
         return Ok(Err(Reason::Revoked));
@@ -67,11 +105,7 @@ async fn holder(ctx: &AccountCtx, door: &DoorSetup, presented: &Presented) -> Re
         return Ok(Err(Reason::NoGrant));
     }
     let Some((rights, name)) = ctx.store.rights_of_phone(&session.of).await? else { return Ok(Err(Reason::Revoked)) };
-    let (kind, id) = match session.of {
-        PhoneOf::Person(id) => (ActorKind::Person, id),
-        PhoneOf::Pass(id) => (ActorKind::Pass, id),
-    };
-    Ok(Ok((Actor { kind, id, name: Some(name) }, rights)))
+    Ok(Ok((actor(session.of, Some(name)), rights)))
 }
 
 fn refused(ctx: &AccountCtx, presented: Presented, reason: Reason) -> Input {

@@ -274,8 +274,8 @@ impl Loop {
         let Some(callers) = self.waiting.remove(&id) else { return };
         let mut still = Vec::new();
         for (wants, caller) in callers {
-            // An error is the end for everybody who waits.
-            if wants == at || attempt.is_err() {
+            // An error is the end for everybody who waits, and what has ended was accepted, and its driver has come back.
+            if wants <= at || attempt.is_err() {
                 let _ = caller.send(attempt.clone());
             } else {
                 still.push((wants, caller));

@@ -61,6 +61,8 @@ impl Own {
     pub(crate) fn capabilities(&self) -> Vec<Capability> {
         match self {
             Self::Foreign(spec) => spec.capabilities(),
+            // A lock of the original system is opened by phones alone.
+            Self::Radio(lock) if lock.runs.as_deref() == Some("original") => Vec::new(),
             Self::Radio(_) => vec![Capability::Open],
         }
     }

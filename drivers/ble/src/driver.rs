@@ -5,17 +5,21 @@
 //!
 //! It must never open on what a broker had kept, and never twice for one token.
 //!
-//! Reading on: `config` (what a lock has), `actuator` (what opens), `ears` (a radio that comes and goes), `run` (one lock).
+//! Reading on: `config` (what a lock has), `actuator` (what opens, of which `gpio` is one), `ears` (a radio that comes and goes),
+//! `run` (one lock), `elsewhere` (one at another machine).
 
 mod actuator;
 mod config;
 mod ears;
+mod elsewhere;
+mod gpio;
 mod news;
 mod run;
 
 pub use config::{LockSpec, MqttSpec};
+pub use gpio::GpioSpec;
 
-use config::Door;
+use config::{Door, Runs};
 use doorward_core::driver::{
     About, Action, BoxFuture, Ctx, Done, Driver, Entry, Fault, Field, FieldKind, Found, Mistake, Report, Settings, Target,
 };
@@ -24,11 +28,10 @@ use doorward_wire::{
     ble::{LockId, topic::LockTopic},
     door::{Capability, DoorKind},
 };
-use news::News;
 use run::Heard;
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 /// The word in configuration and API.
 pub const KIND: &str = "ble";
@@ -78,28 +81,19 @@ pub fn about() -> About {
 
 fn build(settings: &Settings) -> Result<Arc<dyn Driver>, Vec<Mistake>> {
     let doors = config::parse(settings)?;
-    let doors = doors.into_iter().map(|door| Lock { news: News::of(&door), door, opened: watch::Sender::new(0) }).collect();
     Ok(Arc::new(Ble { about: about(), doors }))
 }
 
 /// Every lock of this machine.
 struct Ble {
     about: About,
-    doors: Vec<Lock>,
-}
-
-/// A lock, and what its radio waits for.
-struct Lock {
-    door: Door,
-    /// How often it was opened: who waits for a result at the door is told of the next time.
-    opened: watch::Sender<u64>,
-    news: News,
+    doors: Vec<Door>,
 }
 
 impl Ble {
-    fn lock(&self, target: &Target) -> Result<&Lock, Fault> {
+    fn lock(&self, target: &Target) -> Result<&Door, Fault> {
         let Target::Door { external, .. } = target else { return Err(refuse("Say which door this is about.", Reason::BadRequest)) };
-        let found = self.doors.iter().find(|lock| lock.door.external == *external);
+        let found = self.doors.iter().find(|door| door.external == *external);
         found.ok_or_else(|| refuse("The configuration file does not name this lock any more.", Reason::BadRequest))
     }
 
@@ -107,9 +101,11 @@ impl Ble {
         match action {
             Action::Open(once) => {
                 let lock = self.lock(target)?;
-                actuator::open(ctx, &lock.door, once).await?;
-                lock.opened.send_modify(|times| *times += 1);
-                Ok(Done::default())
+                match &lock.runs {
+                    Runs::Here(here) => actuator::open(ctx, &lock.external, &here.actuator, once).await.map(|()| Done::default()),
+                    Runs::Elsewhere(signer, sent) => elsewhere::open(ctx, lock, signer, sent, once).await,
+                    Runs::Original => Err(refuse("A lock of the original system opens for phones alone.", Reason::NotCapable)),
+                }
             }
             Action::Discover => {
                 ctx.report(self.found());
@@ -117,7 +113,8 @@ impl Ble {
             }
             Action::Refresh => Ok(Done::default()),
             Action::Call(name) if name == LOCKS => {
-                let told: Vec<_> = self.doors.iter().map(|lock| lock.news.told()).collect();
+                let told: Vec<_> =
+                    self.doors.iter().filter(|door| !matches!(door.runs, Runs::Original)).map(|door| door.news.told()).collect();
                 Ok(Done { output: json!({ LOCKS: told }), ..Done::default() })
             }
             Action::Lock(_)
@@ -132,11 +129,11 @@ impl Ble {
     }
 
     fn found(&self) -> Report {
-        let found = |lock: &Lock| Found {
-            external: lock.door.external.clone(),
-            name: lock.door.name.clone(),
+        let found = |door: &Door| Found {
+            external: door.external.clone(),
+            name: door.name.clone(),
             kind: DoorKind::Radio,
-            capabilities: vec![Capability::Open],
+            capabilities: door.opens().then_some(Capability::Open).into_iter().collect(),
             raw: Value::Null,
         };
         Report::Found(self.doors.iter().map(found).collect())
@@ -144,13 +141,13 @@ impl Ble {
 
     async fn watch_until(&self, ctx: &dyn Ctx, stop: BoxFuture<'_, ()>) {
         ctx.report(self.found());
-        let topics = self.doors.iter().flat_map(|lock| topics(&lock.door.id));
+        let topics = self.doors.iter().flat_map(topics);
         ctx.report(Report::Listen(topics.filter_map(|topic| topic.parse().ok()).collect()));
         let (mut boxes, mut locks) = (Vec::new(), Vec::new());
-        for lock in &self.doors {
+        for door in &self.doors {
             let (sender, messages) = mpsc::channel(MOST_MESSAGES);
-            boxes.push((lock.door.id.clone(), sender));
-            locks.push(run::run(&lock.door, ctx, messages, lock.opened.subscribe(), &lock.news));
+            boxes.push((door.id.clone(), sender));
+            locks.push(watch(door, ctx, messages));
         }
         tokio::select! {
             () = stop => {}
@@ -160,15 +157,32 @@ impl Ble {
     }
 }
 
-/// What a lock hears at the broker.
-fn topics(id: &LockId) -> [String; 4] {
+/// Watches one lock. It never ends by itself.
+async fn watch(door: &Door, ctx: &dyn Ctx, messages: mpsc::Receiver<Heard>) {
+    match &door.runs {
+        Runs::Here(here) => run::run(door, here, ctx, messages).await,
+        Runs::Elsewhere(_, sent) => elsewhere::watch(door, ctx, sent, messages).await,
+        Runs::Original => {
+            drop(messages);
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// What a lock here hears at the broker, and what one elsewhere says there.
+fn topics(door: &Door) -> Vec<String> {
+    let id = &door.id;
     let of = |topic: LockTopic| topic.to_string();
-    [
-        of(LockTopic::Session(id.clone())),
-        LockTopic::every_session(id),
-        of(LockTopic::Revoked(id.clone())),
-        of(LockTopic::Command(id.clone())),
-    ]
+    match door.runs {
+        Runs::Here(_) => vec![
+            of(LockTopic::Session(id.clone())),
+            LockTopic::every_session(id),
+            of(LockTopic::Revoked(id.clone())),
+            of(LockTopic::Command(id.clone())),
+        ],
+        Runs::Elsewhere(..) => vec![of(LockTopic::Hello(id.clone())), of(LockTopic::Event(id.clone()))],
+        Runs::Original => Vec::new(),
+    }
 }
 
 /// Hands each lock what is said to it.

@@ -2,9 +2,9 @@
 
 use crate::{
     Mono, Now, Secret,
-    driver::{BoxFuture, Ctx, Fault, Heard, KeepError, Kept, Message, Report, Stopwatch},
+    driver::{BoxFuture, Ctx, Fault, Heard, KeepError, Kept, Message, Once, Presented, Report, Stopwatch},
 };
-use doorward_wire::Time;
+use doorward_wire::{Time, door::DoorId};
 use std::{
     collections::{BTreeMap, VecDeque},
     future::poll_fn,
@@ -30,6 +30,11 @@ struct Inside {
     published: Vec<Message>,
     said: VecDeque<Heard>,
     listener: Option<Waker>,
+    /// What came of what was presented, until whoever asked takes it.
+    answers: Vec<(String, Result<(), Fault>)>,
+    asking: Vec<Waker>,
+    /// Doors that were opened for others.
+    opened: Vec<(String, DoorId)>,
 }
 
 impl Bench {
@@ -49,6 +54,9 @@ impl Bench {
             published: Vec::new(),
             said: VecDeque::new(),
             listener: None,
+            answers: Vec::new(),
+            asking: Vec::new(),
+            opened: Vec::new(),
         })))
     }
 
@@ -122,6 +130,23 @@ impl Bench {
         })
     }
 
+    /// Says what came of a credential that was presented, or will be.
+    pub fn answer(&self, credential: &str, outcome: Result<(), Fault>) {
+        let asking = {
+            let mut inside = lock(&self.0);
+            inside.answers.push((credential.into(), outcome));
+            std::mem::take(&mut inside.asking)
+        };
+        for waker in asking {
+            waker.wake();
+        }
+    }
+
+    /// Doors that were opened for others since this was last asked: for which one, and which.
+    pub fn opened_for(&self) -> Vec<(String, DoorId)> {
+        std::mem::take(&mut lock(&self.0).opened)
+    }
+
     /// What was reported since this was last asked.
     pub fn reports(&self) -> Vec<Report> {
         std::mem::take(&mut lock(&self.0).reports)
@@ -188,6 +213,27 @@ impl Ctx for Bench {
 
     fn report(&self, report: Report) {
         lock(&self.0).reports.push(report);
+    }
+
+    fn present(&self, presented: Presented) -> BoxFuture<'_, Result<(), Fault>> {
+        let credential = presented.credential.clone();
+        self.report(Report::Presented(presented));
+        Box::pin(poll_fn(move |cx| {
+            let mut inside = lock(&self.0);
+            if let Some(at) = inside.answers.iter().position(|(of, _)| *of == credential) {
+                return Poll::Ready(inside.answers.remove(at).1);
+            }
+            inside.asking.push(cx.waker().clone());
+            Poll::Pending
+        }))
+    }
+
+    fn open_for<'a>(&'a self, external: &'a str, door: &'a DoorId, once: Once) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            once.check(self.now())?;
+            lock(&self.0).opened.push((external.into(), door.clone()));
+            Ok(())
+        })
     }
 
     fn publish(&self, message: Message) -> BoxFuture<'_, Result<(), Fault>> {

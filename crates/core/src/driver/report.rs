@@ -5,7 +5,7 @@ use crate::Mono;
 use doorward_wire::{
     Time,
     account::Stage,
-    attempt::Reason,
+    attempt::{Actor, Reason},
     door::{Capability, DoorKind, DoorState},
     grant::Means,
     ring::RingState,
@@ -70,6 +70,8 @@ pub enum Report {
     },
     /// Somebody presented at a door what opens it, and the lock found it good.
     Presented(Presented),
+    /// A lock that decides by itself let somebody in. It is told of, and nothing is done about it.
+    Admitted(Admitted),
     /// A lock turned somebody away. The driver tells it once for each reason and credential, however often it is tried.
     TurnedAway(TurnedAway),
     /// Somebody rings at a door.
@@ -136,6 +138,34 @@ pub struct Presented {
     pub means: Means,
     /// Whether whoever issued it is not this house: then the lock vouches for it, and its own check is the right.
     pub vouched: bool,
+}
+
+/// Whom a lock let in by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admitted {
+    /// The vendor's identifier of the door.
+    pub external: String,
+    /// What the house knows it by: the nonce of a session. Empty when the lock does not say.
+    pub credential: String,
+    /// Who it was, where the driver knows; else the house looks it up.
+    pub actor: Option<Actor>,
+    /// By which means.
+    pub means: Means,
+    /// What the door did.
+    pub came: Came,
+    /// What else is known: when it was by the lock's clock, the strength of the signal.
+    pub about: Value,
+}
+
+/// What a door did that let somebody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    /// It opened.
+    Opened,
+    /// Nobody knows.
+    Unconfirmed,
+    /// What opens it does not work.
+    Failed,
 }
 
 /// Whom a lock turned away.

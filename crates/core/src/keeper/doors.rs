@@ -16,7 +16,7 @@ mod timed;
 use super::{Command, CommandError, Notice, Outbox, Purpose, StoreFailed, Stored};
 use crate::{
     Mono, Now,
-    driver::{Action, Done, Fault, Found, How, Sight, Target, TurnedAway},
+    driver::{Action, Admitted, Came, Done, Fault, Found, How, Sight, Target, TurnedAway},
     keeper::At,
     policy,
     record::{NewEvent, Record},
@@ -243,6 +243,25 @@ impl Doors {
         let data = json!({ "action": ActionWord::Open, "how": turned.means, "about": turned.about });
         let event = NewEvent::new(now.utc, EventKind::DoorRefused).door(door).account(account).reason(Some(turned.reason)).data(data);
         outbox.record_plain(Record::Events { events: vec![event], told: None });
+    }
+
+    /// A lock let somebody in by itself, and that is over.
+    pub(super) fn admitted(&mut self, account: &AccountId, admitted: &Admitted, now: Now, outbox: &mut Outbox) {
+        let Some(door) = self.externals.get(&(account.clone(), admitted.external.clone())) else { return };
+        let kind = match admitted.came {
+            Came::Opened => EventKind::DoorOpened,
+            Came::Unconfirmed => EventKind::DoorUnconfirmed,
+            Came::Failed => EventKind::DoorFailed,
+        };
+        let data = json!({ "action": ActionWord::Open, "how": admitted.means, "about": admitted.about });
+        let of = |kind| {
+            let event = NewEvent::new(now.utc, kind).door(door).account(account);
+            admitted.actor.iter().fold(event, NewEvent::actor)
+        };
+        let by_pass = admitted.actor.as_ref().is_some_and(|actor| actor.kind == ActorKind::Pass) && admitted.came != Came::Failed;
+        let used = by_pass.then(|| of(EventKind::PassUsed).data(json!({ "action": ActionWord::Open, "how": admitted.means })));
+        let events = used.into_iter().chain([of(kind).data(data)]).collect();
+        outbox.record_plain(Record::Events { events, told: None });
     }
 
     pub(super) fn account_down(&mut self, account: &AccountId, now: Now, outbox: &mut Outbox) {

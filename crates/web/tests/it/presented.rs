@@ -1,8 +1,9 @@
 //! What is presented at a lock by radio: whose it is, and what they may do at that moment.
 
 use crate::support::{House, items};
-use doorward_core::driver::Action;
+use doorward_core::driver::{Action, Family, Fault};
 use doorward_store::{BleSession, Enrol, LockTold, PhoneOf};
+use doorward_wire::attempt::Reason;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -17,6 +18,10 @@ impl House {
 
     async fn presents(&self, what: &str) {
         self.web.house().call(&self.account, Action::Call(format!("present {what}"))).await.unwrap();
+    }
+
+    async fn calls(&self, what: &str) -> Result<(), Fault> {
+        self.web.house().call(&self.account, Action::Call(what.into())).await.map(drop)
     }
 
     /// Waits until so many attempts at doors have been written down as asked for or refused.
@@ -86,4 +91,56 @@ async fn what_the_lock_vouches_for_opens_its_own_door_alone() {
     house.presents("front elsewhere vouched").await;
     let heard = house.heard(1).await;
     assert_eq!((&heard[0]["kind"], &heard[0]["actor"]["id"]), (&json!("attempt.requested"), &json!("elsewhere")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_at_a_lock_hears_what_came_of_theirs() {
+    let house = House::new().await;
+    assert_eq!(house.calls("present front a vouched waits").await, Ok(()));
+    assert_eq!(house.calls("present gate b vouched waits").await, Ok(()), "nobody saw it move, but its driver was there");
+    let unknown = house.calls("present front made-up waits").await.unwrap_err();
+    assert_eq!((unknown.family, unknown.reason), (Family::Refused, Some(Reason::NotEnrolled)));
+    let refused = house.calls("present attic c vouched waits").await.unwrap_err();
+    assert_eq!((refused.family, refused.reason), (Family::Refused, Some(Reason::VendorRefused)));
+    assert_eq!(house.moves().await, ["front unlock", "gate unlock", "attic unlock"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_door_opens_another_one_by_the_right_of_that_command_alone() {
+    let house = House::new().await;
+    assert_eq!(house.calls("relay front gate").await, Ok(()));
+    let heard = house.heard(1).await;
+    assert_eq!((&heard[0]["door"], &heard[0]["actor"]), (&json!("gate"), &json!({ "kind": "device", "id": "front" })));
+    let refused = house.calls("relay front attic").await.unwrap_err();
+    assert_eq!((refused.family, refused.reason), (Family::Refused, Some(Reason::VendorRefused)));
+    assert_eq!(house.moves().await, ["gate unlock", "attic unlock"], "each once");
+    for nowhere in ["relay front nowhere", "relay front front"] {
+        let fault = house.calls(nowhere).await.unwrap_err();
+        assert_eq!((fault.family, fault.reason), (Family::Refused, Some(Reason::BadRequest)), "{nowhere}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opening_that_happened_elsewhere_is_written_down_as_that_of_its_holder_and_nothing_is_sent() {
+    let house = House::new().await;
+    let made = house.admin("POST", "/api/v1/passes").await.json(&json!({ "name": "Grace", "doors": ["front"] })).send().await.ok(201);
+    let pass = made["id"].as_str().unwrap().to_owned();
+    house.session_at("nonce", "front", PhoneOf::Pass(pass.clone())).await;
+    house.calls("admit front nonce").await.unwrap();
+    house.calls("admit gate nobodys").await.unwrap();
+    let told = async || items(&house.admin("GET", "/api/v1/events?kind=door.opened").await.send().await);
+    let mut opened = told().await;
+    for _ in 0..5000 {
+        if opened.len() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        opened = told().await;
+    }
+    opened.sort_by_key(|event| event["door"].to_string());
+    assert_eq!((&opened[0]["door"], &opened[0]["actor"]["id"]), (&json!("front"), &json!(pass)));
+    assert_eq!((&opened[0]["data"]["how"], &opened[0]["data"]["about"]["rssi"]), (&json!("ble"), &json!(-50)));
+    assert_eq!((&opened[1]["actor"]["kind"], &opened[1]["actor"]["id"]), (&json!("device"), &json!("nobodys")));
+    assert_eq!(items(&house.admin("GET", "/api/v1/events?kind=pass.used").await.send().await).len(), 1);
+    assert_eq!(house.moves().await, Vec::<String>::new());
 }

@@ -381,11 +381,17 @@ fn lock_at(spec: &LockSpec, contents: &mut Contents) -> Result<(LockId, LockAt),
     let id: LockId = spec.lock_id.as_ref().unwrap_or(&spec.id).parse().map_err(|_| format!("{}: no name of a lock", spec.id))?;
     let role = Role::Lock(id.clone());
     let v1 = contents.v1.remove(&role).map(|key| Arc::new(key.public));
-    let recipient = key_v2(contents, &role).map(Recipient::Own).or_else(|| v1.map(Recipient::OwnV1));
+    let is_original = spec.runs.as_deref() == Some("original");
+    let recipient = if is_original {
+        v1.map(Recipient::Original)
+    } else {
+        key_v2(contents, &role).map(Recipient::Own).or_else(|| v1.map(Recipient::OwnV1))
+    };
     let lock = recipient.ok_or_else(|| format!("there is no public key of the lock {id}: doorward ble keys create lock {id}"))?;
     let door = spec.id.parse().map_err(|_| format!("{}: no id of a door", spec.id))?;
     let slot = spec.slot.and_then(|slot| SlotLength::new(slot).ok()).unwrap_or_default();
-    Ok((id, LockAt { door, lock, slot, secure: spec.secure, asks: true }))
+    let asks = spec.runs.as_deref().is_none_or(|runs| runs == "here");
+    Ok((id, LockAt { door, lock, slot, secure: spec.secure, asks }))
 }
 
 /// What is told of things that may end a right.

@@ -1,6 +1,6 @@
-//! What opens a door: a message, or a program.
+//! What opens a door: a message, a program, a pin of the machine, or another door of the house.
 
-use super::config::{Actuator, Door};
+use super::config::Actuator;
 use doorward_core::driver::{Ctx, Fault, Message, Once};
 use std::{process::Stdio, time::Duration};
 use tokio::process::Command;
@@ -11,14 +11,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const FRESH: Duration = Duration::from_secs(5);
 
 /// Opens the door, at most once.
-pub(super) async fn open(ctx: &dyn Ctx, door: &Door, once: Once) -> Result<(), Fault> {
+pub(super) async fn open(ctx: &dyn Ctx, door: &str, actuator: &Actuator, once: Once) -> Result<(), Fault> {
     once.check(ctx.now())?;
-    match &door.actuator {
+    match actuator {
         Actuator::Mqtt { topic, payload } => {
             let message = Message { topic: topic.clone(), payload: payload.clone(), retain: false, fresh_for: Some(FRESH) };
             ctx.publish(message).await
         }
-        Actuator::Command(words) => run(ctx, &door.external, words).await,
+        Actuator::Command(words) => run(ctx, door, words).await,
+        Actuator::Gpio(line) => line.open(ctx).await,
+        Actuator::Door(other) => ctx.open_for(door, other, once).await,
     }
 }
 

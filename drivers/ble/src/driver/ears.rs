@@ -126,7 +126,7 @@ async fn advertise(radio: &dyn Radio) -> Option<Box<dyn Advertising>> {
     match radio.advertise(beacon).await {
         Ok(advertising) => Some(advertising),
         Err(error) => {
-            tracing::warn!(%error, "guests find this lock by its address alone");
+            tracing::warn!(%error, "nobody finds this lock to answer its challenge, unless by its address; tokens open it");
             None
         }
     }

@@ -1,8 +1,7 @@
 //! What a lock tells people who look: whether it hears, what it counted, and the tokens that it heard last.
 
-use super::config::Door;
 use crate::lock::{Heard, Lock, What};
-use doorward_wire::Time;
+use doorward_wire::{Time, ble::LockId};
 use serde::Serialize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -51,9 +50,8 @@ struct HeardTold {
 
 impl News {
     /// Those of a lock that has not begun.
-    pub(super) fn of(door: &Door) -> Self {
-        let (threshold, secure) = door.shown();
-        Self(Mutex::new(Told { door: door.external.clone(), lock: door.id.to_string(), threshold, secure, ..Told::default() }))
+    pub(super) fn of(door: &str, lock: &LockId, threshold: Option<i8>, secure: bool) -> Self {
+        Self(Mutex::new(Told { door: door.into(), lock: lock.to_string(), threshold, secure, ..Told::default() }))
     }
 
     /// It hears its radio, or does not, and why.

@@ -1,26 +1,26 @@
 //! One lock: its radio, its broker and the clock go in, and what its core puts out is carried out.
 
 use super::{
-    config::Door,
+    config::{Actuator, Door, Here},
     ears::{Ear, challenge, listen, response},
-    news::News,
 };
 use crate::{
     lock::{Input, Lock, Output, Presented, Refused, Way},
     radio::{AttError, Incoming, PeerId, Server},
 };
 use doorward_core::{
-    Mono, Now, Secret,
-    driver::{self, Ctx, How, Report, Sight, TurnedAway},
+    Now, Secret,
+    driver::{self, BoxFuture, Ctx, Family, How, Report, Sight, TurnedAway},
 };
 use doorward_wire::{
     attempt::{ActionWord, Reason},
     ble::{order::Refusal, topic::LockTopic, v2::challenge::Outcome},
     grant::Means,
 };
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 /// What is heard of the radio and not handled yet. A flood waits at the radio, which drops it.
 const MOST_HEARD: usize = 4;
@@ -46,35 +46,38 @@ pub(super) enum Heard {
 
 struct Run<'a> {
     door: &'a Door,
+    here: &'a Here,
     ctx: &'a dyn Ctx,
-    news: &'a News,
     lock: Lock,
     server: Option<Arc<dyn Server>>,
-    /// Connections that wait for a result, and until when.
-    waiting: Vec<(PeerId, Mono)>,
+    /// Connections that wait for what comes of theirs.
+    waiting: FuturesUnordered<BoxFuture<'a, (PeerId, Option<Outcome>)>>,
 }
 
 /// Runs a lock. It never ends by itself.
-pub(super) async fn run(door: &Door, ctx: &dyn Ctx, mut messages: mpsc::Receiver<Heard>, mut opened: watch::Receiver<u64>, news: &News) {
-    let lock = match restore(door, ctx).await {
+pub(super) async fn run(door: &Door, here: &Here, ctx: &dyn Ctx, mut messages: mpsc::Receiver<Heard>) {
+    let lock = match restore(door, here, ctx).await {
         Ok(lock) => lock,
         Err(why) => {
             tracing::error!(door = door.external, why, "the lock opens for nobody");
-            news.hears(Some(why));
+            door.news.hears(Some(why));
             drop(messages);
             return std::future::pending().await;
         }
     };
-    let mut run = Run { door, ctx, news, lock, server: None, waiting: Vec::new() };
+    if let Actuator::Gpio(line) = &here.actuator {
+        line.ready(&door.external).await;
+    }
+    let mut run = Run { door, here, ctx, lock, server: None, waiting: FuturesUnordered::new() };
     let (sender, mut ears) = mpsc::channel(MOST_HEARD);
-    let mut listening = Box::pin(listen(&door.place, &door.external, ctx, sender));
+    let mut listening = Box::pin(listen(&here.place, &door.external, ctx, sender));
     loop {
         run.carry_out().await;
         let nap = run.lock.deadline().since(ctx.now().mono);
         tokio::select! {
             heard = messages.recv() => if let Some(heard) = heard { run.message(heard).await } else { return },
             Some(ear) = ears.recv() => run.ear(ear),
-            Ok(()) = opened.changed() => run.tell_opened().await,
+            Some((connection, outcome)) = run.waiting.next() => run.tell_outcome(connection, outcome).await,
             () = &mut listening => return,
             () = ctx.sleep(nap) => run.tick(),
         }
@@ -82,8 +85,8 @@ pub(super) async fn run(door: &Door, ctx: &dyn Ctx, mut messages: mpsc::Receiver
 }
 
 /// The lock as it was kept. What cannot be read is not there: its sessions come again from the issuer.
-async fn restore(door: &Door, ctx: &dyn Ctx) -> Result<Lock, String> {
-    let config = door.config().map_err(|mistake| mistake.to_string())?;
+async fn restore(door: &Door, here: &Here, ctx: &dyn Ctx) -> Result<Lock, String> {
+    let config = door.config(here).map_err(|mistake| mistake.to_string())?;
     let kept = ctx.kept_under(&format!("lock/{}/", door.id)).await.map_err(|error| error.to_string())?;
     let now = ctx.now();
     let restored = Lock::restore(config, kept, knows_time(now), now);
@@ -106,8 +109,7 @@ impl Run<'_> {
         let now = self.now();
         self.lock.handle(Input::ClockKnown(knows_time(now)), now);
         self.lock.handle(Input::Tick, now);
-        self.waiting.retain(|(_, until)| *until > now.mono);
-        self.news.note(&self.lock);
+        self.door.news.note(&self.lock);
     }
 
     async fn message(&mut self, heard: Heard) {
@@ -130,7 +132,7 @@ impl Run<'_> {
     }
 
     /// Says that the lock is back: its issuer then says again what it may have missed.
-    async fn hello(&self) {
+    async fn hello(&mut self) {
         let topic = LockTopic::Hello(self.door.id.clone()).to_string();
         let Ok(payload) = serde_json::to_vec(&self.lock.hello()) else { return };
         let message = driver::Message { topic, payload, retain: false, fresh_for: None };
@@ -143,13 +145,13 @@ impl Run<'_> {
         match ear {
             Ear::Up(server) => {
                 self.server = server;
-                self.news.hears(None);
+                self.door.news.hears(None);
                 self.seen(true);
             }
             Ear::Down(error) => {
                 tracing::warn!(door = self.door.external, %error, "the lock hears nobody");
                 self.server = None;
-                self.news.hears(Some(error.to_string()));
+                self.door.news.hears(Some(error.to_string()));
                 self.seen(false);
             }
             Ear::Sightings(sightings) => {
@@ -181,10 +183,7 @@ impl Run<'_> {
             Incoming::Read { reply, .. } => reply.give(Err(AttError::NotPermitted)),
             Incoming::Write { reply, .. } => reply.give(Err(AttError::NotPermitted)),
             Incoming::Subscribed { .. } => {}
-            Incoming::Gone(peer) => {
-                self.lock.handle(Input::Gone(peer), now);
-                self.waiting.retain(|(waiting, _)| *waiting != peer);
-            }
+            Incoming::Gone(peer) => self.lock.handle(Input::Gone(peer), now),
         }
     }
 
@@ -211,7 +210,7 @@ impl Run<'_> {
         }
     }
 
-    async fn keep(&self, key: &str, value: Secret<Vec<u8>>) -> bool {
+    async fn keep(&mut self, key: &str, value: Secret<Vec<u8>>) -> bool {
         let kept = self.ctx.keep(key, value).await;
         if let Err(error) = &kept {
             tracing::error!(door = self.door.external, %error, "the lock cannot keep what is used");
@@ -229,14 +228,19 @@ impl Run<'_> {
             }
             return;
         }
-        if let Some(connection) = connection {
-            self.waiting.push((connection, self.now().mono.plus(TOLD)));
-        }
         // A command has its issuer's own decision behind it, and no session.
-        let vouched = self.door.vouched || way == Way::Command;
+        let vouched = self.here.vouched || way == Way::Command;
         let credential = nonce.map(|nonce| nonce.to_string()).or(client).unwrap_or_default();
         let presented = driver::Presented { external: self.door.external.clone(), credential, means: Means::Ble, vouched };
-        self.ctx.report(Report::Presented(presented));
+        let Some(connection) = connection else { return self.ctx.report(Report::Presented(presented)) };
+        let (ctx, answer) = (self.ctx, self.ctx.present(presented));
+        self.waiting.push(Box::pin(async move {
+            let outcome = tokio::select! {
+                answer = answer => outcome(answer.map_err(|fault| fault.family)),
+                () = ctx.sleep(TOLD) => None,
+            };
+            (connection, outcome)
+        }));
     }
 
     fn refuse(&self, refused: &Refused) {
@@ -250,17 +254,26 @@ impl Run<'_> {
         self.ctx.report(Report::TurnedAway(TurnedAway { external, reason, means: Means::Ble, about }));
     }
 
-    async fn tell_opened(&mut self) {
-        for (connection, _) in std::mem::take(&mut self.waiting) {
-            self.tell(connection, Outcome::Done).await;
+    async fn tell_outcome(&mut self, connection: PeerId, outcome: Option<Outcome>) {
+        if let Some(outcome) = outcome {
+            self.tell(connection, outcome).await;
         }
     }
 
-    async fn tell(&self, connection: PeerId, outcome: Outcome) {
+    async fn tell(&mut self, connection: PeerId, outcome: Outcome) {
         let Some(server) = &self.server else { return };
         if let Err(error) = server.notify(connection, response(), &outcome.write()).await {
             tracing::debug!(door = self.door.external, %error, "a guest could not be told what came of it");
         }
+    }
+}
+
+/// What a guest is told. Where nobody knows whether the door opened, nothing: the guest says so by itself.
+const fn outcome(answer: Result<(), Family>) -> Option<Outcome> {
+    match answer {
+        Ok(()) => Some(Outcome::Done),
+        Err(Family::Timeout) => None,
+        Err(Family::Auth | Family::Offline | Family::Refused | Family::Protocol) => Some(Outcome::Refused),
     }
 }
 
@@ -277,7 +290,8 @@ fn about(way: Way, client: Option<&str>, rssi: Option<i8>) -> serde_json::Value 
     json!({ "how": way, "client": client, "rssi": rssi })
 }
 
-const fn reason(refusal: Refusal) -> Reason {
+/// Why somebody was turned away, as the house calls it.
+pub(super) const fn reason(refusal: Refusal) -> Reason {
     match refusal {
         Refusal::UnknownToken | Refusal::OtherPhone => Reason::NotEnrolled,
         Refusal::Replay => Reason::Replay,

@@ -132,6 +132,7 @@ pub(crate) fn word(report: &Report) -> String {
         Report::Listen(_) => "listen".into(),
         Report::Ring { external, .. } => format!("ring {external}"),
         Report::Presented(presented) => format!("presented {}", presented.credential),
+        Report::Admitted(admitted) => format!("admitted {}", admitted.credential),
         Report::TurnedAway(turned) => format!("turned away {} {}", turned.external, turned.reason),
         Report::RingEnded { call, end } => format!("ring {call} {end}"),
         Report::Answer { external, .. } => format!("answer {external}"),

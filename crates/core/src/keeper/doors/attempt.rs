@@ -330,6 +330,9 @@ impl Doors {
                 }
             }
         }
+        if let Some(attempt) = self.attempts.get(&id) {
+            outbox.reply(id, At::Acted, Ok(attempt.view.clone()));
+        }
         self.plan_look(&door);
         self.leave_mailbox(&door, id, now, outbox);
         self.publish(&door, outbox);

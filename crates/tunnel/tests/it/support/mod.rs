@@ -90,7 +90,7 @@ impl House {
             secure_websocket: None,
             tls: None,
             folder: folder.0.join("mqtt"),
-            anonymous_locks: Default::default(),
+            anonymous_locks: doorward_mqtt::roster::Anonymous::Nobody,
         };
         let mqtt = Arc::new(Mqtt::embedded(&own, Mode::Component, &handle).await.unwrap());
         let tunnel = Tunnel::new(options, handle.clone(), Some(Arc::clone(&mqtt))).await.unwrap();

@@ -3,8 +3,8 @@
 use doorward_core::{
     Secret,
     driver::{
-        About, Action, BoxFuture, Credential, Ctx, Done, Driver, Entry, Fault, Field, FieldKind, Found, How, Lease, Mistake, Presented,
-        Push, Report, Settings, Sight, Step, Target,
+        About, Action, Admitted, BoxFuture, Came, Credential, Ctx, Done, Driver, Entry, Fault, Field, FieldKind, Found, How, Lease,
+        Mistake, Once, Presented, Push, Report, Settings, Sight, Step, Target,
     },
 };
 use doorward_wire::{
@@ -186,7 +186,9 @@ impl Vendor {
                 Ok(Done { raw: Some(json!({ "payload": { "devices": devices } })), ..Done::default() })
             }
             Action::Call(name) if name.starts_with("ring") => ring(ctx, &name),
-            Action::Call(name) if name.starts_with("present") => present(ctx, &name),
+            Action::Call(name) if name.starts_with("present") => present(ctx, &name).await,
+            Action::Call(name) if name.starts_with("admit") => admit(ctx, &name),
+            Action::Call(name) if name.starts_with("relay") => relay(ctx, &name).await,
             Action::EndRing { call, end } => {
                 self.moves.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{call} {end}"));
                 Ok(Done::default())
@@ -204,8 +206,7 @@ impl Vendor {
 fn ring(ctx: &dyn Ctx, what: &str) -> Result<Done, Fault> {
     match what.split(' ').collect::<Vec<_>>()[..] {
         ["ring", door, call] => {
-            let external = LOCKS.iter().find(|(_, name)| *name == door).map_or("", |(id, _)| id).to_owned();
-            ctx.report(Report::Ring { external, call: call.into(), from: Some("Main <entrance>".into()) });
+            ctx.report(Report::Ring { external: external(door), call: call.into(), from: Some("Main <entrance>".into()) });
         }
         ["rings", "over", call, end] => {
             let end = end.parse().map_err(|_| Fault::refused("No.", "scripted"))?;
@@ -216,14 +217,40 @@ fn ring(ctx: &dyn Ctx, what: &str) -> Result<Done, Fault> {
     Ok(Done::default())
 }
 
-/// `present front nonce`: somebody presents a session at a lock; `present front nonce vouched`: one of another issuer.
-fn present(ctx: &dyn Ctx, what: &str) -> Result<Done, Fault> {
+/// `present front nonce`: somebody presents a session at a lock; `present front nonce vouched`: one of another issuer;
+/// `present front nonce waits`: and waits for what comes of it.
+async fn present(ctx: &dyn Ctx, what: &str) -> Result<Done, Fault> {
     let words: Vec<&str> = what.split(' ').collect();
     let ["present", door, credential, ..] = words[..] else { return Err(Fault::refused("No.", "scripted")) };
-    let external = LOCKS.iter().find(|(_, name)| *name == door).map_or("", |(id, _)| id).to_owned();
     let vouched = words.contains(&"vouched");
-    ctx.report(Report::Presented(Presented { external, credential: credential.into(), means: Means::Ble, vouched }));
+    let presented = Presented { external: external(door), credential: credential.into(), means: Means::Ble, vouched };
+    if words.contains(&"waits") {
+        ctx.present(presented).await?;
+    } else {
+        ctx.report(Report::Presented(presented));
+    }
     Ok(Done::default())
+}
+
+/// `admit front nonce`: a lock let somebody in by itself.
+fn admit(ctx: &dyn Ctx, what: &str) -> Result<Done, Fault> {
+    let ["admit", door, credential] = what.split(' ').collect::<Vec<_>>()[..] else { return Err(Fault::refused("No.", "scripted")) };
+    let (external, credential) = (external(door), credential.to_owned());
+    let about = json!({ "at": 1, "rssi": -50 });
+    ctx.report(Report::Admitted(Admitted { external, credential, actor: None, means: Means::Ble, came: Came::Opened, about }));
+    Ok(Done::default())
+}
+
+/// `relay front gate`: somebody was let in at one door, and that opens another one.
+async fn relay(ctx: &dyn Ctx, what: &str) -> Result<Done, Fault> {
+    let ["relay", from, to] = what.split(' ').collect::<Vec<_>>()[..] else { return Err(Fault::refused("No.", "scripted")) };
+    let to = to.parse().map_err(|_| Fault::refused("No.", "scripted"))?;
+    let once = Once { not_after: ctx.now().utc.plus(Duration::from_secs(5)) };
+    ctx.open_for(&external(from), &to, once).await.map(|()| Done::default())
+}
+
+fn external(door: &str) -> String {
+    LOCKS.iter().find(|(_, name)| *name == door).map_or("", |(id, _)| id).to_owned()
 }
 
 fn output(output: Value) -> Done {
