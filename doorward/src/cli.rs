@@ -31,7 +31,7 @@ pub(crate) use way_in::WayIn;
 pub(crate) use webhook::{Webhook, WebhookWants};
 
 use clap::{Args, Parser, Subcommand};
-use std::{ffi::OsString, path::PathBuf};
+use std::path::PathBuf;
 
 /// Opens every door its owner has, lets nobody else in, and tells the truth about what happened.
 #[derive(Debug, Parser)]
@@ -45,45 +45,15 @@ pub(crate) struct Cli {
     pub(crate) verb: Verb,
 }
 
-impl Cli {
-    /// Reads the command line, or says what is wrong with it and ends.
-    ///
-    /// A lock that stands alone is looked for first: on its small machine the words of all other commands cost megabytes of memory.
-    pub(crate) fn read() -> Self {
-        match lock_line(std::env::args_os().collect()) {
-            Ok(words) => {
-                let LockLine { global, lock } = LockLine::parse_from(words);
-                Self { global, verb: Verb::Ble(Ble::Lock(Box::new(lock))) }
-            }
-            Err(words) => Self::parse_from(words),
-        }
-    }
-}
-
-/// `doorward ble lock` as a command of its own.
+/// `doorward ble lock` as a program of its own.
 #[derive(Debug, Parser)]
-#[command(name = "doorward ble lock", version, max_term_width = 100)]
+#[command(name = "doorward-lock", version, max_term_width = 100)]
 #[command(about = "A lock that stands alone: a radio, its keys, a broker, and what opens the door")]
-struct LockLine {
+pub(crate) struct LockLine {
     #[command(flatten)]
-    global: Global,
+    pub(crate) global: Global,
     #[command(flatten)]
-    lock: BleLock,
-}
-
-/// The words of a lock that stands alone without its verb; an error with all of them where that is not what is wanted.
-fn lock_line(mut words: Vec<OsString>) -> Result<Vec<OsString>, Vec<OsString>> {
-    let mut at = 1;
-    while let Some(word) = words.get(at).filter(|word| word.to_string_lossy().starts_with("--")) {
-        // What goes before the verb is for all of them; these two have a value behind them.
-        at += if *word == "--data" || *word == "--url" { 2 } else { 1 };
-    }
-    if words.get(at).is_some_and(|word| *word == "ble") && words.get(at + 1).is_some_and(|word| *word == "lock") {
-        words.drain(at..at + 2);
-        Ok(words)
-    } else {
-        Err(words)
-    }
+    pub(crate) lock: BleLock,
 }
 
 /// Where to find the house.
@@ -271,18 +241,10 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_stands_alone_is_found_behind_what_goes_before_every_verb() {
-        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
-        for line in ["doorward ble lock --lock x", "doorward --data ble --debug ble lock --lock x", "doorward --data=ble ble lock --lock x"]
-        {
-            let found = lock_line(words(line)).unwrap();
-            assert_eq!(found, words(&line.replace("ble lock ", "")), "{line}");
-            let read = LockLine::try_parse_from([&found[..], &words("--command /bin/open --slowly --json")].concat()).unwrap();
-            assert_eq!(read.lock.command, ["/bin/open", "--slowly", "--json"]);
-            assert!(!read.global.json, "all behind it is the program's");
-        }
-        for line in ["doorward", "doorward ble", "doorward ble guest --lock x", "doorward --data ble lock", "doorward door lock ble lock"] {
-            assert_eq!(lock_line(words(line)), Err(words(line)), "{line}");
-        }
+    fn all_behind_the_program_of_a_lock_is_the_program_s() {
+        let line = "doorward-lock --lock x --command /bin/open --slowly --json";
+        let read = LockLine::try_parse_from(line.split(' ')).unwrap();
+        assert_eq!(read.lock.command, ["/bin/open", "--slowly", "--json"]);
+        assert!(!read.global.json);
     }
 }

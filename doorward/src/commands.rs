@@ -24,7 +24,7 @@ mod way_in;
 mod webhook;
 
 use crate::{
-    cli::{Audit, Cli, Config as ConfigVerb, Global, Verb},
+    cli::{Audit, Cli, Config as ConfigVerb, Global, LockLine, Verb},
     client::Client,
     config::{Config, read_all, read_config},
     drivers::TABLE,
@@ -72,6 +72,11 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
             Ok(Exit::Done)
         }
     }
+}
+
+/// What `doorward-lock` does.
+pub(crate) async fn lock(line: LockLine) -> Outcome {
+    ble::lock(&line.global, line.lock).await
 }
 
 async fn explain(global: &Global, who: &str, door: &str, at: Option<&str>, action: &str) -> Outcome {

@@ -27,7 +27,7 @@ pub(crate) enum Ble {
     Guest(Box<BleGuest>),
     /// Hand out sessions to guests whose keys lie in the folder, without a house
     Issuer(Box<BleIssuer>),
-    /// A lock that stands alone: a radio, its keys, a broker, and what opens the door
+    /// A lock that stands alone: a radio, its keys, a broker, and what opens the door (on a small machine run doorward-lock instead)
     Lock(Box<BleLock>),
 }
 

@@ -9,7 +9,7 @@ mod reports;
 mod scan;
 
 use crate::{
-    cli::{Ble, Global, KeysAt, RadioAt},
+    cli::{Ble, BleLock, Global, KeysAt, RadioAt},
     data,
     failure::{Exit, Failure, Outcome},
 };
@@ -33,6 +33,11 @@ pub(crate) async fn run(global: &Global, verb: Ble) -> Outcome {
         Ble::Issuer(wish) => issuer::run(global, *wish).await,
         Ble::Lock(wish) => lock::run(global, *wish).await,
     }
+}
+
+/// A lock that stands alone, and nothing else.
+pub(super) async fn lock(global: &Global, wish: BleLock) -> Outcome {
+    lock::run(global, wish).await
 }
 
 /// The machine's time and dice, as radios and keys want them.

@@ -13,14 +13,14 @@ use doorward_ble::{
 use doorward_sim::air::{Air, Config, Place};
 use doorward_wire::{
     attempt::ActionWord,
-    ble::order::{Command, LockEvent, LockEventKind, Refusal},
+    ble::order::{self, LockEvent, LockEventKind, Refusal},
 };
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -45,7 +45,10 @@ struct Process {
 
 impl Process {
     fn start(data: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut command = command(data);
+        Self::spawn(command(data), arguments, environment)
+    }
+
+    fn spawn(mut command: Command, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         command.args(arguments).envs(environment.iter().copied());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
@@ -133,12 +136,13 @@ impl Scene {
         Process::start(&self.data("issuer"), &arguments, &[("MQTT_BROKER", &self.url("issuer", "i-secret"))])
     }
 
-    /// A lock, and what opens its door.
+    /// A lock in the program that is nothing else, and what opens its door.
     fn lock(&self, actuator: &[&str]) -> Process {
-        let radio = self.radio();
-        let arguments = [&["ble", "lock", "--radio", &radio, "--rssi", "-90"], actuator].concat();
+        let (radio, mut program) = (self.radio(), Command::new(env!("CARGO_BIN_EXE_doorward-lock")));
+        program.env_remove("DOORWARD_DATA").arg("--data").arg(self.data("lock"));
+        let arguments = [&["--radio", &radio, "--rssi", "-90"], actuator].concat();
         let environment = [("MQTT_BROKER", &*self.url("lock", "l-secret")), ("LOCK_ID", "front")];
-        Process::start(&self.data("lock"), &arguments, &environment)
+        Process::spawn(program, &arguments, &environment)
     }
 
     fn guest(&self, more: &[&str]) -> Process {
@@ -264,7 +268,7 @@ async fn a_command_of_its_issuer_opens_a_lock_that_stands_alone_once() {
     let mut all = Folder::new(keys(&scene.data("issuer"))).read().unwrap();
     let Some(SecretV2::Issuer(issuer)) = all.v2.remove(&Role::Issuer).and_then(|key| key.secret) else { panic!("no issuer") };
     let now = u64::try_from(doorward_engine::Clock::now(&doorward_engine::SystemClock::new()).utc.as_micros()).unwrap() / 1_000_000;
-    let order = Command { id: "from-the-desk".into(), action: ActionWord::Open, not_after: now + 8 };
+    let order = order::Command { id: "from-the-desk".into(), action: ActionWord::Open, not_after: now + 8 };
     let order = order.issue(&"front".parse().unwrap(), &issuer).unwrap();
     for _ in 0..2 {
         assert!(desk.publish("locks/front/command", &order, &[]));
