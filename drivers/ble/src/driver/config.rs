@@ -283,7 +283,7 @@ fn nothing_of_here(spec: &LockSpec, word: &str) -> Result<(), Mistake> {
 
 fn here(spec: &LockSpec) -> Result<Here, Mistake> {
     let radio = spec.radio.as_deref().unwrap_or("bluez");
-    let place = radio.parse::<Place>().map_err(|why| wrong("radio", &why.to_string()))?;
+    let place = radio.parse::<Place>().map_err(|why| wrong("radio", why.to_string()))?;
     let unknown = match spec.rssi_unknown.as_deref() {
         None | Some("refuse") => RssiUnknown::Refuse,
         Some("accept") => RssiUnknown::Accept,
