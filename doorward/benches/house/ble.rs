@@ -97,7 +97,6 @@ fn foreign(lock: &mut Lock, now: Now) -> Figure {
 
 /// As the lock's loop has it: the queue of a radio and one reader, on one thread.
 fn stream(lock: &mut Lock, now: Now) -> Figure {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let (hearer, mut heard) = sightings(Scan::default());
     let began = Instant::now();
     let read = async {
@@ -114,7 +113,8 @@ fn stream(lock: &mut Lock, now: Now) -> Figure {
         }
     };
     // A thread of its own: this one is in a runtime already.
-    std::thread::scope(|scope| scope.spawn(|| runtime.block_on(read)).join()).unwrap();
+    let run = || tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(read);
+    std::thread::scope(|scope| scope.spawn(run).join()).unwrap();
     let rate = f64::from(HEARD) / began.elapsed().as_secs_f64();
     assert_eq!(heard.dropped(), 0);
     let what = "Bluetooth, advertisements on one core, from the radio on";
