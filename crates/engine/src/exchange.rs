@@ -299,9 +299,9 @@ mod tests {
     #[tokio::test]
     async fn a_burst_of_what_was_kept_is_heard_whole_and_pushes_nothing_else_out() {
         let (exchange, _inbox) = exchange();
-        let account: AccountId = "ble".parse().unwrap();
-        let ear = exchange.open(&account);
-        exchange.listen(&account, vec!["locks/#".parse().unwrap()]);
+        let account = "ble";
+        let ear = exchange.open(account);
+        exchange.listen(account, vec!["locks/#".parse().unwrap()]);
         exchange.connected(true);
         exchange.arrived("locks/front/command", b"first", false);
         for number in 0..10_000 {
