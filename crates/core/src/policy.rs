@@ -100,6 +100,11 @@ impl Rights {
         self.holder.as_deref()
     }
 
+    /// Whether they hold only as far as somebody else's do.
+    pub const fn is_borrowed(&self) -> bool {
+        self.within.is_some()
+    }
+
     /// What they are made of.
     pub fn grants(&self) -> &[Grant] {
         &self.grants

@@ -2,7 +2,7 @@
 
 use crate::Web;
 use doorward_core::driver::{Action, BoxFuture};
-use doorward_store::PhoneOf;
+use doorward_store::{PhoneKey, PhoneOf};
 use doorward_wire::{
     Time,
     account::AccountId,
@@ -30,6 +30,12 @@ pub trait Bluetooth: fmt::Debug + Send + Sync {
     /// Looks at once whether sessions still hold, and takes back those that do not.
     fn review(&self);
 
+    /// Signs a pass for a phone, which the lock of this door takes without a network, until then at the latest.
+    fn sign<'a>(&'a self, door: &'a DoorId, phone: &'a PhoneKey, until: Time) -> BoxFuture<'a, Result<Offline, NotGiven>>;
+
+    /// Ends every pass that was signed for this door until now; gives how many were still good.
+    fn end_offline<'a>(&'a self, door: &'a DoorId) -> BoxFuture<'a, Result<usize, NotGiven>>;
+
     /// A session for the page of whoever holds a pass, or of a person. The lock has it before this returns.
     fn give<'a>(&'a self, door: &'a DoorId, of: &'a PhoneOf) -> BoxFuture<'a, Result<Given, NotGiven>>;
 }
@@ -45,6 +51,19 @@ pub struct RadioLock {
     pub secure: bool,
     /// It asks the house before it opens. One that does not can hold no more of a right than its time.
     pub asks: bool,
+}
+
+/// A pass that a lock takes without a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offline {
+    /// What the lock is called on the wire.
+    pub lock: String,
+    /// From when it is good.
+    pub from: Time,
+    /// Until when.
+    pub until: Time,
+    /// What the phone shows to the lock. Without the phone's key it is worth nothing.
+    pub pass: Vec<u8>,
 }
 
 /// Why there is no session.

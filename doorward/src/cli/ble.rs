@@ -3,10 +3,14 @@
 //! Names of environment variables are those of the original system: what runs there runs here.
 
 use super::door::span;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::{Args, Subcommand, ValueEnum};
-use doorward_ble::radio::{Address, Place};
+use doorward_ble::{
+    driver::GpioSpec,
+    radio::{Address, Place},
+};
 use doorward_core::Secret;
-use doorward_wire::ble::{LockId, compat::Bits};
+use doorward_wire::ble::{LockId, compat::Bits, v2::Identity};
 use std::{path::PathBuf, time::Duration};
 use uuid::Uuid;
 
@@ -183,9 +187,12 @@ pub(crate) struct BleGuest {
     /// The version to ask in; 2 where there are keys of it
     #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u8).range(1..=2))]
     pub(crate) wire: Option<u8>,
-    /// A one-time code of a pass
+    /// A one-time code, as “doorward pass invite-phone” or “doorward person invite-phone” prints it. A key is made where there is none
     #[arg(long, value_name = "CODE")]
     pub(crate) invite: Option<String>,
+    /// The issuer's public key of version 2, as those print it too; backend_v2.public of the folder when absent
+    #[arg(long, value_name = "KEY", value_parser = identity)]
+    pub(crate) issuer: Option<Identity>,
     /// Answer the lock's challenge after Enter is pressed, instead of showing tokens
     #[arg(long)]
     pub(crate) open: bool,
@@ -277,6 +284,12 @@ pub(crate) struct BleLock {
     /// For how many days events are kept
     #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(crate) keep: u32,
+    /// A GPIO line that opens the door: /dev/gpiochip0:17, with :low behind it where on is low voltage
+    #[arg(long, value_name = "CHIP:LINE", value_parser = gpio, conflicts_with_all = ["command", "mqtt_topic"])]
+    pub(crate) gpio: Option<GpioSpec>,
+    /// For how many milliseconds that line is switched on
+    #[arg(long, value_name = "MILLISECONDS", requires = "gpio")]
+    pub(crate) pulse: Option<u32>,
     /// A message that opens the door: its topic
     #[arg(long, value_name = "TOPIC", requires = "mqtt_payload", conflicts_with = "command")]
     pub(crate) mqtt_topic: Option<String>,
@@ -291,6 +304,12 @@ pub(crate) struct BleLock {
 #[expect(clippy::unnecessary_wraps, reason = "as clap wants it")]
 fn hidden(text: &str) -> Result<Secret<String>, String> {
     Ok(Secret::new(text.to_owned()))
+}
+
+fn identity(text: &str) -> Result<Identity, String> {
+    let wrong = || "this is no issuer's key: 64 bytes as base64url".to_owned();
+    let bytes = URL_SAFE_NO_PAD.decode(text.trim()).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok()).ok_or_else(wrong)?;
+    Identity::from_bytes(&bytes).ok_or_else(wrong)
 }
 
 fn bits(text: &str) -> Result<Bits, String> {
@@ -315,6 +334,15 @@ fn life(text: &str) -> Result<Duration, String> {
     if (1..=86_400).contains(&seconds) { Ok(Duration::from_secs(seconds)) } else { Err("a session is good for 1 to 86400 seconds".into()) }
 }
 
+fn gpio(text: &str) -> Result<GpioSpec, String> {
+    let wrong = || "write it as /dev/gpiochip0:17, or /dev/gpiochip0:17:low".to_owned();
+    let mut parts = text.split(':');
+    let (chip, line, low) = (parts.next().unwrap_or_default(), parts.next().ok_or_else(wrong)?, parts.next());
+    let line = line.parse().map_err(|_| wrong())?;
+    let is_right = chip.starts_with('/') && matches!(low, None | Some("low")) && parts.next().is_none();
+    is_right.then(|| GpioSpec { chip: chip.into(), line, pulse_ms: None, active_low: low.is_some() }).ok_or_else(wrong)
+}
+
 fn manufacturer(text: &str) -> Result<(u16, Vec<u8>), String> {
     let wrong = || "write it in hex, as ffff:0100".to_owned();
     let (company, data) = text.split_once(':').ok_or_else(wrong)?;
@@ -334,6 +362,10 @@ mod tests {
     fn what_is_written_for_the_original_is_read() {
         assert_eq!(seconds("8.0"), Ok(Duration::from_secs(8)));
         assert_eq!(manufacturer("ffff:0100"), Ok((0xFFFF, vec![1, 0])));
+        assert_eq!(gpio("/dev/gpiochip0:17:low").map(|gpio| (gpio.line, gpio.active_low)), Ok((17, true)));
+        for wrong in ["gpiochip0:17", "/dev/gpiochip0", "/dev/gpiochip0:x", "/dev/gpiochip0:1:high", "/dev/gpiochip0:1:low:low"] {
+            assert!(gpio(wrong).is_err(), "{wrong}");
+        }
         for wrong in ["", "-1", "0", "inf", "NaN", "1e9"] {
             assert!(seconds(wrong).is_err(), "{wrong}");
         }

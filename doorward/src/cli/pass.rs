@@ -40,6 +40,26 @@ pub(crate) enum Pass {
         /// Id, or a name that only one pass has
         pass: String,
     },
+    /// Sign a pass for a phone, which a lock over Bluetooth takes without a network
+    Offline {
+        /// The phone: its id, or a name that only one has (doorward person phones)
+        phone: String,
+        /// The door
+        #[arg(long)]
+        door: String,
+        /// For so long from now on at most: 4h, 3d, 2w; 30 days at most
+        #[arg(long = "for", value_name = "SPAN", default_value = "7d")]
+        span: String,
+        /// The file to write, for “doorward ble guest --pass FILE”
+        #[arg(long, value_name = "FILE")]
+        out: std::path::PathBuf,
+    },
+    /// End every pass that was signed for a lock so, until now
+    OfflineEnd {
+        /// The door
+        #[arg(long)]
+        door: String,
+    },
     /// Take a pass back, at once
     Revoke {
         /// Id, or a name that only one pass has

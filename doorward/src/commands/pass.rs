@@ -7,6 +7,7 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     output,
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use doorward_core::Secret;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -68,6 +69,27 @@ pub(crate) async fn run(client: &Client, json: bool, verb: Verb) -> Outcome {
             let id = find(client, &pass).await?;
             let invite: Value = client.post(&format!("/passes/{}/phones", segment(&id)), json!({})).await?;
             invited(json, &invite);
+        }
+        Verb::Offline { phone, door, span, out } => {
+            let phones: Value = client.get("/phones").await?;
+            let phone = only(phones["items"].as_array().map_or(&[], Vec::as_slice), &phone, "phone")?;
+            let door = super::door::find(client, &door).await?.id;
+            let body = json!({ "door": door, "until": terms::until(&span)? });
+            let signed: Value = client.post(&format!("/phones/{}/offline-passes", segment(&phone)), body).await?;
+            let pass = URL_SAFE_NO_PAD.decode(text(&signed, "pass")).map_err(|_| Failure::failed("the answer has no pass"))?;
+            crate::serve::write_private(&out, pass)?;
+            let said = format!(
+                "{} opens {} until {}, with the phone's own key alone.",
+                out.display(),
+                text(&signed, "lock"),
+                text(&signed, "until")
+            );
+            show(json, &signed, &said);
+        }
+        Verb::OfflineEnd { door } => {
+            let door = super::door::find(client, &door).await?.id;
+            let ended: Value = client.send(Method::DELETE, &format!("/doors/{door}/offline-passes"), None).await?;
+            show(json, &ended, &format!("{} passes are over. The lock learns of it when it next has a network.", ended["ended"]));
         }
         Verb::Revoke { pass } => {
             let id = find(client, &pass).await?;

@@ -28,6 +28,11 @@ pub(crate) fn terms(terms: &Terms, before: &Value) -> Result<Value, Failure> {
     Ok(value)
 }
 
+/// The end of a span from now on.
+pub(crate) fn until(span: &str) -> Result<Time, Failure> {
+    Ok(now().plus(read_span(span)?))
+}
+
 /// Doors as the API knows them: names become identifiers.
 pub(crate) async fn doors(client: &Client, doors: &[String]) -> Result<Vec<String>, Failure> {
     let mut known = Vec::new();

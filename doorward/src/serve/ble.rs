@@ -4,6 +4,7 @@
 //! itself when somebody opens. `desk` keeps sessions and brings them to the locks, `registry` decides who gets one.
 
 mod desk;
+mod offline;
 mod registry;
 
 use crate::config::Config;

@@ -44,6 +44,6 @@ pub(crate) fn random<const N: usize>(clock: &dyn Clock) -> [u8; N] {
 }
 
 /// Whole seconds since 1970.
-pub(crate) fn seconds(time: Time) -> u64 {
+pub fn seconds(time: Time) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(0) / 1_000_000
 }

@@ -8,13 +8,15 @@ use super::{
 };
 use crate::{
     ApiResult, Web,
+    bluetooth::Offline,
     caller::Caller,
     people::phones::{self, Invite},
 };
 use axum::{extract::State, http::StatusCode};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use doorward_store::{BleSession, PhoneKey, PhoneOf};
 use doorward_wire::{Time, door::DoorId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub(super) fn router() -> Routes {
@@ -25,6 +27,8 @@ pub(super) fn router() -> Routes {
         .routes(routes!(invite_pass))
         .routes(routes!(sessions))
         .routes(routes!(end_session))
+        .routes(routes!(sign))
+        .routes(routes!(end_offline))
 }
 
 /// A phone, by its public key.
@@ -136,4 +140,54 @@ async fn sessions(caller: Caller, State(web): State<Web>) -> ApiResult<Json<Item
 async fn end_session(Sure(caller): Sure, State(web): State<Web>, At(id): At<String>) -> ApiResult<StatusCode> {
     phones::end_session(&web, &caller, &id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// For which door.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct OfflineWish {
+    /// The door.
+    door: DoorId,
+    /// Until when at the latest; a week from now when absent, 30 days at most.
+    #[serde(default)]
+    until: Option<Time>,
+}
+
+/// A pass that a lock takes without a network.
+#[derive(Serialize, ToSchema)]
+struct OfflineView {
+    /// What the lock is called on the air.
+    lock: String,
+    /// From when it is good.
+    from: Time,
+    /// Until when.
+    until: Time,
+    /// What the phone shows to the lock, as base64url. Without the phone's key it is worth nothing.
+    pass: String,
+}
+
+/// Signs a pass for a phone: its right at a door, for a lock that has never heard of it and has no network.
+#[utoipa::path(post, path = "/phones/{id}/offline-passes", tag = "people", params(("id" = String, Path)), request_body = OfflineWish,
+    responses((status = 201, body = OfflineView), (status = 409, description = "It has no right there that a lock can hold by itself.")))]
+async fn sign(
+    Sure(caller): Sure,
+    State(web): State<Web>,
+    At(id): At<String>,
+    Json(wish): Json<OfflineWish>,
+) -> ApiResult<(StatusCode, Json<OfflineView>)> {
+    let Offline { lock, from, until, pass } = phones::sign(&web, &caller, &id, &wish.door, wish.until).await?;
+    Ok((StatusCode::CREATED, Json(OfflineView { lock, from, until, pass: URL_SAFE_NO_PAD.encode(pass) })))
+}
+
+/// How many ended.
+#[derive(Serialize, ToSchema)]
+struct Ended {
+    /// Passes that were still good.
+    ended: usize,
+}
+
+/// Ends every pass that was signed for a lock of this door until now. The lock learns of it when it next has a network.
+#[utoipa::path(delete, path = "/doors/{id}/offline-passes", tag = "people", params(("id" = DoorId, Path)), responses((status = 200, body = Ended)))]
+async fn end_offline(Sure(caller): Sure, State(web): State<Web>, At(door): At<DoorId>) -> ApiResult<Json<Ended>> {
+    Ok(Json(Ended { ended: phones::end_offline(&web, &caller, &door).await? }))
 }

@@ -1,17 +1,24 @@
 //! Phones that open locks over Bluetooth: how they are enrolled, and how they are forgotten.
 
 use super::{passes, roles};
-use crate::{ApiError, ApiResult, Web, caller::Caller};
+use crate::{
+    ApiError, ApiResult, Web,
+    bluetooth::{NotGiven, Offline},
+    caller::Caller,
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use doorward_core::{policy::Rights, record::NewEvent, scope::Scope};
+use doorward_core::{driver::Fault, policy::Rights, record::NewEvent, scope::Scope};
 use doorward_store::{BleSession, PhoneKey, PhoneOf};
-use doorward_wire::{Time, door::DoorId, event::EventKind};
+use doorward_wire::{Time, attempt::Reason, door::DoorId, event::EventKind};
 use serde::Serialize;
 use std::time::Duration;
 use utoipa::ToSchema;
 
 /// How long an invite is good.
 const INVITE: Duration = Duration::from_hours(1);
+/// How long a pass for a lock without a network is good when nobody says, and at most.
+const OFFLINE: Duration = Duration::from_hours(7 * 24);
+const LONGEST: Duration = Duration::from_hours(30 * 24);
 
 /// An invite: a code by which one phone brings its key, and what else it needs.
 #[derive(Serialize, ToSchema)]
@@ -96,15 +103,21 @@ pub(crate) async fn forget(web: &Web, caller: &Caller, fingerprint: &str) -> Api
             store.revoke_ble_session(&session.nonce, now).await?;
         }
     }
-    match phone.of {
-        PhoneOf::Person(id) => roles::tell(web, caller, &id, "phone_removed", None).await?,
-        PhoneOf::Pass(id) => {
-            let event = NewEvent::new(now, EventKind::PassChanged).actor(&caller.actor).data(serde_json::json!({ "pass": id }));
-            web.house().record(vec![event]).await?;
-        }
-    }
+    tell_of(web, caller, &phone.of, "phone_removed").await?;
     review(web);
     Ok(())
+}
+
+async fn tell_of(web: &Web, caller: &Caller, of: &PhoneOf, what: &str) -> ApiResult<()> {
+    match of {
+        PhoneOf::Person(id) => roles::tell(web, caller, id, what, None).await,
+        PhoneOf::Pass(id) => {
+            let data = serde_json::json!({ "pass": id, "change": what });
+            let event = NewEvent::new(web.house().now().utc, EventKind::PassChanged).actor(&caller.actor).data(data);
+            web.house().record(vec![event]).await?;
+            Ok(())
+        }
+    }
 }
 
 /// Sessions at locks over Bluetooth that have not ended.
@@ -121,6 +134,44 @@ pub(crate) async fn end_session(web: &Web, caller: &Caller, nonce: &str) -> ApiR
     }
     review(web);
     Ok(())
+}
+
+/// Signs a pass for a phone, which a lock takes without a network.
+pub(crate) async fn sign(web: &Web, caller: &Caller, fingerprint: &str, door: &DoorId, until: Option<Time>) -> ApiResult<Offline> {
+    caller.need(&Scope::People)?;
+    let (bluetooth, now) = (web.bluetooth().ok_or(ApiError::NotFound("lock over Bluetooth here"))?, web.house().now().utc);
+    let phone = web.house().store().phone(fingerprint).await?.ok_or(ApiError::NotFound("phone with this fingerprint"))?;
+    if let PhoneOf::Person(id) = &phone.of {
+        roles::may_name(caller, roles::role_of(&roles::find(web, id).await?))?;
+    }
+    let until = until.unwrap_or(now.plus(OFFLINE));
+    if until <= now || until > now.plus(LONGEST) {
+        return Err(ApiError::Unprocessable("until: must be within the next 30 days".into()));
+    }
+    let signed = bluetooth.sign(door, &phone, until).await.map_err(not_signed)?;
+    tell_of(web, caller, &phone.of, "offline_pass_signed").await?;
+    Ok(signed)
+}
+
+/// Ends every pass that was signed for a door until now; gives how many were still good.
+pub(crate) async fn end_offline(web: &Web, caller: &Caller, door: &DoorId) -> ApiResult<usize> {
+    caller.need(&Scope::People)?;
+    let bluetooth = web.bluetooth().ok_or(ApiError::NotFound("lock over Bluetooth here"))?;
+    bluetooth.end_offline(door).await.map_err(not_signed)
+}
+
+fn not_signed(why: NotGiven) -> ApiError {
+    match why {
+        NotGiven::Denied(Reason::NotCapable) => {
+            ApiError::Unprocessable("door: its lock and the phone must both speak version 2, and hold all that the right says".into())
+        }
+        NotGiven::Denied(_) => {
+            let text = "this phone has no right at this door that a lock can hold by itself: one that is not counted, needs nobody else, \
+                        knows no holidays, and is not a resident's gift";
+            ApiError::Conflict(text.into())
+        }
+        NotGiven::Unreachable => ApiError::Vendor(Fault::offline("This cannot be written down now.", "the store or the issuer")),
+    }
 }
 
 fn review(web: &Web) {

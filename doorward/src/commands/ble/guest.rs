@@ -1,6 +1,6 @@
 //! `doorward ble guest`: a phone on Linux.
 
-use super::{Clock, contents, radio};
+use super::{Clock, contents, folder, radio};
 use crate::{
     cli::{BleGuest, Global},
     failure::{Exit, Failure, Outcome},
@@ -8,7 +8,7 @@ use crate::{
 };
 use doorward_ble::{
     guest::{Config, Enrolment, Find, Guest, GuestError, Progress},
-    keys::{Contents, PublicV2, Role, SecretV2},
+    keys::{Contents, Kind, Mistakes, PublicV2, Role, SecretV2},
     radio::Radio,
 };
 use doorward_core::driver::BoxFuture;
@@ -78,11 +78,18 @@ fn enrolment(global: &Global, wish: &BleGuest) -> Result<Enrolment, Failure> {
         output::warn("asking in clear: whoever listens can open this door until the session is over");
         return Ok(Enrolment::Plain);
     }
-    let mut all = contents(global, &wish.keys)?;
     let own = Role::Guest(wish.client_id.clone());
+    if wish.issuer.is_some() {
+        make_key(global, wish, &own)?;
+    }
+    let mut all = contents(global, &wish.keys)?;
+    let issuer = wish.issuer.or(all.v2.remove(&Role::Issuer).and_then(|key| match key.public {
+        PublicV2::Issuer(issuer) => Some(issuer),
+        PublicV2::Lock(_) | PublicV2::Guest(_) => None,
+    }));
     let role = if has(&all, &own) { own } else { Role::Guest(None) };
-    let v2 = match (all.v2.remove(&role).and_then(|key| key.secret), all.v2.remove(&Role::Issuer).map(|key| key.public)) {
-        (Some(SecretV2::Guest(key)), Some(PublicV2::Issuer(issuer))) => Some(Enrolment::V2 { key, issuer }),
+    let v2 = match (all.v2.remove(&role).and_then(|key| key.secret), issuer) {
+        (Some(SecretV2::Guest(key)), Some(issuer)) => Some(Enrolment::V2 { key, issuer }),
         _ => None,
     };
     let v1 = match (all.v1.remove(&role).and_then(|key| key.secret), all.v1.remove(&Role::Issuer)) {
@@ -98,6 +105,19 @@ fn enrolment(global: &Global, wish: &BleGuest) -> Result<Enrolment, Failure> {
         let failure = Failure::usage(format!("the folder has no private key of {role} beside a public one of its issuer"));
         failure.and("make it with “doorward ble keys create guest”, and copy backend_public.pem and backend_v2.public here")
     })
+}
+
+/// A key for who was invited and has none.
+fn make_key(global: &Global, wish: &BleGuest, own: &Role) -> Result<(), Failure> {
+    let (folder, path) = folder(global, &wish.keys);
+    let failed = |mistakes: Mistakes| Failure::failed(mistakes.to_string());
+    let all = folder.read().map_err(failed)?;
+    if has(&all, own) || has(&all, &Role::Guest(None)) {
+        return Ok(());
+    }
+    folder.create(own, Kind::V2, &Clock::start()).map_err(failed)?;
+    output::note(&format!("A key for {own} was made in {}.", path.display()));
+    Ok(())
 }
 
 fn has(all: &Contents, role: &Role) -> bool {

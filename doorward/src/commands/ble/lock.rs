@@ -15,7 +15,7 @@ use crate::{
     logging, serve,
 };
 use doorward_ble::{
-    driver::{ENTRY, LockSpec, MqttSpec},
+    driver::{ENTRY, GpioSpec, LockSpec, MqttSpec},
     radio::Address,
 };
 use doorward_core::{
@@ -201,7 +201,8 @@ fn settings(wish: &BleLock, keys: &Path) -> Result<Settings, Failure> {
 /// What opens the door.
 fn actuator(wish: &BleLock) -> LockSpec {
     let mqtt = wish.mqtt_topic.clone().zip(wish.mqtt_payload.clone()).map(|(topic, payload)| MqttSpec { topic, payload });
-    LockSpec { command: wish.command.clone(), mqtt, ..LockSpec::default() }
+    let gpio = wish.gpio.clone().map(|gpio| GpioSpec { pulse_ms: wish.pulse, ..gpio });
+    LockSpec { command: wish.command.clone(), mqtt, gpio, ..LockSpec::default() }
 }
 
 /// Thresholds of single phones, as the original writes them, or shorter.

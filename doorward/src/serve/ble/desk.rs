@@ -20,8 +20,8 @@ use doorward_core::{
     keeper::Notice,
 };
 use doorward_engine::{Handle, Part};
-use doorward_store::{BleSession, PhoneOf, Store, StoreError};
-use doorward_web::bluetooth::{Bluetooth, NotGiven, RadioLock};
+use doorward_store::{BleSession, PhoneKey, PhoneOf, Store, StoreError};
+use doorward_web::bluetooth::{Bluetooth, NotGiven, Offline, RadioLock};
 use doorward_wire::{
     Time,
     attempt::Reason,
@@ -148,6 +148,36 @@ impl Desk {
         self.plain.as_deref()
     }
 
+    /// The lock of a door.
+    pub(super) fn at(&self, door: &DoorId) -> Option<(&LockId, &LockAt)> {
+        self.locks.iter().find(|(_, at)| at.door == *door)
+    }
+
+    pub(super) fn deliveries(&self, id: &LockId) -> &Mutex<Deliveries> {
+        &self.deliveries[self.version(id)]
+    }
+
+    /// Passes that were signed for a lower one are over at this lock.
+    pub(super) fn epoch(&self, id: &LockId) -> u32 {
+        lock(self.deliveries(id)).lists().find(|(known, _)| *known == id).and_then(|(_, list)| list.epoch).unwrap_or(0)
+    }
+
+    /// Whether a lock is told that this is taken back.
+    pub(super) fn is_listed(&self, id: &LockId, nonce: &Nonce) -> bool {
+        let deliveries = lock(self.deliveries(id));
+        let mut lists = deliveries.lists().filter(|(known, _)| *known == id);
+        lists.any(|(_, list)| list.revoked.iter().any(|revoked| revoked.nonce == *nonce))
+    }
+
+    /// Keeps what a lock is told of what is taken back.
+    pub(super) async fn keep_list(&self, id: &LockId) -> Result<(), StoreError> {
+        let list = lock(self.deliveries(id)).lists().find(|(known, _)| *known == id).map(|(_, list)| Kept::write(list));
+        match list {
+            Some(list) => self.handle.store().put_ble_revoked(id.as_str(), &list).await,
+            None => Ok(()),
+        }
+    }
+
     /// Where deliveries of a lock are.
     fn version(&self, id: &LockId) -> usize {
         usize::from(self.locks.get(id).is_some_and(|lock| matches!(lock.lock, Recipient::Own(_))))
@@ -156,7 +186,7 @@ impl Desk {
     /// Brings a session that is kept to its lock. When it does not get there, nobody is to have it.
     pub(super) async fn deliver(&self, delivery: Delivery, now: Now) -> Result<(), String> {
         let (id, nonce) = (delivery.lock.clone(), delivery.nonce.clone());
-        let deliveries = &self.deliveries[self.version(&id)];
+        let deliveries = self.deliveries(&id);
         let message = lock(deliveries).issue(delivery, now).map_err(|why| why.to_string());
         let published = match message {
             Ok(message) => self.part.publish(message).await.map_err(|fault| fault.log),
@@ -221,7 +251,7 @@ impl Desk {
                 // A hello that the broker had kept tells nothing: nobody came back just now.
                 let Some(LockTopic::Hello(id)) = LockTopic::of(&topic).filter(|_| !kept) else { return };
                 if self.locks.contains_key(&id) {
-                    let messages = lock(&self.deliveries[self.version(&id)]).hello(&id, now);
+                    let messages = lock(self.deliveries(&id)).hello(&id, now);
                     self.publish(messages).await;
                 }
             }
@@ -238,7 +268,7 @@ impl Desk {
         metrics::gauge!("doorward_ble_sessions").set(f64::from(live));
     }
 
-    async fn publish(&self, messages: Vec<Message>) {
+    pub(super) async fn publish(&self, messages: Vec<Message>) {
         for message in messages {
             let topic = message.topic.clone();
             if let Err(fault) = self.part.publish(message).await {
@@ -262,6 +292,9 @@ impl Desk {
                     return;
                 }
             }
+        }
+        if let Err(error) = self.review_offline().await {
+            tracing::warn!(%error, "whether passes still hold could not be looked up");
         }
     }
 
@@ -290,8 +323,8 @@ impl Desk {
             return;
         }
         match self.revoke(id, nonce, *expiry, now) {
-            Ok((messages, list)) => {
-                if let Err(error) = self.handle.store().put_ble_revoked(id.as_str(), &list).await {
+            Ok(messages) => {
+                if let Err(error) = self.keep_list(id).await {
                     tracing::error!(%error, lock = %id, "what the lock is told could not be kept");
                 }
                 tracing::info!(lock = %id, %nonce, "session taken back");
@@ -304,21 +337,19 @@ impl Desk {
         }
     }
 
-    /// What a lock is told, and the list as it is kept.
-    fn revoke(&self, id: &LockId, nonce: &Nonce, expiry: u64, now: Now) -> Result<(Vec<Message>, String), PaceError> {
+    /// What a lock is told.
+    pub(super) fn revoke(&self, id: &LockId, nonce: &Nonce, expiry: u64, now: Now) -> Result<Vec<Message>, PaceError> {
         let keys = self.issuer.keys();
-        let mut deliveries = lock(&self.deliveries[self.version(id)]);
-        let messages = match (self.version(id), &keys.v1, &keys.v2) {
-            (0, Some(key), _) => deliveries.revoke(id, nonce, expiry, key, now)?,
-            (1, _, Some(key)) => deliveries.revoke(id, nonce, expiry, key, now)?,
-            _ => return Err(PaceError::Original),
-        };
-        let list = deliveries.lists().find(|(lock, _)| *lock == id).map(|(_, list)| Kept::write(list));
-        Ok((messages, list.unwrap_or_default()))
+        let mut deliveries = lock(self.deliveries(id));
+        match (self.version(id), &keys.v1, &keys.v2) {
+            (0, Some(key), _) => deliveries.revoke(id, nonce, expiry, key, now),
+            (1, _, Some(key)) => deliveries.revoke(id, nonce, expiry, key, now),
+            _ => Err(PaceError::Original),
+        }
     }
 
     async fn give_to(&self, door: &DoorId, of: &PhoneOf) -> Result<Given, NotGiven> {
-        let (id, at) = self.locks.iter().find(|(_, at)| at.door == *door).ok_or(NotGiven::Denied(Reason::NotCapable))?;
+        let (id, at) = self.at(door).ok_or(NotGiven::Denied(Reason::NotCapable))?;
         let now = self.handle.now();
         let leave = self.leave_for(of, at, now.utc, self.page_life).await.map_err(|why| match why {
             Denied::No(reason) => NotGiven::Denied(reason),
@@ -355,7 +386,7 @@ impl fmt::Debug for Desk {
 
 impl Bluetooth for Desk {
     fn lock(&self, door: &DoorId) -> Option<RadioLock> {
-        let (id, at) = self.locks.iter().find(|(_, at)| at.door == *door)?;
+        let (id, at) = self.at(door)?;
         let answers = matches!(at.lock, Recipient::Own(_));
         Some(RadioLock { lock: id.to_string(), answers, secure: at.secure, asks: at.asks })
     }
@@ -370,6 +401,14 @@ impl Bluetooth for Desk {
 
     fn review(&self) {
         self.look.notify_one();
+    }
+
+    fn sign<'a>(&'a self, door: &'a DoorId, phone: &'a PhoneKey, until: Time) -> BoxFuture<'a, Result<Offline, NotGiven>> {
+        Box::pin(self.sign_for(door, phone, until))
+    }
+
+    fn end_offline<'a>(&'a self, door: &'a DoorId) -> BoxFuture<'a, Result<usize, NotGiven>> {
+        Box::pin(self.end_all(door))
     }
 
     fn give<'a>(&'a self, door: &'a DoorId, of: &'a PhoneOf) -> BoxFuture<'a, Result<Given, NotGiven>> {
@@ -403,7 +442,11 @@ fn concerns(notice: &Notice) -> bool {
     ) || event.kind.as_str().starts_with("person.")
 }
 
+/// What a lock is told of a session; nothing of a pass, which it is shown.
 fn delivery(session: &BleSession) -> Option<Delivery> {
+    if session.told.message.is_empty() {
+        return None;
+    }
     let expiry = u64::try_from(session.expires.as_micros()).unwrap_or(0) / 1_000_000;
     let (lock, nonce) = (session.told.lock.parse().ok()?, session.nonce.parse().ok()?);
     Some(Delivery { lock, own: session.told.own, nonce, expiry, message: session.told.message.clone() })
@@ -435,7 +478,7 @@ impl Kept {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is in it is right after any of its steps.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -19,7 +19,11 @@ use doorward_ble::{
 };
 use doorward_core::{Mono, Now, driver::BoxFuture};
 use doorward_sim::air::{self, Air, Place};
-use doorward_wire::{Time, ble::v2};
+use doorward_wire::{
+    Time,
+    attempt::ActionWord,
+    ble::{LockId, v2},
+};
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
@@ -166,6 +170,13 @@ impl Phone {
             done = meanwhile => done,
             shown = self.guest.show(held, &self.radio, &self.clock, &|_| {}) => panic!("its session is over: {shown:?}"),
         }
+    }
+
+    /// Shows a pass to the lock, and proves that it is its own.
+    async fn presents(&self, pass: &[u8]) -> Result<(), String> {
+        let confirm = |_: &LockId, _: ActionWord| -> BoxFuture<'static, bool> { Box::pin(std::future::ready(true)) };
+        let shown = self.guest.present(pass, ActionWord::Open, &self.radio, &self.clock, &confirm, &|_| {}).await;
+        shown.map_err(|error| error.to_string())
     }
 
     /// Comes near and goes away again.

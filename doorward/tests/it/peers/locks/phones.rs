@@ -126,3 +126,62 @@ async fn nobody_gets_a_session_while_mqtt_is_away_and_they_do_when_it_is_back() 
     phone.comes(&scene);
     phone.shows(&held.unwrap(), scene.opens(1)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_that_was_signed_for_a_phone_opens_until_all_of_them_are_ended() {
+    let scene = Scene::start().await;
+    let phone = scene.phone("phone", 1, Some(mia(&scene))).await;
+    phone.asks().await.unwrap();
+    let id = scene.json(&["person", "phones", "Mia"])[0]["id"].as_str().unwrap().to_owned();
+    let file = scene.path().join("mia.pass");
+    let sign = ["pass", "offline", &id, "--door", DOOR, "--for", "2d", "--out", file.to_str().unwrap()];
+    scene.does(&sign);
+    let pass = std::fs::read(&file).unwrap();
+    phone.comes(&scene);
+    phone.presents(&pass).await.unwrap();
+    scene.opens(1).await;
+    let events = scene.binary().client().get(&format!("/events?door={DOOR}&kind=attempt.requested")).await;
+    assert_eq!(events["items"][0]["actor"]["name"], "Mia", "{events}");
+    // Somebody else who has the file has not the phone's key.
+    let thief = scene.phone("thief", 2, None).await;
+    thief.comes(&scene);
+    assert!(thief.presents(&pass).await.is_err());
+    assert_eq!(scene.json(&["pass", "offline-end", "--door", DOOR])["ended"], 1);
+    // The lock may hear of it a moment later: the house knows at once, and so no door opens.
+    assert!(phone.presents(&pass).await.is_err());
+    scene.refuses("revoked").await;
+    assert_eq!(scene.opened(), 1);
+    // One that is signed now is good again, and one of a right that is taken back is not.
+    scene.does(&sign);
+    let pass = std::fs::read(&file).unwrap();
+    phone.presents(&pass).await.unwrap();
+    scene.opens(2).await;
+    scene.does(&["person", "ungrant", &grant(&scene)]);
+    assert!(phone.presents(&pass).await.is_err());
+    assert!(!run(scene.path(), &sign).status.success(), "there is no right any more");
+    assert_eq!(scene.opened(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_without_a_key_gets_nothing_unless_a_pass_is_named_for_those() {
+    let scene = Scene::start().await;
+    let plain = |scene: &Scene| {
+        let config = Config { search: Duration::from_secs(6), ..Config::new(DOOR.parse().unwrap()) };
+        (Guest::new(config, Enrolment::Plain), scene.air.address())
+    };
+    let (guest, _) = plain(&scene);
+    let radio = scene.radio("plain", 5, NEAR).await;
+    let clock = PhoneClock::new();
+    assert!(guest.session(&radio as &dyn Radio, &clock, &|_| {}).await.is_err(), "it is off");
+    let pass = scene.json(&["pass", "create", "Old phones", "--door", DOOR, "--for", "1h"])["id"].as_str().unwrap().to_owned();
+    let mut scene = scene;
+    scene.environment.push(("DOORWARD_BLE__PLAIN".into(), pass.clone()));
+    scene.killed().await;
+    let held = guest.session(&radio as &dyn Radio, &clock, &|_| {}).await.unwrap();
+    let shown = Phone { name: "plain", guest, radio, clock };
+    shown.shows(&held, scene.opens(1)).await;
+    let events = scene.binary().client().get(&format!("/events?door={DOOR}&kind=attempt.requested")).await;
+    assert_eq!(events["items"][0]["actor"]["id"], pass, "{events}");
+    scene.does(&["pass", "revoke", &pass]);
+    assert!(shown.asks().await.is_err(), "its pass was taken back");
+}
