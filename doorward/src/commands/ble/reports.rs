@@ -4,7 +4,11 @@
 //! was not running, is told when both are there again. Whoever hears a number twice counts it once.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
-use doorward_core::{driver::Message, keeper::Notice, record::NewEvent};
+use doorward_core::{
+    driver::{Family, Message},
+    keeper::Notice,
+    record::NewEvent,
+};
 use doorward_engine::{Handle, Line as _};
 use doorward_mqtt::remote::Alone;
 use doorward_store::{EventQuery, StoreError};
@@ -45,10 +49,10 @@ const KINDS: [(EventKind, LockEventKind); 4] = [
 
 /// Tells for as long as the house runs.
 pub(super) async fn run(house: &Handle, lock: &LockId, line: &Alone) {
-    let (mut notices, mut up) = (house.subscribe(), line.up());
+    let (mut notices, mut up, mut refused) = (house.subscribe(), line.up(), false);
     loop {
         let is_up = *up.borrow_and_update();
-        let told = if is_up { tell(house, lock, line).await } else { Ok(true) };
+        let told = if is_up { tell(house, lock, line, &mut refused).await } else { Ok(true) };
         if let Err(error) = &told {
             tracing::warn!(%error, "what happened could not be read for its report");
         }
@@ -68,8 +72,8 @@ pub(super) async fn run(house: &Handle, lock: &LockId, line: &Alone) {
     }
 }
 
-/// Tells what the broker does not have yet; says whether it has all.
-async fn tell(house: &Handle, lock: &LockId, line: &Alone) -> Result<bool, StoreError> {
+/// Tells what the broker does not have yet; says whether it has all. That it refuses reports is logged once.
+async fn tell(house: &Handle, lock: &LockId, line: &Alone, refused: &mut bool) -> Result<bool, StoreError> {
     let store = house.store();
     let noted = store.note(CURSOR).await?.and_then(|noted| noted.parse().ok()).unwrap_or(0);
     let mut cursor: i64 = store.backlog(noted, MOST, MOST_BYTES).await?;
@@ -86,7 +90,7 @@ async fn tell(house: &Handle, lock: &LockId, line: &Alone) -> Result<bool, Store
         let before = cursor;
         for event in &events {
             if let Some(report) = report(event)
-                && !publish(lock, line, &report).await
+                && !publish(lock, line, &report, refused).await
             {
                 break;
             }
@@ -102,13 +106,15 @@ async fn tell(house: &Handle, lock: &LockId, line: &Alone) -> Result<bool, Store
 }
 
 /// Says whether the broker has it.
-async fn publish(lock: &LockId, line: &Alone, report: &LockEvent) -> bool {
+async fn publish(lock: &LockId, line: &Alone, report: &LockEvent, refused: &mut bool) -> bool {
     let Ok(payload) = serde_json::to_vec(report) else { return true };
-    let message = Message { topic: LockTopic::Event(lock.clone()).to_string(), payload, retain: false, fresh_for: None };
-    let sent = line.publish(message).await;
-    if let Err(fault) = &sent {
-        tracing::debug!(log = fault.log, "a report was not told");
+    let topic = LockTopic::Event(lock.clone()).to_string();
+    let sent = line.publish(Message { topic: topic.clone(), payload, retain: false, fresh_for: None }).await;
+    let is_refused = sent.as_ref().is_err_and(|fault| fault.family == Family::Refused);
+    if is_refused && !*refused {
+        tracing::warn!(topic, "the MQTT broker does not let the lock tell what happens: give it the right to publish there");
     }
+    *refused = is_refused;
     sent.is_ok()
 }
 
@@ -117,6 +123,8 @@ fn report(event: &Event) -> Option<LockEvent> {
     // A contact may see the door open without anybody's attempt.
     let told = event.kind != EventKind::DoorOpened || event.attempt.is_some();
     let kind = KINDS.iter().find(|(kind, _)| told && *kind == event.kind)?.1;
+    // Not the lock refused, but what was to open the door.
+    let kind = if event.reason == Some(Reason::VendorRefused) { LockEventKind::Failed } else { kind };
     let about = &event.data["about"];
     let (by, session) = (event.actor.as_ref().map(|actor| actor.id.as_str()), about["session"].as_str());
     let name = about["client"].as_str().or(by.filter(|by| nonce(by).is_none())).filter(|name| name.len() <= MOST_NAME);
@@ -207,6 +215,8 @@ mod tests {
         assert_eq!(told(&let_in), json!({ "id": 7, "time": 1_795_352_253, "kind": "accepted", "nonce": "AAECAwQFBgc=" }));
         let command = event(EventKind::DoorFailed, Some("from-the-desk"), None, &Value::Null);
         assert_eq!(told(&command), json!({ "id": 7, "time": 1_795_352_253, "kind": "failed", "client_id": "from-the-desk" }));
+        let broken = event(EventKind::DoorRefused, Some("AAECAwQFBgc="), Some(Reason::VendorRefused), &Value::Null);
+        assert_eq!(told(&broken)["kind"], "failed");
         let about = json!({ "how": "token", "client": "key", "rssi": -91, "session": "AAECAwQFBgc=" });
         let refused = told(&event(EventKind::DoorRefused, None, Some(Reason::WeakSignal), &about));
         assert_eq!((&refused["reason"], &refused["rssi"], &refused["client_id"]), (&json!("too_far"), &json!(-91), &json!("key")));

@@ -105,14 +105,14 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        Self::of("2").await
+        Self::of("2", RIGHTS).await
     }
 
-    /// One whose keys are of this version of the wire.
-    async fn of(wire: &str) -> Self {
+    /// One whose keys are of this version of the wire, and whose broker allows this.
+    async fn of(wire: &str, rights: &str) -> Self {
         let air = Air::start(Config::default()).await.unwrap();
         let users = [("issuer", "i-secret"), ("lock", "l-secret"), ("desk", "d-secret")];
-        let broker = Mosquitto::start_with_rights(&users, Some(RIGHTS), "");
+        let broker = Mosquitto::start_with_rights(&users, Some(rights), "");
         let folder = tempfile::tempdir().unwrap();
         enrol(folder.path(), wire);
         Self { air, broker, folder }
@@ -308,7 +308,7 @@ async fn a_guest_who_is_not_enrolled_is_told_so_and_a_scan_shows_who_is_there() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_and_a_guest_of_version_1_are_served_as_in_the_original_and_in_clear_only_where_that_is_on() {
-    let scene = Scene::of("1").await;
+    let scene = Scene::of("1", RIGHTS).await;
     let (program, opened) = scene.strike();
     let (_desk, events) = scene.desk();
     let issuer = scene.issuer(&[]);
@@ -334,4 +334,25 @@ async fn a_lock_and_a_guest_of_version_1_are_served_as_in_the_original_and_in_cl
     nobody.says("whoever listens can open this door").await;
     until("the door opens", async || lines(&opened) == 2).await;
     until("both are told", async || reports(&events).len() == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_whose_program_is_gone_says_so_and_one_that_may_not_tell_says_what_it_needs() {
+    let rights = RIGHTS.replace("topic write locks/front/event\n", "");
+    for (rights, may_tell) in [(RIGHTS, true), (&rights, false)] {
+        let scene = Scene::of("2", rights).await;
+        let (_desk, events) = scene.desk();
+        let issuer = scene.issuer(&[]);
+        issuer.says("the issuer advertises").await;
+        issuer.says("connected to the MQTT broker").await;
+        let lock = scene.lock(&["--command", "/nowhere/strike"]);
+        lock.says("connected to the MQTT broker").await;
+        let anna = scene.guest(&[]);
+        anna.says("Showing token").await;
+        if may_tell {
+            until("it is told", async || reports(&events).iter().any(|report| report.kind == LockEventKind::Failed)).await;
+        } else {
+            lock.says("does not let the lock tell what happens").await;
+        }
+    }
 }

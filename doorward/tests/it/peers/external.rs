@@ -95,6 +95,8 @@ async fn a_mosquitto_elsewhere_has_the_doors_and_takes_commands_when_it_may() {
     assert!(app.publish(SET, "UNLOCK", &[]));
     states.hears(&format!("{STATE} UNLOCKED")).await;
     assert_eq!(scene.opened(), 1);
+    // A door is seen before what came of the attempt is written down.
+    until("its end is written", async || !scene.events("attempt.finished").await.is_empty()).await;
     let finished = scene.events("attempt.finished").await;
     assert_eq!(finished.last().unwrap()["actor"]["id"], "127.0.0.1", "nobody knows more than which broker it was");
 
