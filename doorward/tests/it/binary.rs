@@ -138,10 +138,8 @@ impl Binary {
 
     /// Where its page is.
     pub(crate) fn page(&self) -> String {
-        let log = self.log();
-        let words = concat!("doorward ", env!("CARGO_PKG_VERSION"), " listens at ");
-        let at = log.find(words).unwrap_or_else(|| panic!("no address in {log}")) + words.len();
-        log[at..].split_whitespace().next().unwrap().trim_end_matches('/').to_owned()
+        // It is told last, and the broker listens before.
+        format!("http://{}", self.listens(concat!("doorward ", env!("CARGO_PKG_VERSION"))))
     }
 
     /// Where its tunnel listens, as `host:port`.
@@ -160,7 +158,7 @@ impl Binary {
         let found = || {
             let log = self.log();
             let at = log.find(&words)? + words.len();
-            Some(log[at..].split_whitespace().next()?.rsplit('/').next()?.to_owned())
+            Some(log[at..].split_whitespace().next()?.trim_end_matches('/').rsplit('/').next()?.to_owned())
         };
         let step = Duration::from_millis(5);
         let looks = PATIENCE.as_millis() / step.as_millis();

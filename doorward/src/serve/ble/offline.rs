@@ -96,7 +96,8 @@ impl Desk {
         let told = {
             let keys = self.issuer().keys();
             let key = keys.v2.as_ref().ok_or(NotGiven::Denied(Reason::NotCapable))?;
-            lock(self.deliveries(id)).epoch(id, self.epoch(id).saturating_add(1), key, now)
+            let next = self.epoch(id).saturating_add(1);
+            lock(self.deliveries(id)).epoch(id, next, key, now)
         };
         let message = told.map_err(|_| NotGiven::Unreachable)?;
         self.keep_list(id).await.map_err(failed)?;
