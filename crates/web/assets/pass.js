@@ -65,6 +65,7 @@
     if (view.text) $("about").textContent = "";
     about();
     $("pin-field").hidden = !view.needs_pin || !!view.text;
+    $("phones").hidden = !view.phones || !!view.text;
     const place = $("doors");
     const known = new Set(view.doors.map((door) => `door-${door.id}`));
     for (const card of [...place.children]) if (!known.has(card.id)) card.remove();
@@ -143,6 +144,17 @@
     if (view) render(view); else { render(shown); look(); }
     setTimeout(() => { if (told.get(door) === verdict) { told.delete(door); render(shown); } }, 20000);
   };
+
+  // A code for a phone with a program of its own.
+  $("invite").addEventListener("click", async () => {
+    if (shown.needs_pin && !$("pin").value) { $("pin").focus(); return; }
+    const said = $("invite-code");
+    try {
+      const { ok, answer } = await call("/p/invite", shown.needs_pin ? { pin: $("pin").value } : {});
+      const issuer = answer.issuer ? ` --issuer ${answer.issuer}` : "";
+      said.textContent = ok ? `doorward ble guest --lock ${answer.locks[0].lock} --invite ${answer.invite}${issuer}` : answer.detail || words[8];
+    } catch { said.textContent = words[8]; }
+  });
 
   // Over Bluetooth, at the lock.
   const session = async (door) => {

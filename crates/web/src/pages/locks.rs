@@ -1,6 +1,7 @@
 //! Locks over Bluetooth: how well phones are heard, who has a session, which phones there are.
 
 use super::{
+    person::SecretPage,
     plot::{self, Point, Words},
     scene::{Scene, TimeView},
     shell::{Oops, Section, Shell, fragment, html},
@@ -13,7 +14,7 @@ use super::{
 use crate::{
     ApiResult, Web,
     bluetooth::{Heard, LockNews, news},
-    people::phones,
+    people::phones::{self, Invite},
 };
 use askama::Template;
 use axum::{
@@ -40,6 +41,7 @@ pub(super) fn router() -> Router<Web> {
         .route("/locks", get(show))
         .route("/locks/sessions/{nonce}/end", post(end))
         .route("/locks/phones/{id}/forget", post(forget))
+        .route("/people/{id}/phones", post(invite_person))
 }
 
 #[derive(Template)]
@@ -223,6 +225,30 @@ async fn end(State(web): State<Web>, visitor: Visitor, Path(nonce): Path<String>
     visitor.caller.check_csrf(&form.csrf)?;
     phones::end_session(&web, &visitor.caller, &nonce).await?;
     Ok(Redirect::to("/locks?done=session_ended").into_response())
+}
+
+async fn invite_person(State(web): State<Web>, visitor: Visitor, Path(id): Path<String>, Form(form): Form<Csrf>) -> Result<Response, Oops> {
+    visitor.caller.check_csrf(&form.csrf)?;
+    let invite = phones::invite_person(&web, &visitor.caller, &id).await?;
+    let scene = Scene::load(&web, &visitor).await;
+    Ok(html(&invited(&scene, &invite, format!("/people/{}", encode(&id)))))
+}
+
+/// A code for one phone, and how it is used there.
+pub(super) fn invited(scene: &Scene, invite: &Invite, back: String) -> SecretPage {
+    let t = scene.t;
+    let lock = invite.locks.first().map_or("LOCK", |lock| lock.lock.as_str());
+    let issuer = invite.issuer.as_deref().map(|issuer| format!(" --issuer {issuer}")).unwrap_or_default();
+    SecretPage {
+        shell: Shell::new(scene, t.locks.enrol, Section::People),
+        t,
+        title: t.locks.enrol.into(),
+        text: t.enrol_text(&scene.time(invite.until, None).short, invite.beacon.as_deref()),
+        label: t.locks.enrol_command,
+        secret: format!("doorward ble guest --lock {lock} --invite {}{issuer}", invite.code),
+        note: t.shown_once,
+        back,
+    }
 }
 
 async fn forget(State(web): State<Web>, visitor: Visitor, Path(id): Path<String>, Form(form): Form<Csrf>) -> Result<Response, Oops> {

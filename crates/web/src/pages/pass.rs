@@ -2,6 +2,7 @@
 
 use super::{
     event_list::{self, EventItem},
+    locks,
     passes::span,
     people::doors_name,
     scene::{Scene, TimeView},
@@ -15,6 +16,7 @@ use crate::{
     people::{
         compile,
         passes::{self, link, state},
+        phones,
         rights::Wish,
     },
 };
@@ -32,7 +34,7 @@ use doorward_tunnel::pairing;
 use doorward_wire::{
     attempt::ActorKind,
     event::Event,
-    grant::{Actions, Doors, PassState, Terms},
+    grant::{Actions, Doors, Means, PassDoorState, PassState, Terms},
 };
 use serde::Deserialize;
 
@@ -45,6 +47,7 @@ pub(super) fn router() -> Router<Web> {
     Router::new()
         .route("/passes/{id}", get(show).post(change))
         .route("/passes/{id}/extend", post(extend))
+        .route("/passes/{id}/phones", post(invite))
         .route("/passes/{id}/revoke", post(revoke))
         .route("/passes/{id}/remove", post(remove))
 }
@@ -72,6 +75,8 @@ struct PassPage {
     events: Vec<EventItem>,
     wrong: Option<String>,
     over: bool,
+    /// A phone with a program of its own can open one of its doors.
+    phones: bool,
 }
 
 /// By which means it opens a door, or why it does not.
@@ -122,6 +127,7 @@ async fn page(
     let events = web.house().store().events(&EventQuery { limit: LOOKED_THROUGH, ..EventQuery::default() }).await?;
     let events: Vec<Event> = events.into_iter().filter(|event| is_of(event, &pass)).collect();
     let means = if over { Vec::new() } else { compile::standing(web, &pass).await? };
+    let phones = means.iter().any(|row| row.means == Means::Ble && row.state == PassDoorState::Set);
     let failed = wrong.is_some();
     let mut page = html(&PassPage {
         shell: Shell::new(&scene, &pass.name, Section::People).done(done),
@@ -141,6 +147,7 @@ async fn page(
         events: event_list::brief(&scene, &events, SHOWN),
         wrong,
         over,
+        phones,
         id: pass.id,
         name: pass.name,
     });
@@ -220,6 +227,13 @@ async fn settled(web: &Web, visitor: &Visitor, errand: &Errand, id: &str, result
 #[derive(Deserialize)]
 struct Csrf {
     csrf: String,
+}
+
+async fn invite(State(web): State<Web>, visitor: Visitor, Path(id): Path<String>, Form(form): Form<Csrf>) -> Result<Response, Oops> {
+    visitor.caller.check_csrf(&form.csrf)?;
+    let invite = phones::invite_pass(&web, &visitor.caller, &id).await?;
+    let scene = Scene::load(&web, &visitor).await;
+    Ok(html(&locks::invited(&scene, &invite, format!("/passes/{}", encode(&id)))))
 }
 
 async fn revoke(State(web): State<Web>, visitor: Visitor, Path(id): Path<String>, Form(form): Form<Csrf>) -> Result<Response, Oops> {

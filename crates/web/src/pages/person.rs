@@ -62,6 +62,8 @@ struct PersonPage {
     terms: String,
     facts: Vec<(&'static str, String)>,
     sessions: i64,
+    /// The house gives phones sessions for locks over Bluetooth.
+    phones: bool,
     wrong: Wrong,
 }
 
@@ -124,6 +126,7 @@ async fn page(web: &Web, visitor: &Visitor, id: &str, done: Option<&str>, form: 
         terms: terms_form::terms(&scene, &terms),
         facts: facts(&scene, &person, sessions),
         sessions,
+        phones: web.bluetooth().is_some(),
         id: person.id,
         name: person.name,
         wrong,

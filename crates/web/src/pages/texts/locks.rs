@@ -39,6 +39,8 @@ labels! {
     phone_forgotten = "The phone was forgotten, and its sessions were taken back.",
     never = "never used",
     page = "page of the pass",
+    enrol = "Enrol a phone",
+    enrol_command = "On that phone",
     none = "There are no locks over Bluetooth",
     none_text = "They are set up in the configuration file: a door with kind = “radio”. See docs/ble.md.",
 }
@@ -54,6 +56,15 @@ impl Texts {
             ),
             (false, None) => (face("Elsewhere", "x", "calm"), "This house gives phones no sessions for its locks.".into()),
         }
+    }
+
+    /// What a code for a phone is for.
+    pub(crate) fn enrol_text(&self, until: &str, beacon: Option<&str>) -> String {
+        let place = beacon.map_or_else(
+            || "The house does not give sessions over the air yet: set ble.issuer first.".to_owned(),
+            |beacon| format!("Near the house, whose beacon is called “{beacon}”, the phone then gets its sessions."),
+        );
+        format!("The code in this command is good for one phone, until {until}. {place}")
     }
 
     /// Whether a lock hears its radio.

@@ -108,6 +108,9 @@ labels! {
     pass_needs_script = "This page needs JavaScript: the secret in the link stays in the browser, and a script sends it to the house alone.",
     // For pass.js, in its order.
     pass_js_words = "ends in|opens from|does not end|# times left|Lock|Working…|not reachable|There is no pass in this link. Ask for it again.|The house cannot be reached just now.|This link is not known here. Ask for a new one.|days|h|min|s|Or type # at the lock|Open over Bluetooth|The lock says it opened|The lock refused|The lock does not know the time|That is another lock. Try again, and choose the right one.|The lock did not answer. Stand nearer and try again.|No lock was chosen",
+    pass_phones = "Use a program on this phone",
+    pass_phones_text = "doorward ble guest opens these doors as you come near. The code is good once, for an hour.",
+    pass_phones_code = "Show a code",
     means = "How it opens",
     code = "Code",
     history = "What it opened",
