@@ -96,13 +96,13 @@ async fn delivered(port: u16, secret: &str) -> usize {
 }
 
 /// A client of MQTT 3.1.1 that does no more than it must.
-struct Client {
+pub(super) struct Client {
     read: BufReader<OwnedReadHalf>,
     write: OwnedWriteHalf,
 }
 
 impl Client {
-    async fn connect(port: u16, id: &str, user: &str, secret: &str) -> Self {
+    pub(super) async fn connect(port: u16, id: &str, user: &str, secret: &str) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (read, write) = stream.into_split();
@@ -118,12 +118,31 @@ impl Client {
         client
     }
 
-    async fn subscribe(mut self, topic: &str) -> Self {
+    pub(super) async fn subscribe(mut self, topic: &str) -> Self {
         let length = u16::try_from(topic.len()).unwrap().to_be_bytes();
         self.write.write_all(&packet(0x82, &[&[0, 1], &length[..], topic.as_bytes(), &[1]].concat())).await.unwrap();
         let (_, answer) = self.next().await.unwrap();
         assert_eq!(answer[2], 1, "at least once");
         self
+    }
+
+    /// Publishes what the broker keeps, and waits until it has it.
+    pub(super) async fn keep(&mut self, topic: &str, payload: &[u8]) {
+        let length = u16::try_from(topic.len()).unwrap().to_be_bytes();
+        self.write.write_all(&packet(0x33, &[&length[..], topic.as_bytes(), &[0, 1], payload].concat())).await.unwrap();
+        while self.next().await.unwrap().0 != 0x40 {}
+    }
+
+    /// The next message, with its topic before it.
+    pub(super) async fn hears(&mut self) -> Vec<u8> {
+        loop {
+            let (kind, body) = self.next().await.unwrap();
+            if kind & 0xf0 == 0x30 {
+                let topic = usize::from(u16::from_be_bytes([body[0], body[1]]));
+                self.write.write_all(&packet(0x40, &body[2 + topic..4 + topic])).await.unwrap();
+                return body;
+            }
+        }
     }
 
     /// Publishes at least once, a window at a time, until all is acknowledged.
@@ -247,7 +266,7 @@ impl Drop for Mosquitto {
 }
 
 /// A doorward with a foreign door and two users.
-struct Doorward {
+pub(super) struct Doorward {
     child: Child,
     data: tempfile::TempDir,
     port: u16,
@@ -257,7 +276,15 @@ struct Doorward {
 }
 
 impl Doorward {
-    async fn start() -> Self {
+    pub(super) fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    pub(super) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(super) async fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
         let gate = "[[doors]]\nid = \"gate\"\nkind = \"foreign\"\nlock = { mqtt = \"bench/set\", payload = \"LOCK\" }\n\
                     state = { mqtt = \"bench/gate\", locked = \"LOCKED\", unlocked = \"UNLOCKED\" }\n";
@@ -335,7 +362,7 @@ impl Drop for Doorward {
     }
 }
 
-async fn user(data: &Path, name: &str, publish: &[&str], subscribe: &[&str]) -> String {
+pub(super) async fn user(data: &Path, name: &str, publish: &[&str], subscribe: &[&str]) -> String {
     let client = reqwest::Client::builder().no_proxy().unix_socket(data.join("doorward.sock")).build().unwrap();
     let body = json!({ "name": name, "publish": publish, "subscribe": subscribe });
     let made = client.post("http://localhost/api/v1/mqtt-users").json(&body).send().await.unwrap();

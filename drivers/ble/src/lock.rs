@@ -186,9 +186,11 @@ impl Lock {
             Input::Session(message) => self.take_session(message, now),
             Input::Revoked(message) => self.take_revoked(message, now),
             Input::Command(message) => self.take_command(message, now),
+            // Who says it again and again must not begin each time with the same sessions: the last ones would never be computed.
             Input::ClockKnown(known) => {
-                self.clock_known = known;
-                self.sessions.recompute();
+                if std::mem::replace(&mut self.clock_known, known) != known {
+                    self.sessions.recompute();
+                }
             }
             Input::Rssi(rssi) => self.config.rssi = rssi,
             Input::Written { connection, value } => self.written(connection, value, now),

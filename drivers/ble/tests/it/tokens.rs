@@ -262,3 +262,24 @@ fn a_token_that_waited_for_seconds_opens_nothing() {
     assert_eq!(bench.give(Input::Sighting(&sighting)), []);
     assert_eq!(bench.lock.counters().late, 1);
 }
+
+/// As the driver does it: before each tick the lock is told whether the time is known.
+#[test]
+fn many_sessions_stay_good_for_a_lock_that_is_told_again_and_again_that_it_knows_the_time() {
+    let mut bench = Bench::new();
+    let guests: Vec<_> = (0..300).map(|number| Guest::of(number, START + 3_000, Ways::TOKEN)).collect();
+    for guest in &guests {
+        bench.give(Input::Session(&guest.message()));
+    }
+    let (end, mut ticks) = (bench.now.mono.plus(Duration::from_secs(30)), 0);
+    while bench.now.mono < end {
+        bench.now = bench.now.plus(bench.lock.deadline().since(bench.now.mono));
+        bench.give(Input::ClockKnown(true));
+        bench.give(Input::Tick);
+        ticks += 1;
+    }
+    assert!(ticks < 200, "it rests between the slots: {ticks} ticks");
+    for guest in &guests {
+        assert_eq!(opened(&bench.show(guest)), 1);
+    }
+}
