@@ -67,7 +67,7 @@ pub struct Offline {
 }
 
 /// Why there is no session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotGiven {
     /// The right does not reach so far, for this reason.
     Denied(Reason),

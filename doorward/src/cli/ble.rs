@@ -190,7 +190,7 @@ pub(crate) struct BleGuest {
     /// A one-time code, as “doorward pass invite-phone” or “doorward person invite-phone” prints it. A key is made where there is none
     #[arg(long, value_name = "CODE")]
     pub(crate) invite: Option<String>,
-    /// The issuer's public key of version 2, as those print it too; backend_v2.public of the folder when absent
+    /// The issuer's public key of version 2, as those print it too; that of the folder when absent
     #[arg(long, value_name = "KEY", value_parser = identity)]
     pub(crate) issuer: Option<Identity>,
     /// Answer the lock's challenge after Enter is pressed, instead of showing tokens

@@ -45,6 +45,7 @@ pub(super) fn router() -> Router<Web> {
 
 #[derive(Template)]
 #[template(path = "person.html")]
+#[expect(clippy::struct_excessive_bools, reason = "what a page shows")]
 struct PersonPage {
     shell: Shell,
     t: &'static Texts,
