@@ -27,8 +27,8 @@ pub trait Bluetooth: fmt::Debug + Send + Sync {
     /// The issuer's public keys of version 2, which phones believe alone.
     fn issuer(&self) -> Option<[u8; 64]>;
 
-    /// Looks at once whether sessions still hold, and takes back those that do not.
-    fn review(&self);
+    /// Looks at once whether sessions and passes still hold, and takes back those that do not.
+    fn review(&self) -> BoxFuture<'_, ()>;
 
     /// Signs a pass for a phone, which the lock of this door takes without a network, until then at the latest.
     fn sign<'a>(&'a self, door: &'a DoorId, phone: &'a PhoneKey, until: Time) -> BoxFuture<'a, Result<Offline, NotGiven>>;

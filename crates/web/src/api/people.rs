@@ -5,6 +5,7 @@ use super::{
     grants::GrantView,
     json::Json,
     params::{At, Sure},
+    phones::{PhoneView, RadioSession},
     routes::{Routes, routes},
     settings,
 };
@@ -16,7 +17,7 @@ use crate::{
 };
 use axum::{extract::State, http::StatusCode};
 use doorward_core::{Secret, scope::Scope};
-use doorward_store::{Holder, Person};
+use doorward_store::{Holder, Person, PhoneOf};
 use doorward_wire::{Time, event::Event, grant::Role};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -180,6 +181,10 @@ struct Export {
     tunnel_keys: Vec<String>,
     /// Their passkeys, by name.
     passkeys: Vec<String>,
+    /// Their phones that open locks over Bluetooth.
+    phones: Vec<PhoneView>,
+    /// What those phones have at locks: sessions and passes that have not ended.
+    radio_sessions: Vec<RadioSession>,
     /// Since when a code is asked for after their password; null when none is.
     second_factor: Option<Time>,
     /// How many browsers are signed in.
@@ -195,6 +200,7 @@ async fn export(caller: Caller, State(web): State<Web>, At(id): At<String>) -> A
     let person = roles::find(&web, &id).await?;
     let store = web.house().store();
     let own = |person: &Option<String>| person.as_deref() == Some(id.as_str());
+    let (of, now) = (PhoneOf::Person(id.clone()), web.house().now().utc);
     let passes = store.passes().await?.into_iter().filter(|pass| pass.made_by == ("person".into(), id.clone()));
     Ok(Json(Export {
         groups: store.groups().await?.into_iter().filter(|group| group.members.contains(&id)).map(|group| group.name).collect(),
@@ -203,6 +209,8 @@ async fn export(caller: Caller, State(web): State<Web>, At(id): At<String>) -> A
         tokens: store.tokens().await?.into_iter().filter(|row| own(&row.token.person)).map(|row| row.token.name).collect(),
         tunnel_keys: store.tunnel_keys().await?.into_iter().filter(|key| own(&key.person)).map(|key| key.name).collect(),
         passkeys: store.passkeys(&id).await?.into_iter().map(|passkey| passkey.key.name).collect(),
+        phones: store.phones().await?.into_iter().filter(|phone| phone.of == of).map(Into::into).collect(),
+        radio_sessions: store.ble_sessions(None, now).await?.into_iter().filter(|session| session.of == of).map(Into::into).collect(),
         second_factor: store.second_factor(&id).await?.map(|factor| factor.since),
         sessions: store.count_sessions(Some(&id), web.house().now().utc).await?,
         events: store.events_of_actor("person", &id).await?,

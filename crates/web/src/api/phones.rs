@@ -33,7 +33,7 @@ pub(super) fn router() -> Routes {
 
 /// A phone, by its public key.
 #[derive(Serialize, ToSchema)]
-struct PhoneView {
+pub(super) struct PhoneView {
     /// The fingerprint of its public key.
     id: String,
     /// Its name, for people.
@@ -99,7 +99,7 @@ async fn invite_pass(Sure(caller): Sure, State(web): State<Web>, At(id): At<Stri
 
 /// A session: for so long a phone opens a lock over Bluetooth.
 #[derive(Serialize, ToSchema)]
-struct RadioSession {
+pub(super) struct RadioSession {
     /// What names it. It opens nothing.
     id: String,
     /// The door.

@@ -3,7 +3,7 @@
 use super::rights::Wish;
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use doorward_core::{Secret, record::NewEvent, scope::Scope};
-use doorward_store::{NewPass, StoredPass};
+use doorward_store::{NewPass, PhoneOf, StoredPass};
 use doorward_wire::{
     Time,
     event::EventKind,
@@ -97,6 +97,7 @@ pub(crate) async fn remove(web: &Web, caller: &Caller, id: &str) -> ApiResult<()
     if matches!(state(&pass, web.house().now().utc), PassState::Active | PassState::NotYet) {
         return Err(ApiError::Conflict("this pass still opens doors; take it back first".into()));
     }
+    super::phones::end_all_of(web, &PhoneOf::Pass(id.into())).await?;
     web.house().store().remove_pass(id).await?;
     Ok(())
 }

@@ -104,7 +104,7 @@ pub(crate) async fn forget(web: &Web, caller: &Caller, fingerprint: &str) -> Api
         }
     }
     tell_of(web, caller, &phone.of, "phone_removed").await?;
-    review(web);
+    review(web).await;
     Ok(())
 }
 
@@ -132,7 +132,7 @@ pub(crate) async fn end_session(web: &Web, caller: &Caller, nonce: &str) -> ApiR
     if !web.house().store().revoke_ble_session(nonce, web.house().now().utc).await? {
         return Err(ApiError::NotFound("session with this id"));
     }
-    review(web);
+    review(web).await;
     Ok(())
 }
 
@@ -174,8 +174,20 @@ fn not_signed(why: NotGiven) -> ApiError {
     }
 }
 
-fn review(web: &Web) {
+/// Takes back what somebody has at locks, before nobody knows any more that it was theirs.
+pub(crate) async fn end_all_of(web: &Web, of: &PhoneOf) -> ApiResult<()> {
+    let (store, now) = (web.house().store(), web.house().now().utc);
+    for session in store.ble_sessions(None, now).await? {
+        if session.of == *of {
+            store.revoke_ble_session(&session.nonce, now).await?;
+        }
+    }
+    review(web).await;
+    Ok(())
+}
+
+async fn review(web: &Web) {
     if let Some(bluetooth) = web.bluetooth() {
-        bluetooth.review();
+        bluetooth.review().await;
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use doorward_core::{record::NewEvent, scope::Scope};
-use doorward_store::Person;
+use doorward_store::{Person, PhoneOf};
 use doorward_wire::{event::EventKind, grant::Role};
 use serde_json::json;
 
@@ -68,6 +68,7 @@ pub(crate) async fn erase(web: &Web, caller: &Caller, id: &str) -> ApiResult<()>
     may_name(caller, role_of(&person))?;
     one_administrator_stays(web, &person).await?;
     super::passes::revoke_all_within(web, caller, id).await?;
+    super::phones::end_all_of(web, &PhoneOf::Person(id.into())).await?;
     if !web.house().store().remove_person(id).await? {
         return Err(ApiError::NotFound("person with this id"));
     }

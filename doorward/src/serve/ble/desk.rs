@@ -42,7 +42,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::{Notify, broadcast::error::RecvError};
+use tokio::sync::broadcast::error::RecvError;
 
 /// How often it is looked what is due.
 const TICK: Duration = Duration::from_secs(5);
@@ -74,8 +74,6 @@ pub(super) struct Desk {
     deliveries: [Mutex<Deliveries>; 2],
     /// What is retained of sessions that ended while the program did not run.
     ended: Mutex<Vec<Message>>,
-    /// Somebody took a session back.
-    look: Notify,
 }
 
 impl Desk {
@@ -100,7 +98,6 @@ impl Desk {
                 .part("locks: issuer", LockTopic::every_report()[..1].iter().filter_map(|hello| hello.parse().ok()).collect()),
             deliveries: Default::default(),
             ended: Mutex::default(),
-            look: Notify::new(),
         };
         desk.restore(store, now).await.map_err(|error| error.to_string())?;
         Ok(desk)
@@ -218,7 +215,6 @@ impl Desk {
                         self.review_all().await;
                     }
                 }
-                () = self.look.notified() => self.review_all().await,
                 notice = notices.recv() => match notice {
                     Ok(notice) if concerns(&notice) => self.review_all().await,
                     Ok(_) => {}
@@ -399,8 +395,8 @@ impl Bluetooth for Desk {
         self.issuer.keys().v2.as_ref().map(|issuer| issuer.identity().to_bytes())
     }
 
-    fn review(&self) {
-        self.look.notify_one();
+    fn review(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.review_all())
     }
 
     fn sign<'a>(&'a self, door: &'a DoorId, phone: &'a PhoneKey, until: Time) -> BoxFuture<'a, Result<Offline, NotGiven>> {

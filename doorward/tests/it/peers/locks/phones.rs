@@ -1,7 +1,7 @@
 //! Phones with a program of their own: how they are enrolled, what they open, and what they do not.
 
 use super::*;
-use crate::peers::brokers::Mosquitto;
+use crate::peers::{brokers::Mosquitto, mosquitto::User};
 
 /// Mia, who may open the door, and an invite for a phone of hers.
 fn mia(scene: &Scene) -> String {
@@ -184,4 +184,27 @@ async fn a_phone_without_a_key_gets_nothing_unless_a_pass_is_named_for_those() {
     assert_eq!(events["items"][0]["actor"]["id"], pass, "{events}");
     scene.does(&["pass", "revoke", &pass]);
     assert!(shown.asks().await.is_err(), "its pass was taken back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_who_is_erased_has_nothing_left_at_locks() {
+    let scene = Scene::start().await;
+    let phone = scene.phone("phone", 1, Some(mia(&scene))).await;
+    phone.asks().await.unwrap();
+    let kept = scene.json(&["person", "export", "Mia"]);
+    let id = kept["phones"][0]["id"].as_str().unwrap();
+    let file = scene.path().join("mia.pass");
+    scene.does(&["pass", "offline", id, "--door", DOOR, "--out", file.to_str().unwrap()]);
+    let all = scene.json(&["person", "export", "Mia"])["radio_sessions"].clone();
+    let all: Vec<&str> = all.as_array().unwrap().iter().map(|session| session["id"].as_str().unwrap()).collect();
+    assert_eq!(all.len(), 2, "a session and a pass");
+    let made = scene.json(&["mqtt", "user", "add", "reader", "--subscribe", "locks/garden/revoked"]);
+    let reader = User::new("reader", made["secret"].as_str().unwrap(), &scene.binary().mqtt_port());
+    scene.does(&["person", "erase", "Mia"]);
+    let told = reader.keeps("locks/garden/revoked").unwrap_or_default();
+    assert!(all.iter().all(|id| told.contains(id)), "{told}");
+    phone.comes(&scene);
+    assert!(phone.presents(&std::fs::read(&file).unwrap()).await.is_err());
+    assert!(phone.asks().await.is_err());
+    assert_eq!(scene.opened(), 0);
 }
