@@ -13,6 +13,7 @@ mod failure;
 mod import;
 mod logging;
 mod output;
+mod radio;
 mod serve;
 
 use clap::Parser as _;

@@ -12,18 +12,13 @@ use crate::{
     cli::{Ble, BleLock, Global, KeysAt, RadioAt},
     data,
     failure::{Exit, Failure, Outcome},
+    radio::Clock,
 };
 use doorward_ble::{
-    clock::Clock as _,
     keys::{Contents, Folder, Mistakes},
-    radio::{Address, Radio, RadioError},
+    radio::{Radio, RadioError},
 };
-use doorward_core::{
-    Mono, Now,
-    driver::{BoxFuture, Stopwatch},
-};
-use doorward_engine::{Clock as EngineClock, SystemClock};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::path::PathBuf;
 
 pub(crate) async fn run(global: &Global, verb: Ble) -> Outcome {
     match verb {
@@ -40,44 +35,9 @@ pub(super) async fn lock(global: &Global, wish: BleLock) -> Outcome {
     lock::run(global, wish).await
 }
 
-/// The machine's time and dice, as radios and keys want them.
-#[derive(Debug, Clone)]
-struct Clock(Arc<SystemClock>);
-
-impl Clock {
-    fn start() -> Self {
-        Self(Arc::new(SystemClock::new()))
-    }
-
-    fn stopwatch(&self) -> Stopwatch {
-        let clock = Arc::clone(&self.0);
-        Arc::new(move || clock.now().mono)
-    }
-}
-
-impl doorward_ble::clock::Clock for Clock {
-    fn now(&self) -> Now {
-        self.0.now()
-    }
-
-    fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
-        let until: Mono = self.0.now().mono.plus(span);
-        self.0.sleep_until(until)
-    }
-
-    fn fill(&self, bytes: &mut [u8]) {
-        self.0.fill(bytes);
-    }
-}
-
-/// Opens the adapter. In the simulated air its name has no other radio.
+/// Opens the adapter.
 async fn radio(at: &RadioAt, what: &str, clock: &Clock) -> Result<Box<dyn Radio>, Failure> {
-    let mut bytes = [0; 6];
-    clock.fill(&mut bytes);
-    // The two highest bits say that the address is a random one.
-    bytes[0] |= 0xC0;
-    let address = Address(bytes);
-    at.place.open(&format!("{what} {address}"), address, clock.stopwatch()).await.map_err(|error| no_radio(&error))
+    crate::radio::open(&at.place, what, clock).await.map_err(|error| no_radio(&error))
 }
 
 /// What a person can do about an adapter.

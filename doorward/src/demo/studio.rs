@@ -1,7 +1,7 @@
 //! A door over Bluetooth in the simulated air: its strike and its contact, a guest who walks up to it, and somebody who
 //! listens, plays again what was said, and is refused.
 
-use crate::{config::Sources, failure::Failure, serve::ble::HouseClock};
+use crate::{config::Sources, failure::Failure, radio::Clock};
 use doorward_ble::{
     clock::Clock as _,
     guest::{Config, Enrolment, Guest, Held},
@@ -9,7 +9,7 @@ use doorward_ble::{
     radio::{Address, Place as Adapter, Radio},
 };
 use doorward_core::{driver::Heard, record::NewEvent};
-use doorward_engine::{Handle, SystemClock};
+use doorward_engine::Handle;
 use doorward_sim::air::{self, Air, Eavesdropper, Place};
 use doorward_store::{Holder, PhoneKey, PhoneOf};
 use doorward_wire::{
@@ -17,7 +17,7 @@ use doorward_wire::{
     event::EventKind,
     grant::{Actions, Doors, Terms},
 };
-use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 /// The door, and what its lock is called on the air.
 pub(super) const DOOR: &str = "studio_door";
@@ -58,7 +58,7 @@ impl Studio {
     pub(super) async fn build(folder: &Path) -> Result<Self, Failure> {
         let failed = |what: &str| Failure::failed(format!("the door over Bluetooth: {what}"));
         let air = Air::start(air::Config::default()).await.map_err(|error| failed(&error.to_string()))?;
-        let clock = HouseClock::new(Arc::new(SystemClock::new()));
+        let clock = Clock::start();
         let keys = Folder::new(folder.join(KEYS));
         let lock = Role::Lock(DOOR.parse().map_err(|_| failed("its lock has no good name"))?);
         let phone = Folder::new(folder.join(PHONE));
@@ -119,7 +119,7 @@ impl Studio {
 
     /// She comes, is let in, goes; whoever listened tries what they heard; and so on.
     async fn visit(self, house: &Handle) {
-        let clock = HouseClock::new(Arc::clone(house.clock()));
+        let clock = Clock::of(house.clock());
         let Ok(lock) = DOOR.parse() else { return };
         let guest = Guest::new(Config::new(lock), Enrolment::V2 { key: self.key, issuer: self.issuer });
         let adapter = Adapter::Air(self.air.address());
@@ -146,7 +146,7 @@ impl Studio {
 }
 
 /// She walks up to the door, looks at it and walks away, and her phone shows tokens meanwhile.
-async fn walk_up(air: &Air, guest: &Guest, held: &Held, radio: &dyn Radio, clock: &HouseClock) {
+async fn walk_up(air: &Air, guest: &Guest, held: &Held, radio: &dyn Radio, clock: &Clock) {
     let walk = async {
         let mut away = FAR;
         while away > NEAR {
@@ -184,7 +184,7 @@ fn play_again(listener: &Eavesdropper) {
 async fn strike(house: &Handle) {
     let part = house.exchange().part("demo: strike", STRIKE.parse().into_iter().collect());
     let tell = |open: bool| house.exchange().arrived(CONTACT, open.to_string().as_bytes(), false);
-    let clock = HouseClock::new(Arc::clone(house.clock()));
+    let clock = Clock::of(house.clock());
     loop {
         match part.hear().await {
             Heard::Connected(true) => tell(false),

@@ -7,15 +7,14 @@ mod desk;
 mod offline;
 mod registry;
 
-use crate::config::Config;
+use crate::{config::Config, radio};
 use desk::Desk;
 use doorward_ble::{
-    clock::Clock,
+    clock::Clock as _,
     issuer::Keys,
     keys::{Contents, Folder, PublicV2, Role, SecretV2},
-    radio::{Address, Place, RadioError},
+    radio::{Place, RadioError},
 };
-use doorward_core::{Now, driver::BoxFuture};
 use doorward_engine::Handle;
 use doorward_web::bluetooth::Bluetooth;
 use std::{future::pending, sync::Arc, time::Duration};
@@ -77,39 +76,8 @@ async fn advertise(place: Place, desk: Arc<Desk>) {
 
 async fn hand_out(place: &Place, desk: &Desk) -> Result<(), RadioError> {
     let clock = desk.clock();
-    let mut address = [0; 6];
-    clock.fill(&mut address);
-    let radio = place.open("issuer", Address(address), clock.stopwatch()).await?;
+    let radio = radio::open(place, "issuer", &clock).await?;
     desk.issuer().run(&*radio, desk, &clock, Box::pin(pending())).await
-}
-
-/// The house's clock and dice, for issuer and radio.
-#[derive(Clone)]
-pub(crate) struct HouseClock(Arc<dyn doorward_engine::Clock>);
-
-impl HouseClock {
-    pub(crate) fn new(clock: Arc<dyn doorward_engine::Clock>) -> Self {
-        Self(clock)
-    }
-
-    pub(crate) fn stopwatch(&self) -> doorward_core::driver::Stopwatch {
-        let clock = Arc::clone(&self.0);
-        Arc::new(move || clock.now().mono)
-    }
-}
-
-impl Clock for HouseClock {
-    fn now(&self) -> Now {
-        self.0.now()
-    }
-
-    fn sleep(&self, span: Duration) -> BoxFuture<'_, ()> {
-        self.0.sleep_until(self.0.now().mono.plus(span))
-    }
-
-    fn fill(&self, bytes: &mut [u8]) {
-        self.0.fill(bytes);
-    }
 }
 
 /// The issuer's private keys, and everybody's public ones.

@@ -55,7 +55,7 @@ pub(super) async fn run(global: &Global, wish: BleIssuer) -> Outcome {
         // Who says hello in a flood is not heard: sessions are said again by themselves.
         let _ = sender.try_send(message);
     };
-    let connection = Alone::start(options, listened, clock.0.clone(), hear);
+    let connection = Alone::start(options, listened, clock.engine(), hear);
     let _ = line.set(Arc::clone(&connection));
     let radio = radio(&wish.radio, "issuer", &clock).await?;
     let ended = tokio::select! {

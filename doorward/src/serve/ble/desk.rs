@@ -1,10 +1,10 @@
 //! Sessions on their way to locks: kept before they are published, said again after a restart, taken back when a right ends.
 
 use super::{
-    HouseClock, key_v2, read_keys,
+    key_v2, read_keys,
     registry::{Denied, name},
 };
-use crate::config::Config;
+use crate::{config::Config, radio::Clock};
 use doorward_ble::{
     driver::LockSpec,
     issuer::{
@@ -133,8 +133,8 @@ impl Desk {
         &self.issuer
     }
 
-    pub(super) fn clock(&self) -> HouseClock {
-        HouseClock(Arc::clone(self.handle.clock()))
+    pub(super) fn clock(&self) -> Clock {
+        Clock::of(self.handle.clock())
     }
 
     pub(super) fn lock(&self, id: &LockId) -> Option<&LockAt> {
