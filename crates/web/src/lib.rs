@@ -5,6 +5,7 @@
 //! * [`api`] is API v1, one file for each subject; [`local`] is the API that clients of the original U-tec gateway speak.
 //! * [`pages`] are server-rendered and work without JavaScript; `assets/live.js` only makes them live.
 //! * [`serve`] runs the listeners.
+//! * [`passkey`] checks what authenticators bring.
 //! * `people` gives rights and passes, for API and pages alike.
 //! * [`notify`] tells people what they should look at, [`webhooks`] tells servers of others what happened; [`outward`] is the one way out, and says where it does not lead.
 //!
@@ -33,4 +34,5 @@ mod state;
 pub mod webhooks;
 
 pub use problem::{ApiError, ApiResult};
+pub use sign_in::passkey;
 pub use state::{Web, WebConfig};

@@ -12,7 +12,7 @@
 mod browser;
 mod cbor;
 pub(crate) mod ceremony;
-pub(crate) mod passkey;
+pub mod passkey;
 pub(crate) mod totp;
 
 pub(crate) use browser::described;

@@ -31,37 +31,53 @@ const EXTENSIONS: u8 = 1 << 7;
 
 /// Why a passkey is not taken. The page says no more than that it did not work; this is for the log and for events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
+pub enum Refusal {
+    /// It is not what the format says.
     #[error("it is not what the format says")]
     Malformed,
+    /// It was made for something else.
     #[error("it was made for something else")]
     Type,
+    /// The challenge is not the one that was given.
     #[error("the challenge is not the one that was given")]
     Challenge,
+    /// It was made at another address.
     #[error("it was made at another address")]
     Origin,
+    /// It was made in a page within another page.
     #[error("it was made in a page within another page")]
     CrossOrigin,
+    /// It is for another name.
     #[error("it is for another name")]
     RpId,
+    /// Nobody touched the authenticator.
     #[error("nobody touched the authenticator")]
     NotPresent,
+    /// The authenticator did not ask who it is.
     #[error("the authenticator did not ask who it is")]
     NotVerified,
+    /// What it says about copies cannot be.
     #[error("what it says about copies cannot be")]
     BackupState,
+    /// There is no credential in it, or one where none belongs.
     #[error("there is no credential in it, or one where none belongs")]
     Credential,
+    /// The credential's name has a length that cannot be.
     #[error("the credential's name has a length that cannot be")]
     CredentialId,
+    /// It signs in a way that was not offered.
     #[error("it signs in a way that was not offered")]
     Algorithm,
+    /// Its key cannot be one.
     #[error("its key cannot be one")]
     Key,
+    /// It belongs to somebody else.
     #[error("it belongs to somebody else")]
     UserHandle,
+    /// The signature does not fit.
     #[error("the signature does not fit")]
     Signature,
+    /// Its counter did not go up: there may be a copy of it.
     #[error("its counter did not go up: there may be a copy of it")]
     Counter,
 }
@@ -74,57 +90,73 @@ impl From<Malformed> for Refusal {
 
 /// Where a passkey works.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Site {
+pub struct Site {
     /// The name, without a port.
-    pub(crate) rp_id: String,
+    pub rp_id: String,
     /// The addresses of its pages: scheme, name and port, compared whole.
-    pub(crate) origins: Vec<String>,
+    pub origins: Vec<String>,
 }
 
 /// A credential, as it was just made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Made {
-    pub(crate) id: Vec<u8>,
-    pub(crate) alg: i64,
+pub struct Made {
+    /// Its name, which the authenticator gave it.
+    pub id: Vec<u8>,
+    /// How it signs: a number of the COSE registry.
+    pub alg: i64,
     /// The public key: an uncompressed point, 32 bytes, or the length of the exponent, exponent and modulus.
-    pub(crate) key: Vec<u8>,
-    pub(crate) signatures: u32,
-    pub(crate) backup_eligible: bool,
-    pub(crate) backed_up: bool,
+    pub key: Vec<u8>,
+    /// How often it signed.
+    pub signatures: u32,
+    /// Whether it may be copied to other devices.
+    pub backup_eligible: bool,
+    /// Whether it was.
+    pub backed_up: bool,
 }
 
 /// A credential that is kept, with its owner.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Kept<'a> {
-    pub(crate) id: &'a [u8],
-    pub(crate) alg: i64,
-    pub(crate) key: &'a [u8],
-    pub(crate) signatures: u32,
-    pub(crate) backup_eligible: bool,
+pub struct Kept<'a> {
+    /// Its name.
+    pub id: &'a [u8],
+    /// How it signs, as in [`Made`].
+    pub alg: i64,
+    /// Its public key, as in [`Made`].
+    pub key: &'a [u8],
+    /// How often it had signed when it was last used.
+    pub signatures: u32,
+    /// Whether it may be copied to other devices.
+    pub backup_eligible: bool,
     /// How its owner is known to authenticators.
-    pub(crate) user_handle: &'a [u8],
+    pub user_handle: &'a [u8],
 }
 
 /// What a browser brings to sign in.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Assertion<'a> {
-    pub(crate) id: &'a [u8],
-    pub(crate) client_data: &'a [u8],
-    pub(crate) authenticator_data: &'a [u8],
-    pub(crate) signature: &'a [u8],
+pub struct Assertion<'a> {
+    /// The credential's name.
+    pub id: &'a [u8],
+    /// What the browser says about itself, as JSON.
+    pub client_data: &'a [u8],
+    /// What the authenticator says.
+    pub authenticator_data: &'a [u8],
+    /// Its signature over both.
+    pub signature: &'a [u8],
     /// Needed: nobody typed a name before.
-    pub(crate) user_handle: Option<&'a [u8]>,
+    pub user_handle: Option<&'a [u8]>,
 }
 
 /// What changes of a credential that was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Used {
-    pub(crate) signatures: u32,
-    pub(crate) backed_up: bool,
+pub struct Used {
+    /// How often it signed by now.
+    pub signatures: u32,
+    /// Whether it was copied to other devices.
+    pub backed_up: bool,
 }
 
 /// Checks a new credential (section 7.1).
-pub(crate) fn register(site: &Site, challenge: &[u8], client: &[u8], attestation: &[u8]) -> Result<Made, Refusal> {
+pub fn register(site: &Site, challenge: &[u8], client: &[u8], attestation: &[u8]) -> Result<Made, Refusal> {
     client_data(client, "webauthn.create", challenge, site)?;
     let mut object = Cbor::new(attestation);
     let mut data = None;
@@ -158,7 +190,7 @@ pub(crate) fn register(site: &Site, challenge: &[u8], client: &[u8], attestation
 }
 
 /// Checks a sign-in with a credential that is kept (section 7.2).
-pub(crate) fn assert(site: &Site, challenge: &[u8], given: &Assertion<'_>, kept: &Kept<'_>) -> Result<Used, Refusal> {
+pub fn assert(site: &Site, challenge: &[u8], given: &Assertion<'_>, kept: &Kept<'_>) -> Result<Used, Refusal> {
     if given.id != kept.id {
         return Err(Refusal::CredentialId);
     }

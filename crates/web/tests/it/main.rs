@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on must end")]
 
 mod attacks;
+mod corpus;
 mod doors;
 mod fleet;
 mod local;
