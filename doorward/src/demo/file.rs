@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(moved(&then, NOW.0, NOW.1), Some(made(NOW.0, NOW.1, "key")));
 
         let ours =
-            |text: &str| text.replace("[[doors]]", "[log]\nlevel = \"debug\" # mine\n\n[[doors]]").replace(" gate\"", " gate (mine)\"");
+            |text: &str| text.replacen("[[doors]]", "[log]\nlevel = \"debug\" # mine\n\n[[doors]]", 1).replace(" gate\"", " gate (mine)\"");
         assert_eq!(moved(&ours(&then), NOW.0, NOW.1), Some(ours(&made(NOW.0, NOW.1, "key"))));
     }
 

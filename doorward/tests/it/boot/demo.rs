@@ -17,6 +17,7 @@ impl Demo {
     fn start(data: &Path) -> Self {
         let mut demo = command(data);
         demo.arg("demo").env("DOORWARD_HTTP__LISTEN", "127.0.0.1:0").env("DOORWARD_TUNNEL__LISTEN", "127.0.0.1:0");
+        demo.env("DOORWARD_MQTT__LISTEN", "127.0.0.1:0");
         Self(demo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
@@ -42,9 +43,9 @@ async fn ready(data: &Path) -> Client {
     let known = async || {
         let doors = client.get("/doors").await;
         let doors = doors["items"].as_array().cloned().unwrap_or_default();
-        doors.len() == 6 && doors.iter().all(|door| door["online"] == true)
+        doors.len() == 7 && doors.iter().all(|door| door["online"] == true)
     };
-    until_within(Duration::from_mins(1), "six doors are there", known).await;
+    until_within(Duration::from_mins(1), "seven doors are there", known).await;
     client
 }
 
@@ -96,4 +97,22 @@ async fn the_demo_goes_on_at_other_ports_and_keeps_what_was_changed_in_its_file(
     let moved = changed.lines().zip(now.lines()).filter(|(before, now)| before != now).map(|(before, _)| before.split(' ').next().unwrap());
     assert_eq!(moved.collect::<Vec<_>>(), ["login_url", "api_url", "sip_server"]);
     assert_eq!(now.lines().count(), changed.lines().count());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_opens_its_door_over_bluetooth_for_its_guest_and_for_nobody_who_plays_her_tokens_again() {
+    let data = tempfile::tempdir().unwrap();
+    let demo = Demo::start(data.path());
+    let client = ready(data.path()).await;
+    let told = async |kind: &str| client.get(&format!("/events?door=studio_door&kind={kind}")).await["items"].as_array().unwrap().clone();
+    until_within(Duration::from_secs(30), "the guest is let in", async || {
+        told("attempt.finished").await.iter().any(|event| event["actor"]["name"] == "Mia" && event["data"]["state"] == "confirmed")
+    })
+    .await;
+    until_within(Duration::from_mins(1), "her tokens are played again", async || {
+        told("door.refused").await.iter().any(|event| event["reason"] == "replay")
+    })
+    .await;
+    assert_eq!(told("door.opened").await.len(), 1, "once");
+    demo.end();
 }
