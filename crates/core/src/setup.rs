@@ -108,6 +108,29 @@ pub struct DoorSetup {
 }
 
 impl DoorSetup {
+    /// A door that somebody configured: called by its identifier, at this site, with nothing else said of it.
+    pub fn configured(id: DoorId, site: &str, kind: DoorKind, account: AccountId, capabilities: Vec<Capability>) -> Self {
+        Self {
+            name: id.to_string(),
+            external: id.to_string(),
+            id,
+            site: site.into(),
+            time_zone: String::new(),
+            holidays: Vec::new(),
+            kind,
+            account,
+            capabilities,
+            confirm_within: Duration::from_secs(5),
+            auto_lock: AutoLock::default(),
+            fail_open: false,
+            contact: None,
+            mqtt_code: None,
+            stream: None,
+            managed: true,
+            told: Told::default(),
+        }
+    }
+
     /// The door as policy sees it.
     pub fn place(&self) -> Place<'_> {
         Place { door: &self.id, site: &self.site, time_zone: &self.time_zone, holidays: &self.holidays }

@@ -250,8 +250,8 @@ pub(crate) struct BleIssuer {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "What opens the door is a program (--command, the last on the line: all that follows is the program's) or a \
-                        message (--mqtt-topic and --mqtt-payload).")]
+#[command(after_help = "What opens the door is a program (--command, the last on the line: all that follows is the program's), a \
+                        GPIO line (--gpio), or a message (--mqtt-topic and --mqtt-payload).")]
 pub(crate) struct BleLock {
     #[command(flatten)]
     pub(crate) keys: KeysAt,

@@ -8,7 +8,6 @@ use doorward_wire::{
     Time,
     door::{Capability, DoorKind},
 };
-use std::time::Duration;
 
 /// The site of doors that name none.
 const HOME: &str = "home";
@@ -111,25 +110,8 @@ fn same_place(door: &DoorSetup, wish: &DoorConfig) -> bool {
 
 fn new(wish: &DoorConfig, account: doorward_wire::account::AccountId, external: String) -> DoorSetup {
     let kind = wish.own.as_ref().map_or(DoorKind::Bolt, Own::kind);
-    DoorSetup {
-        id: wish.id.clone(),
-        name: wish.id.to_string(),
-        site: HOME.into(),
-        time_zone: String::new(),
-        holidays: Vec::new(),
-        kind,
-        account,
-        external,
-        capabilities: vec![Capability::Lock, Capability::Unlock, Capability::Refresh],
-        confirm_within: Duration::from_secs(5),
-        auto_lock: doorward_core::setup::AutoLock::default(),
-        fail_open: false,
-        contact: None,
-        mqtt_code: None,
-        stream: None,
-        managed: true,
-        told: doorward_core::setup::Told::default(),
-    }
+    let capabilities = vec![Capability::Lock, Capability::Unlock, Capability::Refresh];
+    DoorSetup { external, ..DoorSetup::configured(wish.id.clone(), HOME, kind, account, capabilities) }
 }
 
 fn merged(store: &Store, mut door: DoorSetup, wish: &DoorConfig) -> DoorSetup {

@@ -13,7 +13,7 @@ use doorward_ble::{
 use doorward_core::{
     Now, Secret,
     driver::{BoxFuture, Entry, Fault, Message, Settings},
-    setup::{AutoLock, DoorSetup, Told},
+    setup::DoorSetup,
 };
 use doorward_engine::{Clock, Handle, House, Line, Stopper};
 use doorward_sim::air::{Air, Config};
@@ -211,25 +211,7 @@ async fn furnish(store: &Store, keys: &Path, air: &Air, now: doorward_wire::Time
 }
 
 fn door(account: AccountId) -> DoorSetup {
-    DoorSetup {
-        id: DOOR.parse().unwrap(),
-        name: "Front".into(),
-        site: "home".into(),
-        time_zone: String::new(),
-        holidays: Vec::new(),
-        kind: DoorKind::Radio,
-        account,
-        external: DOOR.into(),
-        capabilities: vec![Capability::Open],
-        confirm_within: Duration::from_secs(5),
-        auto_lock: AutoLock::default(),
-        fail_open: false,
-        contact: None,
-        mqtt_code: None,
-        stream: None,
-        managed: true,
-        told: Told::default(),
-    }
+    DoorSetup::configured(DOOR.parse().unwrap(), "home", DoorKind::Radio, account, vec![Capability::Open])
 }
 
 /// All memory of a lock that stands alone, its program's pages too, with sessions that came over a broker and after it opened.

@@ -21,7 +21,7 @@ use doorward_ble::{
 use doorward_core::{
     Secret,
     driver::{Entry, Heard, Mistake, Settings},
-    setup::{AutoLock, DoorSetup, Told},
+    setup::DoorSetup,
 };
 use doorward_engine::{Clock, Handle, House, Stopper, SystemClock};
 use doorward_mqtt::remote::{Alone, RemoteOptions};
@@ -130,26 +130,8 @@ fn door_id(id: &LockId) -> DoorId {
 }
 
 fn door(id: &LockId, account: AccountId) -> DoorSetup {
-    let own = door_id(id);
-    DoorSetup {
-        external: own.to_string(),
-        id: own,
-        name: id.to_string(),
-        site: SITE.into(),
-        time_zone: String::new(),
-        holidays: Vec::new(),
-        kind: DoorKind::Radio,
-        account,
-        capabilities: vec![Capability::Open],
-        confirm_within: Duration::from_secs(5),
-        auto_lock: AutoLock::default(),
-        fail_open: false,
-        contact: None,
-        mqtt_code: None,
-        stream: None,
-        managed: true,
-        told: Told::default(),
-    }
+    let door = DoorSetup::configured(door_id(id), SITE, DoorKind::Radio, account, vec![Capability::Open]);
+    DoorSetup { name: id.to_string(), ..door }
 }
 
 /// What is done now and then, for as long as the lock runs.
@@ -231,7 +213,7 @@ fn phones(text: &str) -> Result<BTreeMap<String, i8>, Failure> {
 /// Everything that is wrong with the wishes.
 fn wrong(mistakes: &[Mistake]) -> Failure {
     let named = |mistake: &Mistake| match mistake.key.rsplit('.').next().unwrap_or_default() {
-        "actuator" => "nothing opens the door: give --command PROGRAM, or --mqtt-topic and --mqtt-payload".into(),
+        "actuator" => "nothing opens the door: give --command PROGRAM, --gpio CHIP:LINE, or --mqtt-topic and --mqtt-payload".into(),
         key => format!("{key} {}", mistake.hint),
     };
     mistakes.iter().fold(Failure::usage("the lock cannot run:"), |failure, mistake| failure.and(named(mistake)))
