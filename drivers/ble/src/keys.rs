@@ -31,9 +31,13 @@ pub use names::{Role, RoleError};
 use crate::clock::Clock;
 use doorward_wire::{
     Time,
-    ble::compat::{Bits, PrivateKey, PublicKey},
+    ble::{
+        compat::{Bits, PrivateKey, PublicKey},
+        v2::Identity,
+    },
 };
-use format::{V1, V2};
+use format::{Format as _, V1, V2};
+use names::Half;
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 /// A folder with keys.
@@ -135,6 +139,16 @@ impl Folder {
         }
         self.add(&secret)?;
         self.add(&public)
+    }
+
+    /// Keeps the public key of an issuer, unless there is one of an issuer already.
+    pub fn meet(&self, issuer: &Identity) -> Result<(), Mistakes> {
+        let name = Half::PublicV2.name(&Role::Issuer);
+        if self.names()?.contains(&name) {
+            return Ok(());
+        }
+        let text = doorward_core::Secret::new(V2::write(&PublicV2::Issuer(*issuer)));
+        self.add(&File { name, text, is_secret: false })
     }
 
     /// Puts a new key in place of the present one, which stays readable under the date of today. There is no moment without one,

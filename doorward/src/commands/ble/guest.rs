@@ -35,7 +35,15 @@ pub(super) async fn run(global: &Global, wish: BleGuest) -> Outcome {
     let guest = Guest::new(config(&wish)?, enrolment);
     let radio = radio(&wish.radio, "guest", &clock).await?;
     let screen = Screen::new(global.json);
-    let tell = |progress: Progress| screen.show(&progress);
+    let tell = |progress: Progress| {
+        screen.show(&progress);
+        // It has proved to be the one who was named.
+        if let (Progress::Session(_), Some(issuer)) = (&progress, &wish.issuer)
+            && let Err(mistakes) = folder(global, &wish.keys).0.meet(issuer)
+        {
+            output::warn(&format!("the key of the issuer cannot be kept, so it has to be named again: {mistakes}"));
+        }
+    };
     let asks = !wish.yes;
     let confirm = move |lock: &LockId, action: ActionWord| -> BoxFuture<'static, bool> {
         let lock = lock.clone();
@@ -103,7 +111,8 @@ fn enrolment(global: &Global, wish: &BleGuest) -> Result<Enrolment, Failure> {
     };
     chosen.ok_or_else(|| {
         let failure = Failure::usage(format!("the folder has no private key of {role} beside a public one of its issuer"));
-        failure.and("make it with “doorward ble keys create guest”, and copy backend_public.pem and backend_v2.public here")
+        let failure = failure.and("make it with “doorward ble keys create guest”, and copy backend_public.pem and backend_v2.public here");
+        failure.and("or, with an invite, name its issuer too: --invite CODE --issuer KEY")
     })
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     lock::{Input, Lock, Output, Presented, Refused, Way},
-    radio::{AttError, Incoming, PeerId, Server},
+    radio::{AttError, Down, Incoming, PeerId, RadioError, Server},
 };
 use doorward_core::{
     Now, Secret,
@@ -149,7 +149,9 @@ impl Run<'_> {
                 self.seen(true);
             }
             Ear::Down(error) => {
-                tracing::warn!(door = self.door.external, %error, "the lock hears nobody");
+                if !matches!(error, RadioError::Down(Down::Looking, _)) {
+                    tracing::warn!(door = self.door.external, %error, "the lock hears nobody");
+                }
                 self.server = None;
                 self.door.news.hears(Some(error.to_string()));
                 self.seen(false);

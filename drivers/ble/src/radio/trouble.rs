@@ -62,6 +62,9 @@ impl RadioError {
 /// Why an adapter cannot be used, where its backend knows that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Down {
+    /// It has just begun, and looks for it.
+    #[error("it is being looked for")]
+    Looking,
     /// There is no message bus, over which programs ask for Bluetooth.
     #[error("no D-Bus")]
     NoBus,
@@ -83,6 +86,7 @@ impl Down {
     /// What a person can do.
     pub const fn person(self) -> &'static str {
         match self {
+            Self::Looking => "Bluetooth is being looked for. Wait a moment.",
             Self::NoBus => {
                 "The system's message bus (D-Bus) is not there. Install and start it; in a container, pass /run/dbus/system_bus_socket in."
             }

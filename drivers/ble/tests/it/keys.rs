@@ -98,6 +98,17 @@ async fn keys_of_both_versions_are_made_for_their_owner_alone() {
 }
 
 #[test]
+fn the_first_issuer_that_a_guest_met_is_kept_and_no_other_takes_its_place() {
+    let identity = |seed| *doorward_wire::ble::v2::Issuer::from_seeds(&[seed; 32], &[seed; 32]).identity();
+    let (folder, kept) = (folder(), || Some(PublicV2::Issuer(identity(1))));
+    let keys = Folder::new(folder.path());
+    for met in [1, 1, 2] {
+        keys.meet(&identity(met)).unwrap();
+        assert_eq!(keys.read().unwrap().v2.get(&Role::Issuer).map(|key| key.public), kept());
+    }
+}
+
+#[test]
 fn all_that_is_wrong_is_said_at_once_with_its_file() {
     let folder = original();
     put(&folder, "lock_01_public.pem", pem("lock_02", "public_pem"));

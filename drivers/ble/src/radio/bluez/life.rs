@@ -28,7 +28,7 @@ pub(super) struct Life {
 
 impl Life {
     pub(super) fn new(settings: Settings, clock: Clock) -> Self {
-        let trouble = Some(RadioError::Down(Down::NoBus, "not looked for yet".into()));
+        let trouble = Some(RadioError::Down(Down::Looking, "since the start".into()));
         let standing = watch::Sender::new(Standing { generation: 0, trouble });
         Self { settings, clock, standing, link: Mutex::default(), peers: Arc::default() }
     }
