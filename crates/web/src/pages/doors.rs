@@ -96,7 +96,7 @@ struct Summary {
 /// How all doors stand, in a line; a fragment.
 pub(super) fn summary(scene: &Scene, doors: &[Door]) -> String {
     let states: Vec<DoorState> = doors.iter().filter(|door| door_card::counts(door)).map(|door| door.state).collect();
-    fragment(&Summary { text: scene.t.summary(&states) })
+    fragment(&Summary { text: scene.t.summary(&states, doors.len() - states.len()) })
 }
 
 #[derive(Template)]

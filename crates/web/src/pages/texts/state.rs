@@ -267,8 +267,8 @@ impl Texts {
         }
     }
 
-    /// What is said above all doors.
-    pub(crate) fn summary(&self, states: &[DoorState]) -> String {
+    /// What is said above all doors: of those that can tell, and how many `blind` ones there are beside them.
+    pub(crate) fn summary(&self, states: &[DoorState], blind: usize) -> String {
         let count = |wanted: &[DoorState]| states.iter().filter(|state| wanted.contains(state)).count();
         let parts = [
             (count(&[DoorState::Jammed]), "jammed"),
@@ -278,9 +278,31 @@ impl Texts {
             (count(&[DoorState::Locking, DoorState::Unlocking]), "moving"),
             (count(&[DoorState::Unknown]), "unknown"),
         ];
-        if states.len() > 1 && parts[3].0 == states.len() {
+        if blind == 0 && states.len() > 1 && parts[3].0 == states.len() {
             return format!("All {} doors are locked", states.len());
         }
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(" · ")
+        // Where none can tell, each says so itself.
+        let blind = if states.is_empty() { 0 } else { blind };
+        let all = parts.into_iter().chain([(blind, "without a sensor")]).filter(|(count, _)| *count > 0);
+        all.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(" · ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::EN;
+    use doorward_wire::door::DoorState;
+
+    #[test]
+    fn all_doors_are_locked_only_where_all_can_tell() {
+        let locked = [DoorState::Locked, DoorState::Locked];
+        for (states, blind, said) in [
+            (&locked[..], 0, "All 2 doors are locked"),
+            (&locked, 1, "2 locked · 1 without a sensor"),
+            (&[DoorState::Open, DoorState::Locked], 0, "1 open · 1 locked"),
+            (&[], 2, ""),
+        ] {
+            assert_eq!(EN.summary(states, blind), said);
+        }
     }
 }
