@@ -212,6 +212,7 @@ async fn ten_thousand_advertisements_a_second_do_not_stop_anything() {
         }
     }
     assert!(answered < Duration::from_secs(10), "{answered:?}");
-    assert!(u64::from(HEARD) >= told + slow.dropped(), "{told} and {}", slow.dropped());
+    // What is said behind them may have found no room either.
+    assert!(u64::from(HEARD) + 1 >= told + slow.dropped(), "{told} and {}", slow.dropped());
     assert!(slow.dropped() > 0);
 }
