@@ -113,29 +113,11 @@ pub fn wish(name: Option<String>, pin: Option<String>, schedule: CodeSchedule) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::setup::{AutoLock, Told};
-    use std::time::Duration;
 
     fn door(capabilities: &[Capability]) -> DoorSetup {
-        DoorSetup {
-            id: "front".parse().unwrap(),
-            name: "Front".into(),
-            site: "home".into(),
-            time_zone: "Europe/Berlin".into(),
-            holidays: Vec::new(),
-            kind: DoorKind::Bolt,
-            account: "cloud".parse().unwrap(),
-            external: "AA".into(),
-            capabilities: capabilities.to_vec(),
-            confirm_within: Duration::from_secs(5),
-            auto_lock: AutoLock::default(),
-            fail_open: false,
-            contact: None,
-            mqtt_code: None,
-            stream: None,
-            managed: false,
-            told: Told::default(),
-        }
+        let (id, account) = ("front".parse().unwrap(), "cloud".parse().unwrap());
+        let door = DoorSetup::configured(id, "home", DoorKind::Bolt, account, capabilities.to_vec());
+        DoorSetup { time_zone: "Europe/Berlin".into(), ..door }
     }
 
     fn until() -> Terms {

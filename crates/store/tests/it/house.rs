@@ -5,7 +5,7 @@ use doorward_core::{
     Secret,
     driver::Settings,
     record::{NewEvent, Record, Written},
-    setup::{AutoLock, DoorSetup, Told},
+    setup::DoorSetup,
 };
 use doorward_store::{MasterKey, OpenError, OpenOptions, Store, StoredAccount};
 use doorward_wire::{
@@ -173,25 +173,10 @@ pub(crate) fn account(id: &str) -> StoredAccount {
 }
 
 pub(crate) fn door(id: &str, account: &str) -> DoorSetup {
-    DoorSetup {
-        id: id.parse().expect("an id"),
-        name: "Gate".into(),
-        site: "home".into(),
-        time_zone: "UTC".into(),
-        holidays: Vec::new(),
-        kind: DoorKind::Bolt,
-        account: account.parse().expect("an id"),
-        external: format!("external-{id}"),
-        capabilities: vec![Capability::Lock, Capability::Unlock],
-        confirm_within: Duration::from_secs(5),
-        auto_lock: AutoLock::default(),
-        fail_open: false,
-        contact: None,
-        mqtt_code: None,
-        stream: None,
-        managed: false,
-        told: Told::default(),
-    }
+    let capabilities = vec![Capability::Lock, Capability::Unlock];
+    let (own, account) = (id.parse().expect("an id"), account.parse().expect("an id"));
+    let door = DoorSetup::configured(own, "home", DoorKind::Bolt, account, capabilities);
+    DoorSetup { name: "Gate".into(), external: format!("external-{id}"), time_zone: "UTC".into(), managed: false, ..door }
 }
 
 pub(crate) async fn furnish(store: &Store) {
