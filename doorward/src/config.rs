@@ -20,6 +20,7 @@ mod store;
 mod tunnel;
 
 pub(crate) use accounts::AccountConfig;
+pub(crate) use ble::KEYS as BLE_KEYS;
 pub(crate) use doors::{DoorConfig, Own};
 pub(crate) use keys::{Keys, Sources};
 pub(crate) use log::LogFormat;
@@ -41,6 +42,11 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
+
+/// The configuration file, in the data folder unless another is named.
+pub(crate) const CONFIG_FILE: &str = "doorward.toml";
+/// The file of environment variables beside it.
+pub(crate) const ENV_FILE: &str = ".env";
 
 /// A certificate and its key, as PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,17 +141,15 @@ impl Config {
 
 /// Reads the file, or `doorward.toml` in the data folder, and the environment, with a `.env` beside the file.
 pub(crate) fn sources(file: Option<&Path>, data: &Path) -> anyhow::Result<Sources> {
-    let fallback = data.join("doorward.toml");
-    let path = file.unwrap_or(&fallback);
-    let mut sources = Sources { file_name: path.display().to_string(), data: data.to_owned(), ..Sources::default() };
-    match std::fs::read_to_string(path) {
+    let path = file.map_or_else(|| data.join(CONFIG_FILE), Path::to_owned);
+    let mut sources = Sources { data: data.to_owned(), ..Sources::default() };
+    match std::fs::read_to_string(&path) {
         Ok(text) => sources.file = text.parse::<toml::Table>().with_context(|| format!("{} is not TOML", path.display()))?,
         // Without a file there is nothing to read, and a folder that cannot be one is told of where it is opened.
         Err(error) if file.is_none() && matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {}
         Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
-    if let Ok(text) = std::fs::read_to_string(folder.join(".env")) {
+    if let Ok(text) = std::fs::read_to_string(path.with_file_name(ENV_FILE)) {
         sources.environment = dot_env(&text);
     }
     sources.environment.extend(std::env::vars());
@@ -153,19 +157,20 @@ pub(crate) fn sources(file: Option<&Path>, data: &Path) -> anyhow::Result<Source
     sources.originals.extend(fleet::originals(&sources.environment));
     sources.originals.extend(ble::originals(&sources.environment));
     sources.environment.retain(|name, _| name.starts_with("DOORWARD_"));
+    sources.path = path;
     Ok(sources)
 }
 
 /// Reads file and environment, or fails with every mistake.
 pub(crate) fn read_config(global: &Global, file: Option<&Path>) -> Result<Config, Failure> {
     let sources = sources_of(global, file)?;
-    Config::read(&sources, TABLE).map_err(|found| mistakes(&found, &sources.file_name))
+    Config::read(&sources, TABLE).map_err(|found| mistakes(&found, &sources.path))
 }
 
 /// Reads file, environment and database: what the next start will use.
 pub(crate) async fn read_all(global: &Global, file: Option<&Path>) -> Result<Config, Failure> {
     let mut sources = sources_of(global, file)?;
-    let first = Config::read(&sources, TABLE).map_err(|found| mistakes(&found, &sources.file_name))?;
+    let first = Config::read(&sources, TABLE).map_err(|found| mistakes(&found, &sources.path))?;
     let url = data::store_url(&data::folder(global.data.as_deref()), &first.store.url);
     match doorward_store::settings_at(&url).await {
         Ok(settings) => with_settings(&mut sources, settings),
@@ -179,7 +184,7 @@ pub(crate) async fn read_all(global: &Global, file: Option<&Path>) -> Result<Con
 /// Reads the configuration again, now with what the database sets.
 pub(crate) fn with_settings(sources: &mut Sources, settings: BTreeMap<String, serde_json::Value>) -> Result<Config, Failure> {
     sources.database = settings.into_iter().filter_map(|(key, value)| Some((key, value.as_str()?.to_owned()))).collect();
-    Config::read(sources, TABLE).map_err(|found| mistakes(&found, &sources.file_name))
+    Config::read(sources, TABLE).map_err(|found| mistakes(&found, &sources.path))
 }
 
 fn sources_of(global: &Global, file: Option<&Path>) -> Result<Sources, Failure> {

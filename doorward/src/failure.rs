@@ -1,6 +1,6 @@
 //! How a command ends: exit codes, and errors with what a person can do.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 /// How a command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,9 +78,9 @@ impl From<std::io::Error> for Failure {
 }
 
 /// Every mistake of a configuration.
-pub(crate) fn mistakes(mistakes: &[doorward_core::driver::Mistake], file: &str) -> Failure {
+pub(crate) fn mistakes(mistakes: &[doorward_core::driver::Mistake], file: &Path) -> Failure {
     let count = if mistakes.len() == 1 { "a mistake".into() } else { format!("{} mistakes", mistakes.len()) };
-    let mut failure = Failure::usage(format!("the configuration ({file}) has {count}:"));
+    let mut failure = Failure::usage(format!("the configuration ({}) has {count}:", file.display()));
     for mistake in mistakes {
         failure = failure.and(format!("{}: {}", mistake.key, mistake.hint));
     }

@@ -5,7 +5,7 @@ use crate::{
     config::read_config,
     data::{self, Data},
     drivers::TABLE,
-    failure::{Exit, Failure, Outcome},
+    failure::{Exit, Failure, Outcome, mistakes},
     output,
 };
 use anyhow::Context;
@@ -47,7 +47,7 @@ pub(crate) async fn run(global: &Global, path: &Path) -> Outcome {
     let signed_in = match import.tokens {
         Some(tokens) => {
             let setup = store.account(&account).await.map_err(failed)?.context("the account is gone")?.settings;
-            let driver = (utec.build)(&setup).map_err(|mistakes| Failure::failed(format!("{mistakes:?}")))?;
+            let driver = (utec.build)(&setup).map_err(|found| mistakes(&found, &file))?;
             let ctx = AccountCtx::alone(account.clone(), Arc::clone(&clock), store.clone());
             let step = Action::Setup { step: "tokens".into(), input: tokens };
             driver.act(&ctx, &Target::Account, step).await.map_err(|fault| Failure::failed(fault.person))?;

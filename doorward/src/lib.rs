@@ -1,5 +1,6 @@
 //! The binaries: command line, configuration, the driver table, lifecycle, doctor.
 
+mod beside;
 mod browser;
 mod certificates;
 mod cli;

@@ -1,6 +1,7 @@
 //! `doorward serve`: from the data folder to listeners that answer, and back.
 
 use crate::{
+    beside,
     certificates::{self, Certificates},
     cli::Global,
     config::{self, CertificateFiles, Config, Sources},
@@ -19,9 +20,7 @@ use doorward_mqtt::Mqtt;
 use doorward_store::{OpenOptions, Store};
 use doorward_tunnel::Tunnel;
 use doorward_web::{
-    Web, WebConfig, notify,
-    outward::Outward,
-    people,
+    Web, WebConfig, notify, people,
     serve::{AdminListener, Peer},
     webhooks,
 };
@@ -91,7 +90,7 @@ pub(crate) struct Running {
 
 /// Starts everything. What fails here ends the start with a message; nothing is half open.
 pub(crate) async fn start(folder: std::path::PathBuf, mut sources: Sources, debug: bool) -> Result<Running, Failure> {
-    let first = Config::read(&sources, TABLE).map_err(|found| mistakes(&found, &sources.file_name))?;
+    let first = Config::read(&sources, TABLE).map_err(|found| mistakes(&found, &sources.path))?;
     let (logbook, reload) = logging::start(&first.log.level, first.log.format, debug);
     let data = Data::open(folder)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -125,7 +124,11 @@ pub(crate) async fn start(folder: std::path::PathBuf, mut sources: Sources, debu
     let (tunnel, first_key) = tunnel(&config, &handle, mqtt.clone(), &mut tls, &mut problems).await?;
     let fleet = fleet::start(&config, &handle, mqtt.clone(), &mut tls, &mut problems).await;
     let ble = ble::start(&config, &handle, &mut problems).await;
-    let settings = WebConfig { bluetooth: ble.as_ref().map(ble::Ble::desk), ..web_config(&config, &data, tls.authority.clone(), problems) };
+    let settings = WebConfig {
+        beside: beside::places(&config, &sources.path),
+        bluetooth: ble.as_ref().map(ble::Ble::desk),
+        ..web_config(&config, &data, tls.authority.clone(), problems)
+    };
     let web = Web::new(handle.clone(), settings, logbook, metrics, mqtt.clone(), tunnel.clone(), fleet.clone());
     let (stop, listeners) = serve(&web, http, public, admin);
     started(&handle).await;
@@ -298,10 +301,9 @@ fn web_config(config: &Config, data: &Data, authority: Option<String>, problems:
         settings: config.shown.clone(),
         authority,
         problems,
-        outward: Outward::default(),
         notify: config.notify.clone(),
         tunnel_url: config.tunnel.public_url.clone(),
-        bluetooth: None,
+        ..WebConfig::default()
     }
 }
 

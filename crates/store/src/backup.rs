@@ -1,10 +1,14 @@
 //! Backups: a whole house in one sealed file, from one database into another.
 //!
-//! Inside the seal ([`stream`]) are lines of JSON: what it is, the master key, extra files, then each table with its
-//! columns and rows, and at the end how many there were. It is written from one moment of the running database.
+//! Inside the seal ([`stream`]) are lines of JSON: what it is, the master key, files from beside the database, then each
+//! table with its columns and rows, and at the end how many there were. It is written from one moment of the running
+//! database.
 
+mod beside;
 mod stream;
 mod tables;
+
+pub use beside::{Beside, Put};
 
 use crate::{
     KeyError, MasterKey, OpenError, Store, StoreError,
@@ -40,8 +44,6 @@ pub struct Restored {
     pub house: Uuid,
     /// How many rows were restored.
     pub rows: u64,
-    /// The extra files that were given to [`Store::backup`].
-    pub extra: Vec<(String, Vec<u8>)>,
 }
 
 /// Why a backup cannot be made or restored. `Display` says what a person can do; nothing was changed.
@@ -82,6 +84,9 @@ pub enum BackupError {
     /// The database cannot be read or written.
     #[error("{}", .0.person())]
     Store(#[from] StoreError),
+    /// A file from beside the database cannot be put in its place.
+    #[error("{0}. Nothing was restored")]
+    Beside(String),
     /// The file cannot be read or written.
     #[error("the backup cannot be read or written: {0}")]
     Io(#[from] io::Error),
@@ -102,35 +107,42 @@ struct Head {
 enum Line {
     Row(Vec<Json>),
     Table(Table),
-    Extra { extra: String, data: String },
-    End { end: u64 },
+    Beside {
+        #[serde(rename = "extra")]
+        name: String,
+        #[serde(rename = "data", serialize_with = "reveal")]
+        content: Secret<String>,
+    },
+    End {
+        end: u64,
+    },
 }
 
 /// The second line.
 #[derive(Serialize, Deserialize)]
 struct KeyLine {
-    master_key: String,
+    #[serde(serialize_with = "reveal")]
+    master_key: Secret<String>,
 }
 
-impl Drop for KeyLine {
-    fn drop(&mut self) {
-        zeroize::Zeroize::zeroize(&mut self.master_key);
-    }
+/// Secrets are written into the seal, and nowhere else.
+fn reveal<S: serde::Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.reveal())
 }
 
 impl Store {
     /// Writes a backup of one moment of the house while it runs: every table but sessions and sign-in links, the master
-    /// key, and `extra` files by name. All of it is sealed with the passphrase.
-    pub async fn backup<W>(&self, out: W, passphrase: &Secret<String>, extra: &[(&str, Vec<u8>)], now: Time) -> Result<(), BackupError>
+    /// key, and files from beside the database. All of it is sealed with the passphrase.
+    pub async fn backup<W>(&self, out: W, passphrase: &Secret<String>, beside: &[Beside], now: Time) -> Result<(), BackupError>
     where
         W: AsyncWrite + Unpin + Send,
     {
         let mut sealer = Sealer::new(out, passphrase).await?;
         let house = self.house_id();
         sealer.line(&Head { schema: migrate::known(), written_by: migrate::PROGRAM.into(), made_micros: now.as_micros(), house }).await?;
-        sealer.line(&KeyLine { master_key: self.inner.master.to_hex().to_string() }).await?;
-        for (name, data) in extra {
-            sealer.line(&Line::Extra { extra: (*name).into(), data: STANDARD.encode(data) }).await?;
+        sealer.line(&KeyLine { master_key: Secret::new(self.inner.master.to_hex().to_string()) }).await?;
+        for Beside { name, content } in beside {
+            sealer.line(&Line::Beside { name: name.clone(), content: Secret::new(STANDARD.encode(content.reveal())) }).await?;
         }
         let mut count = 0;
         let mut tx = self.db().snapshot().await?;
@@ -150,9 +162,20 @@ impl Store {
 
 /// Restores a backup into an empty database, of either kind, and its master key into a new file. Both are there at the
 /// end, or nothing is.
-pub async fn restore<R>(input: R, passphrase: &Secret<String>, url: &Secret<String>, key_path: &Path) -> Result<Restored, BackupError>
+///
+/// `put` gets the files from beside the database once all of the backup was read and found to be whole, and before any of
+/// it counts: when it cannot put them anywhere, nothing is restored. What it put does no harm without its house, and a
+/// restore that broke off can be done again.
+pub async fn restore<R, P>(
+    input: R,
+    passphrase: &Secret<String>,
+    url: &Secret<String>,
+    key_path: &Path,
+    put: P,
+) -> Result<Restored, BackupError>
 where
     R: AsyncRead + Unpin + Send,
+    P: FnOnce(Vec<Beside>) -> Result<(), String> + Send,
 {
     let place = Place::parse(url.reveal())?;
     let mut opener = Opener::new(input, passphrase).await?;
@@ -161,7 +184,7 @@ where
         return Err(BackupError::TooNew { found: head.schema, known: migrate::known(), written_by: head.written_by });
     }
     let key: KeyLine = parse(opener.line().await?)?;
-    let key = MasterKey::from_hex(&key.master_key).ok_or_else(|| BackupError::Damaged("its master key is none".into()))?;
+    let key = MasterKey::from_hex(key.master_key.reveal()).ok_or_else(|| BackupError::Damaged("its master key is none".into()))?;
     if key::holds(key_path, &key)? == Some(false) {
         return Err(KeyError::Taken(key_path.into()).into());
     }
@@ -170,7 +193,7 @@ where
         Place::File(_) | Place::Server(_) => None,
     };
     let db = connect(&place).await?;
-    let restored = fill(&db, opener, &place, head, &key, key_path).await;
+    let restored = fill(&db, opener, &place, head, &key, key_path, put).await;
     db.close().await;
     if let (Err(_), Some(file)) = (&restored, new_file) {
         let _ = std::fs::remove_file(file);
@@ -178,16 +201,18 @@ where
     restored
 }
 
-async fn fill<R>(
+async fn fill<R, P>(
     db: &Db,
     mut opener: Opener<R>,
     place: &Place,
     head: Head,
     key: &MasterKey,
     key_path: &Path,
+    put: P,
 ) -> Result<Restored, BackupError>
 where
     R: AsyncRead + Unpin + Send,
+    P: FnOnce(Vec<Beside>) -> Result<(), String> + Send,
 {
     let mut tx = db.write().await?;
     migrate::lock(&mut tx).await?;
@@ -196,14 +221,13 @@ where
     }
     refuse_foreign(&mut tx, place).await?;
     migrate::run(&mut tx, 0, head.schema).await?;
-    let mut restored =
-        Restored { made: Time::from_micros(head.made_micros), written_by: head.written_by, house: head.house, rows: 0, extra: Vec::new() };
-    let mut filling = Filling { table: None, rows: Vec::new() };
+    let mut restored = Restored { made: Time::from_micros(head.made_micros), written_by: head.written_by, house: head.house, rows: 0 };
+    let (mut filling, mut beside) = (Filling { table: None, rows: Vec::new() }, Vec::new());
     loop {
         match parse(opener.line().await?)? {
-            Line::Extra { extra, data } => {
-                let data = STANDARD.decode(data).map_err(|_| BackupError::Damaged(format!("the file {extra} in it")))?;
-                restored.extra.push((extra, data));
+            Line::Beside { name, content } => {
+                let content = STANDARD.decode(content.reveal()).map_err(|_| BackupError::Damaged(format!("the file {name} in it")))?;
+                beside.push(Beside { name, content: Secret::new(content) });
             }
             Line::Table(table) => filling.begin(&mut tx, table).await?,
             Line::Row(row) => {
@@ -225,6 +249,7 @@ where
         return Err(BackupError::Damaged("its master key does not fit its database".into()));
     }
     migrate::run(&mut tx, head.schema, migrate::known()).await?;
+    put(beside).map_err(BackupError::Beside)?;
     // The key goes first: a key without a database is harmless, a database without its key is lost.
     let new_key = key::holds(key_path, key)?.is_none();
     if new_key {
@@ -290,7 +315,7 @@ mod tests {
         sealer.finish().await.unwrap();
 
         let url = Secret::new(format!("sqlite:{}", folder.join("doorward.db").display()));
-        let error = restore(file.as_slice(), &passphrase, &url, &folder.join("master.key")).await.unwrap_err();
+        let error = restore(file.as_slice(), &passphrase, &url, &folder.join("master.key"), |_| Ok(())).await.unwrap_err();
         assert!(matches!(error, BackupError::TooNew { found: 999, .. }) && error.to_string().contains("7.8.9"), "{error:?}");
         assert!(std::fs::read_dir(&folder).unwrap().next().is_none(), "nothing was written");
         std::fs::remove_dir_all(folder).unwrap();

@@ -77,7 +77,7 @@ mod url;
 mod webhooks;
 
 pub use accounts::StoredAccount;
-pub use backup::{BackupError, Restored, restore};
+pub use backup::{BackupError, Beside, Put, Restored, restore};
 pub use chain::{AuditReport, Pruned};
 pub use claims::{Claim, Claimed, Contest};
 pub use deliveries::{Delivery, NextDelivery, TryEnd, WebhookStanding};

@@ -34,6 +34,8 @@ pub struct WebConfig {
     pub utec_account: Option<AccountId>,
     /// The data folder, shown on the settings page and to the doctor.
     pub data: PathBuf,
+    /// Files and folders from beside the database that a backup carries, under these names.
+    pub beside: Vec<(String, PathBuf)>,
     /// Sites that the configuration sets, and so only it can change.
     pub sites: Vec<String>,
     /// Every setting with where it comes from: `(path, value shown, "environment" | "file" | "database" | "default")`.

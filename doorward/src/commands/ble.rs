@@ -10,6 +10,7 @@ mod scan;
 
 use crate::{
     cli::{Ble, BleLock, Global, KeysAt, RadioAt},
+    config::BLE_KEYS,
     data,
     failure::{Exit, Failure, Outcome},
     radio::Clock,
@@ -48,7 +49,7 @@ fn no_radio(error: &RadioError) -> Failure {
 /// The folder with the keys, and where it is.
 fn folder(global: &Global, at: &KeysAt) -> (Folder, PathBuf) {
     let named = at.folder.clone().filter(|path| !path.as_os_str().is_empty());
-    let path = named.unwrap_or_else(|| data::folder(global.data.as_deref()).join("ble/keys"));
+    let path = named.unwrap_or_else(|| data::folder(global.data.as_deref()).join(BLE_KEYS));
     (Folder::new(&path), path)
 }
 

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use uuid::Uuid;
 
 /// Where keys are when nobody says, in the data folder.
-const KEYS: &str = "ble/keys";
+pub(crate) const KEYS: &str = "ble/keys";
 
 #[derive(Debug)]
 pub(crate) struct BleConfig {

@@ -13,8 +13,8 @@ use std::{
 pub(crate) struct Sources {
     /// The data folder.
     pub(crate) data: PathBuf,
-    /// How the file is called in messages.
-    pub(crate) file_name: String,
+    /// The file, whether it is there or not.
+    pub(crate) path: PathBuf,
     /// What it holds.
     pub(crate) file: toml::Table,
     /// `DOORWARD_…`.

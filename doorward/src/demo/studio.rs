@@ -1,7 +1,11 @@
 //! A door over Bluetooth in the simulated air: its strike and its contact, a guest who walks up to it, and somebody who
 //! listens, plays again what was said, and is refused.
 
-use crate::{config::Sources, failure::Failure, radio::Clock};
+use crate::{
+    config::{BLE_KEYS, Sources},
+    failure::Failure,
+    radio::Clock,
+};
 use doorward_ble::{
     clock::Clock as _,
     guest::{Config, Enrolment, Guest, Held},
@@ -25,8 +29,7 @@ pub(super) const DOOR: &str = "studio_door";
 pub(super) const STRIKE: &str = "demo/studio_door/strike";
 pub(super) const CONTACT: &str = "demo/studio_door/contact";
 
-/// Where keys are in the demo's folder: those of the house, and that of the guest's phone.
-const KEYS: &str = "ble/keys";
+/// Where the key of the guest's phone is in the demo's folder.
 const PHONE: &str = "sim/phone";
 /// Whose phone it is.
 const GUEST: &str = "Mia";
@@ -59,7 +62,7 @@ impl Studio {
         let failed = |what: &str| Failure::failed(format!("the door over Bluetooth: {what}"));
         let air = Air::start(air::Config::default()).await.map_err(|error| failed(&error.to_string()))?;
         let clock = Clock::start();
-        let keys = Folder::new(folder.join(KEYS));
+        let keys = Folder::new(folder.join(BLE_KEYS));
         let lock = Role::Lock(DOOR.parse().map_err(|_| failed("its lock has no good name"))?);
         let phone = Folder::new(folder.join(PHONE));
         let is_new = phone.read().map_err(|error| failed(&error.to_string()))?.v2.is_empty();

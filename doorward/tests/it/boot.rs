@@ -1,5 +1,6 @@
 //! The real binary: start, stop, exit codes, and `kill -9` at the worst moment.
 
+mod backups;
 mod ble_keys;
 mod bticino;
 mod component;

@@ -11,7 +11,7 @@ use doorward_core::{
     scope::Scope,
     setup::Told,
 };
-use doorward_store::{BackupError, KeyError, MasterKey, OpenOptions, Restored, RingQuery, Site, Store, restore};
+use doorward_store::{BackupError, Beside, KeyError, MasterKey, OpenOptions, Restored, RingQuery, Site, Store, restore};
 use doorward_wire::{door::DoorState, event::EventKind};
 use serde_json::json;
 
@@ -21,12 +21,18 @@ fn passphrase() -> Secret<String> {
 
 async fn backup(store: &Store) -> Vec<u8> {
     let mut file = Vec::new();
-    store.backup(&mut file, &passphrase(), &[("doorward.toml", b"[http]\n".to_vec())], at(500)).await.unwrap();
+    store.backup(&mut file, &passphrase(), &beside(), at(500)).await.unwrap();
     file
 }
 
+fn beside() -> Vec<Beside> {
+    let file = |name: &str, content: &[u8]| Beside { name: name.into(), content: Secret::new(content.to_vec()) };
+    vec![file("doorward.toml", b"[http]\n"), file("ble/keys/front_v2.secret", &[0, 255, 10, 13])]
+}
+
 async fn restore_into(house: &House, file: &[u8]) -> Result<Restored, BackupError> {
-    restore(file, &passphrase(), &house.secret_url(), &house.folder.join("master.key")).await
+    let put = |files| if files == beside() { Ok(()) } else { Err(format!("other files: {files:?}")) };
+    restore(file, &passphrase(), &house.secret_url(), &house.folder.join("master.key"), put).await
 }
 
 async fn open_restored(house: &House) -> Store {
@@ -126,7 +132,6 @@ pub(crate) async fn a_backup_while_writing_restores_whole(house: &House) {
     let other = house.another().await;
     let restored = restore_into(&other, &file).await.unwrap();
     assert_eq!((restored.house, restored.made), (store.house_id(), at(500)));
-    assert_eq!(restored.extra, [("doorward.toml".to_owned(), b"[http]\n".to_vec())]);
     let during = open_restored(&other).await;
     let report = during.audit_verify().await.unwrap();
     assert!(report.ok && report.to >= before, "{report:?}");
@@ -152,9 +157,10 @@ pub(crate) async fn a_wrong_passphrase_restores_nothing(house: &House) {
     let file = backup(&store).await;
     assert!(!crate::house::contains(&file, b"hunter2"));
     assert!(!crate::house::contains(&file, b"master_key"));
+    assert!(!crate::house::contains(&file, b"front_v2"));
     let other = house.another().await;
     let key = other.folder.join("master.key");
-    let error = restore(file.as_slice(), &Secret::from("four words of yours"), &other.secret_url(), &key).await.unwrap_err();
+    let error = restore(file.as_slice(), &Secret::from("four words of yours"), &other.secret_url(), &key, |_| Ok(())).await.unwrap_err();
     assert!(matches!(error, BackupError::WrongPassphrase), "{error:?}");
     assert!(is_empty(&other.folder), "nothing was written");
     restore_into(&other, &file).await.unwrap();
@@ -218,9 +224,15 @@ pub(crate) async fn a_backup_is_restored_into_an_empty_place_only(house: &House)
     assert!(matches!(error, BackupError::Key(KeyError::Taken(_))), "{error:?}");
 
     let nowhere = house.another().await;
-    let error =
-        restore(file.as_slice(), &passphrase(), &nowhere.secret_url(), &nowhere.folder.join("missing/master.key")).await.unwrap_err();
+    let error = restore(file.as_slice(), &passphrase(), &nowhere.secret_url(), &nowhere.folder.join("missing/master.key"), |_| Ok(()))
+        .await
+        .unwrap_err();
     assert!(matches!(error, BackupError::Key(KeyError::Io { .. })), "{error:?}");
+    assert!(is_empty(&nowhere.folder), "nothing was written");
+    let key = nowhere.folder.join("master.key");
+    let full_disk = |_| Err("doorward.toml cannot be written".into());
+    let error = restore(file.as_slice(), &passphrase(), &nowhere.secret_url(), &key, full_disk).await.unwrap_err();
+    assert_eq!(error.to_string(), "doorward.toml cannot be written. Nothing was restored");
     assert!(is_empty(&nowhere.folder), "nothing was written");
     restore_into(&nowhere, &file).await.unwrap();
     let again = restore_into(&nowhere, &file).await.unwrap_err();

@@ -20,7 +20,7 @@ async fn move_house(from: &House, to: &House) {
     full(&store).await;
     let mut file = Vec::new();
     store.backup(&mut file, &passphrase, &[], at(500)).await.unwrap();
-    restore(file.as_slice(), &passphrase, &to.secret_url(), &to.folder.join("master.key")).await.unwrap();
+    restore(file.as_slice(), &passphrase, &to.secret_url(), &to.folder.join("master.key"), |_| Ok(())).await.unwrap();
     let moved = to.open().await;
     assert_same(&store, &moved).await;
     store.close().await;

@@ -14,6 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use doorward_core::{Secret, record::NewEvent, scope::Scope};
+use doorward_store::Beside;
 use doorward_wire::event::EventKind;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -77,17 +78,21 @@ struct BackupBody {
 /// Writes a backup while everything runs: one sealed file with all that is needed to restore the house. A file that
 /// breaks off is not a backup; `restore` says so.
 #[utoipa::path(post, path = "/backup", tag = "system", request_body = BackupBody,
-    responses((status = 200, description = "The sealed file.", content_type = "application/octet-stream", body = Vec<u8>)))]
+    responses(
+        (status = 200, description = "The sealed file.", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 409, description = "A file that belongs into it cannot be read, such as a key of a lock.")
+    ))]
 async fn backup(caller: Caller, State(web): State<Web>, Json(body): Json<BackupBody>) -> ApiResult<Response> {
     caller.need(&Scope::Admin)?;
     if body.passphrase.reveal().chars().count() < PASSPHRASE {
         return Err(ApiError::Unprocessable(format!("passphrase: must have at least {PASSPHRASE} characters")));
     }
+    // Before anything is sent: a backup without the keys of its locks would look like a whole one.
+    let beside = beside(&web).await.map_err(ApiError::Conflict)?;
     let now = web.house().now().utc;
     let (write, mut read) = tokio::io::duplex(AHEAD);
     let written = tokio::spawn(async move {
-        let extra = config_file(&web).await;
-        web.house().store().backup(write, &body.passphrase, &extra, now).await.map_err(io::Error::other)?;
+        web.house().store().backup(write, &body.passphrase, &beside, now).await.map_err(io::Error::other)?;
         let event = NewEvent::new(now, EventKind::BackupMade).actor(&caller.actor);
         web.house().record(vec![event]).await.map_err(io::Error::other)
     });
@@ -115,10 +120,10 @@ async fn backup(caller: Caller, State(web): State<Web>, Json(body): Json<BackupB
     Ok(response)
 }
 
-/// The configuration file, if it lies in the data folder: a house restored without it would be another one.
-async fn config_file(web: &Web) -> Vec<(&'static str, Vec<u8>)> {
-    let file = tokio::fs::read(web.config().data.join("doorward.toml")).await;
-    file.map(|file| ("doorward.toml", file)).into_iter().collect()
+/// The files from beside the database: a house restored without them would be another one.
+async fn beside(web: &Web) -> Result<Vec<Beside>, String> {
+    let places = web.config().beside.clone();
+    tokio::task::spawn_blocking(move || Beside::gather(&places)).await.map_err(|error| error.to_string())?
 }
 
 /// Looks at everything that commonly goes wrong.

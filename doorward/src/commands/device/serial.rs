@@ -212,7 +212,10 @@ impl Line {
                     return Err(Failure::failed(format!("the device cannot connect to {ssid}: is the password right?")));
                 }
                 Heard::Trouble(Trouble::None) | Heard::State(_) | Heard::Line(_) => {}
-                Heard::Trouble(trouble) => return Err(Failure::failed(format!("the device refused its Wi-Fi: {trouble:?}"))),
+                Heard::Trouble(Trouble::Locked) => return Err(Failure::failed("press the button on the device first, and try again")),
+                Heard::Trouble(Trouble::Invalid | Trouble::Unknown | Trouble::Other) => {
+                    return Err(Failure::failed("the device did not take its Wi-Fi: its firmware says no more than that"));
+                }
             }
         }
         Err(Failure::failed(format!("the device did not connect to {ssid} in time")))

@@ -84,29 +84,3 @@ fn two_programs_cannot_use_one_data_folder() {
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("another doorward uses the data folder"), "{}", said(&output));
 }
-
-#[test]
-fn a_backup_made_while_it_runs_restores_into_an_empty_folder() {
-    let data = tempdir().unwrap();
-    let other = tempdir().unwrap();
-    let passphrase = data.path().join("passphrase");
-    std::fs::write(&passphrase, "correct horse battery staple\n").unwrap();
-    let passphrase = passphrase.to_str().unwrap();
-    let file = data.path().join("house.backup");
-    let binary = Binary::start(data.path());
-    assert!(run(data.path(), &["person", "add", "Berta"]).status.success());
-    let made = run(data.path(), &["backup", file.to_str().unwrap(), "--passphrase-file", passphrase]);
-    assert!(made.status.success(), "{}", said(&made));
-    drop(binary);
-
-    let wrong = data.path().join("wrong");
-    std::fs::write(&wrong, "wrong").unwrap();
-    let refused = run(other.path(), &["restore", file.to_str().unwrap(), "--passphrase-file", wrong.to_str().unwrap()]);
-    assert_eq!(refused.status.code(), Some(1));
-    let restored = run(other.path(), &["restore", file.to_str().unwrap(), "--passphrase-file", passphrase]);
-    assert!(restored.status.success(), "{}", said(&restored));
-    let _binary = Binary::start(other.path());
-    let people = json(other.path(), &["person", "list"]);
-    assert!(people.as_array().unwrap().iter().any(|person| person["name"] == "Berta"), "{people}");
-    assert_eq!(json(other.path(), &["audit", "verify"])["ok"], true);
-}
