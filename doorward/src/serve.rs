@@ -9,7 +9,6 @@ use crate::{
     drivers::TABLE,
     failure::{Exit, Failure, Outcome, mistakes},
     logging::{self, Reload},
-    output,
 };
 use anyhow::Context;
 use doorward_core::Secret;
@@ -25,7 +24,7 @@ use doorward_web::{
     webhooks,
 };
 use doorward_wire::event::EventKind;
-use std::{io::IsTerminal, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -35,13 +34,12 @@ use tokio::{
 
 pub(crate) mod ble;
 mod first_key;
+mod first_start;
 mod fleet;
 mod managed;
 
 /// How long requests that are under way get when the program stops.
 const FAREWELL: Duration = Duration::from_secs(3);
-/// How long a first-start link lives.
-const LINK_LIFE: Duration = Duration::from_mins(15);
 
 /// Runs until it is told to stop.
 pub(crate) async fn run(global: &Global, config: Option<&Path>) -> Outcome {
@@ -376,62 +374,9 @@ async fn housekeeping(handle: Handle, keep_events: Duration, tls: Tls, mut stop:
 }
 
 impl Running {
-    /// Says where it listens, and how to sign in for the first time.
-    async fn announce(&self) -> Result<(), Failure> {
-        // What an earlier start showed goes before anybody can be told that this one listens.
-        let path = self.data.path.join("first-start.txt");
-        let _ = std::fs::remove_file(&path);
-        if let Some(address) = self.http {
-            tracing::info!("doorward {} listens at http://{address}/", env!("CARGO_PKG_VERSION"));
-        }
-        let people = self.handle.store().people().await.map_err(|error| Failure::failed(error.to_string()))?;
-        let mut firsts = Vec::new();
-        if !people.iter().any(|person| person.has_password) {
-            let text = "Sign in for the first time (works once, for 15 minutes):";
-            firsts.push(("the first sign-in link", text, self.sign_in_link().await?));
-        }
-        if let Some(key) = &self.first_key {
-            firsts.push(("the first tunnel key", "The first tunnel key, for a phone (shown this once):", key.reveal().clone()));
-        }
-        if std::io::stdout().is_terminal() {
-            for (_, text, secret) in &firsts {
-                output::line(&format!("\n{text}\n\n  {secret}\n"));
-            }
-        }
-        if firsts.is_empty() || std::io::stdout().is_terminal() {
-            return Ok(());
-        }
-        let secrets: Vec<&str> = firsts.iter().map(|(_, _, secret)| secret.as_str()).collect();
-        write_private(&path, secrets.join("\n") + "\n")?;
-        for (what, ..) in &firsts {
-            tracing::info!("{what} is in {}", path.display());
-        }
-        tokio::spawn(gone_later(path, self.handle.clone()));
-        Ok(())
-    }
-
     /// Where the embedded broker listens without TLS.
     pub(crate) fn plain_broker(&self) -> Option<SocketAddr> {
         self.mqtt.as_ref()?.listeners().iter().find(|listener| listener.scheme == "mqtt").map(|listener| listener.address)
-    }
-
-    /// A one-time link for the first administrator, who is made when there is none.
-    pub(crate) async fn sign_in_link(&self) -> Result<String, Failure> {
-        let store = self.handle.store();
-        let now = self.handle.now().utc;
-        let failed = |error: doorward_store::StoreError| Failure::failed(error.to_string());
-        let person = match store.people().await.map_err(failed)?.into_iter().next() {
-            Some(person) => person,
-            None => store.add_person("Administrator", "administrator", now).await.map_err(failed)?,
-        };
-        let secret = store.add_link(&person.id, now.plus(LINK_LIFE)).await.map_err(failed)?;
-        let base = match (&self.public_url, self.http) {
-            (_, Some(address)) if address.ip().is_loopback() => format!("http://{address}"),
-            (Some(url), _) => url.clone(),
-            (None, Some(address)) => format!("http://{address}"),
-            (None, None) => String::new(),
-        };
-        Ok(format!("{base}/link/{}", secret.reveal()))
     }
 
     /// Stops listening, lets what is under way end, writes what is to be written.
@@ -453,12 +398,6 @@ impl Running {
         let _ = std::fs::remove_file(data::socket(&self.data.path));
         tracing::info!("stopped");
     }
-}
-
-/// Removes what is shown at the first start once its link is worth nothing any more.
-async fn gone_later(path: std::path::PathBuf, handle: Handle) {
-    handle.clock().sleep_until(handle.now().mono.plus(LINK_LIFE)).await;
-    let _ = std::fs::remove_file(path);
 }
 
 /// Writes a file that only its owner may read.

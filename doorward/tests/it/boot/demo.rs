@@ -1,7 +1,7 @@
 //! `doorward demo`, as a new user starts it: both accounts are linked, and a second start goes on, at other ports if need be.
 
 use super::killed::until_within;
-use crate::binary::{Client, command};
+use crate::binary::{Client, command, is_of_an_administrator};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -11,6 +11,9 @@ use std::{
     time::Duration,
 };
 
+/// What it printed.
+const PRINTED: &str = "printed.txt";
+
 struct Demo(Child);
 
 impl Demo {
@@ -18,7 +21,8 @@ impl Demo {
         let mut demo = command(data);
         demo.arg("demo").env("DOORWARD_HTTP__LISTEN", "127.0.0.1:0").env("DOORWARD_TUNNEL__LISTEN", "127.0.0.1:0");
         demo.env("DOORWARD_MQTT__LISTEN", "127.0.0.1:0");
-        Self(demo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+        let printed = fs::File::create(data.join(PRINTED)).unwrap();
+        Self(demo.stdin(Stdio::null()).stdout(printed).stderr(Stdio::null()).spawn().unwrap())
     }
 
     fn end(mut self) {
@@ -72,6 +76,11 @@ async fn the_demo_has_locks_and_gates_and_goes_on_where_it_stopped() {
         until_within(Duration::from_secs(30), "the contact tells", heard).await;
         assert_eq!(act(&client, "driveway_gate", "open").await, "confirmed");
         assert_eq!(act(&client, "garden_door", "open").await, "unconfirmed");
+        let printed = async || fs::read_to_string(data.path().join(PRINTED)).unwrap();
+        until_within(Duration::from_secs(30), "it says how to sign in", async || printed().await.contains("Ctrl-C")).await;
+        let printed = printed().await;
+        let link = printed.split_whitespace().find(|word| word.contains("/link/")).unwrap();
+        assert!(is_of_an_administrator(link).await, "and not of the guest, who was there first: {printed}");
         demo.end();
     }
 }

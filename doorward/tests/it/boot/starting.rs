@@ -1,6 +1,7 @@
 //! What ends a start, and how it is said.
 
-use crate::binary::{Binary, command, json, run};
+use super::killed::until;
+use crate::binary::{Binary, command, is_of_an_administrator, json, run};
 use std::{net::TcpListener, os::unix::fs::PermissionsExt, path::Path, process::Output};
 use tempfile::tempdir;
 
@@ -28,6 +29,37 @@ fn it_starts_answers_and_stops_when_told_to() {
     assert_eq!(binary.terminate().code(), Some(0));
     assert!(!data.path().join("doorward.sock").exists());
     assert_eq!(run(data.path(), &["door", "list"]).status.code(), Some(4), "nobody answers");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_sign_in_is_an_administrators_until_one_can_sign_in_without() {
+    let data = tempdir().unwrap();
+    let link = || std::fs::read_to_string(data.path().join("first-start.txt"));
+    let binary = Binary::start(data.path());
+    // Somebody else was there first, and has a password: that opens doors, and lets nobody in here.
+    for arguments in [
+        &["person", "add", "Ada", "--role", "administrator"][..],
+        &["person", "change", "Administrator", "--name", "Resi", "--role", "resident"],
+        &["person", "password", "Resi", "--password-file", "password"],
+    ] {
+        std::fs::write(data.path().join("password"), "tram lemon quartz").unwrap();
+        let output = command(data.path()).args(arguments).current_dir(data.path()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+    }
+    drop(binary);
+    let binary = Binary::start(data.path());
+    until("the link is there", async || link().is_ok_and(|link| link.contains("/link/"))).await;
+    assert!(is_of_an_administrator(link().unwrap().trim()).await);
+    assert!(
+        run(data.path(), &["person", "password", "Ada", "--password-file", data.path().join("password").to_str().unwrap()])
+            .status
+            .success()
+    );
+    drop(binary);
+    let binary = Binary::start(data.path());
+    assert_eq!(json(data.path(), &["person", "list"]).as_array().unwrap().len(), 2, "nobody was made");
+    assert_eq!(binary.terminate().code(), Some(0));
+    assert_eq!(link().unwrap_err().kind(), std::io::ErrorKind::NotFound, "Ada signs in by herself");
 }
 
 #[test]
