@@ -73,13 +73,15 @@ pub(crate) async fn run(global: &Global, seed: u64) -> Outcome {
     if let Err(failure) = enrol(&house.handle, &gates).await {
         output::warn(&format!("The simulated gates are not set up: {}", failure.lines.join(" ")));
     }
+    // Whoever looks at the demo is there before its guest is.
+    let sign_in = house.sign_in_link().await?;
     let wire = tokio::spawn(wire(house.handle.clone(), gates.contacts()));
     let studio = tokio::spawn(studio.live(house.handle.clone()));
     let devices = devices::plug_in(&house).await.unwrap_or_else(|failure| {
         output::warn(&format!("The simulated devices are not there: {}", failure.lines.join(" ")));
         Vec::new()
     });
-    greet(&house, &sim, &gates, devices.len(), &folder).await?;
+    greet(&house, &sign_in, (&sim, &gates, devices.len()), &folder);
     stop.await;
     output::line("\nStopping. A second start keeps its data.");
     wire.abort();
@@ -203,17 +205,11 @@ async fn step(
     house.call(account, action).await.map(|done| done.output).map_err(|fault| Failure::failed(fault.person))
 }
 
-async fn greet(
-    house: &serve::Running,
-    sim: &utec::Sim,
-    gates: &legrand::Sim,
-    devices: usize,
-    folder: &std::path::Path,
-) -> Result<(), Failure> {
+fn greet(house: &serve::Running, sign_in: &str, (sim, gates, devices): (&utec::Sim, &legrand::Sim, usize), folder: &std::path::Path) {
     let page = house.http.map_or_else(|| "off".into(), |address| format!("http://{address}/"));
     output::line("doorward demo: simulated U-tec locks and BTicino gates. Nothing here is real.");
     output::line(&format!("\n  Page       {page}"));
-    output::line(&format!("  Sign in    {}", house.sign_in_link().await?));
+    output::line(&format!("  Sign in    {sign_in}"));
     output::line("             (works once, for 15 minutes; another one: doorward person link)");
     output::line(&format!("  Data       {}", folder.display()));
     output::line(&format!("  Locks      {}/   turn them by hand, switch faults on", sim.base_url()));
@@ -237,7 +233,6 @@ async fn greet(
     output::line("  Studio door      opens over Bluetooth as Mia comes near; who plays her tokens again is refused");
     output::line(&format!("\n  Try        doorward --data {} door unlock front_door", folder.display()));
     output::line("  Stop       Ctrl-C");
-    Ok(())
 }
 
 fn default_folder() -> PathBuf {

@@ -12,7 +12,8 @@
     const past = Math.abs(seconds);
     if (past < 3) return words[0];
     const [, unit, word] = spans.find(([below]) => past < below);
-    return words[seconds < 0 ? word + 4 : word].replace("#", Math.floor(past / unit));
+    // What is to come is rounded: four hours are “in 4 h” also a second later.
+    return seconds < 0 ? words[word + 4].replace("#", Math.round(past / unit)) : words[word].replace("#", Math.floor(past / unit));
   };
   const tick = (root) => {
     for (const time of root.querySelectorAll("time[data-rel]")) {

@@ -36,7 +36,10 @@
   const units = [[86400, 10], [3600, 11], [60, 12], [1, 13]];
   const span = (seconds) => {
     const [unit, word] = units.find(([unit]) => seconds >= 2 * unit || unit === 1);
-    return `${Math.floor(seconds / unit)} ${words[word]}`;
+    const text = `${Math.floor(seconds / unit)} ${words[word]}`;
+    const smaller = unit >= 3600 && units.find(([smaller]) => smaller < unit);
+    const rest = smaller && Math.floor((seconds % unit) / smaller[0]);
+    return rest ? `${text} ${rest} ${words[smaller[1]]}` : text;
   };
 
   let shown;

@@ -78,7 +78,7 @@ fn line(scene: &Scene, pass: &StoredPass) -> PassLine {
         face: scene.t.pass_face(state(pass, scene.now)),
         doors: scene.t.doors_named(&pass.grant.doors, |one| doors_name(scene, one)),
         ends: terms.until.map(|until| scene.time(until, None)),
-        used: scene.t.used_of(pass.grant.used, terms.uses),
+        used: scene.t.is_used(pass.grant.used, terms.uses),
     }
 }
 

@@ -252,6 +252,11 @@ impl Texts {
         }
     }
 
+    /// The same where no heading says what it is about.
+    pub(crate) fn is_used(&self, used: u32, most: Option<u32>) -> String {
+        if used == 0 { "not used yet".into() } else { format!("used {}", self.used_of(used, most)) }
+    }
+
     /// What somebody is, who might open a door.
     pub(crate) fn access_kind(&self, kind: &str) -> (&'static str, &'static str) {
         match kind {

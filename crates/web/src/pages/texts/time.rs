@@ -19,7 +19,9 @@ impl Texts {
             HOUR..129_600 => (HOUR, first + 2),
             _ => (DAY, first + 3),
         };
-        self.word(word).replace('#', &(seconds / unit).to_string())
+        // What is to come is rounded: four hours are “in 4 h” also a second later.
+        let amount = if time > now { (seconds + unit / 2) / unit } else { seconds / unit };
+        self.word(word).replace('#', &amount.to_string())
     }
 
     fn word(&self, number: usize) -> &'static str {
@@ -59,6 +61,10 @@ mod tests {
         {
             assert_eq!(EN.relative(now.minus(Duration::from_secs(seconds)), now), words);
         }
-        assert_eq!(EN.relative(now.plus(Duration::from_hours(145)), now), "in 6 days");
+        for (seconds, words) in
+            [(145 * 3600, "in 6 days"), (4 * 3600 - 5, "in 4 h"), (3 * 3600 + 1700, "in 3 h"), (89, "in 1 min"), (59, "in 59 s")]
+        {
+            assert_eq!(EN.relative(now.plus(Duration::from_secs(seconds)), now), words);
+        }
     }
 }
