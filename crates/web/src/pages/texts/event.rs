@@ -146,12 +146,29 @@ impl Texts {
             "detail"
         };
         let told = event.data[key].as_str();
+        if event.kind == EventKind::DoorRefused && event.data["how"] == "ble" {
+            return self.refused_over_bluetooth(event);
+        }
         let reason = event.reason.filter(|_| told.is_none()).map(|reason| self.reason(reason));
         let list = match (&event.data["changed"], &event.data["scopes"]) {
             (Value::Array(list), _) | (_, Value::Array(list)) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
             _ => String::new(),
         };
         told.or(reason).map_or(list, ToOwned::to_owned)
+    }
+
+    /// Why a lock over Bluetooth turned a phone away, and how loud that was: `seen before · Bluetooth, -39 dBm`.
+    fn refused_over_bluetooth(&self, event: &Event) -> String {
+        let about = &event.data["about"];
+        let is_token = matches!(about["how"].as_str(), Some("token" | "hinted token"));
+        let why = match event.reason {
+            // A token tells whose it is to those alone who wait for it.
+            Some(Reason::NotEnrolled) if is_token => "an old token, or of no session here",
+            Some(reason) => self.reason(reason),
+            None => "refused",
+        };
+        let rssi = about["rssi"].as_i64().map_or_else(String::new, |rssi| format!(", {rssi} dBm"));
+        format!("{why} · Bluetooth{rssi}")
     }
 
     /// The icon and tone of an event.
@@ -317,4 +334,30 @@ fn person(event: &Event) -> &'static str {
 pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::EN;
+    use doorward_wire::{
+        Time,
+        attempt::Reason,
+        event::{Event, EventKind},
+    };
+    use serde_json::{Value, json};
+
+    fn refused(reason: Reason, data: &Value) -> String {
+        let event =
+            json!({ "id": 1, "time": Time::from_seconds(1_800_000_000), "kind": EventKind::DoorRefused, "reason": reason, "data": data });
+        EN.event_note(&serde_json::from_value::<Event>(event).unwrap())
+    }
+
+    #[test]
+    fn why_a_lock_over_bluetooth_turned_a_phone_away_is_said() {
+        let about = |how: &str, rssi: Value| json!({ "how": "ble", "about": { "how": how, "rssi": rssi } });
+        assert_eq!(refused(Reason::Replay, &about("token", json!(-39))), "seen before · Bluetooth, -39 dBm");
+        assert_eq!(refused(Reason::NotEnrolled, &about("token", json!(-39))), "an old token, or of no session here · Bluetooth, -39 dBm");
+        assert_eq!(refused(Reason::NotEnrolled, &about("challenge", Value::Null)), "the key is not known · Bluetooth");
+        assert_eq!(refused(Reason::NotEnrolled, &json!({ "how": "tunnel" })), "the key is not known");
+    }
 }
