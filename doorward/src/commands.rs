@@ -115,8 +115,9 @@ async fn show_config(global: &Global, verb: ConfigVerb) -> Outcome {
     match verb {
         ConfigVerb::Check { config } => {
             let read = read_config(global, config.as_deref())?;
-            let (accounts, doors) = (read.accounts.len(), read.doors.len());
-            output::line(&format!("The configuration is right: {accounts} accounts, {doors} doors, {} sites.", read.sites.len()));
+            let [accounts, doors, sites] = [(read.accounts.len(), "account"), (read.doors.len(), "door"), (read.sites.len(), "site")]
+                .map(|(count, what)| output::counted(count, what));
+            output::line(&format!("The configuration is right: {accounts}, {doors}, {sites}."));
         }
         ConfigVerb::Show { config } => {
             let read = read_all(global, config.as_deref()).await?;

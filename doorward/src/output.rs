@@ -51,6 +51,11 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) {
     }
 }
 
+/// `1 door`, `2 doors`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// One attempt as a sentence.
 pub(crate) fn attempt(attempt: &Attempt) -> String {
     let seen = attempt.evidence.iter().rev().find_map(|evidence| evidence.state.map(|state| format!("{state}, {}", evidence.kind)));

@@ -65,6 +65,24 @@ pub(crate) enum Sim {
         #[arg(long, default_value = doorward_sim::jeedom::APIKEY)]
         apikey: String,
     },
+    /// The air between Bluetooth radios: issuers, guests and locks without a radio, carried about and played again by what is typed
+    Air {
+        /// Where it listens
+        #[arg(long, default_value = "127.0.0.1:18005")]
+        listen: SocketAddr,
+        /// How many advertisements of a hundred are lost
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+        loss: u8,
+        /// Milliseconds from one radio to another
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=10_000))]
+        latency: u16,
+        /// How much the signal strength wobbles, in dB: 2 to 6 among people and walls
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=20))]
+        wobble: u8,
+        /// Seed of everything random
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
 }
 
 /// Which firmware a simulated device runs.

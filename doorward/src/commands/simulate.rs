@@ -1,5 +1,7 @@
 //! `doorward sim …`
 
+mod air;
+
 use crate::{
     cli::{Board, DeviceFault, Global, Rotation, Sim},
     config::LogFormat,
@@ -10,6 +12,7 @@ use crate::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use doorward_fleet::csv;
 use doorward_sim::{
+    air::Physics,
     device::{self, Device, Faults, Firmware, Memory, Mounted, Standing},
     jeedom::{self, Jeedom},
     legrand, utec,
@@ -42,6 +45,15 @@ pub(crate) async fn run(global: &Global, sim: Sim) -> Outcome {
                 Some(file) => mounted(&file, &config).await,
                 None => devices(count, &config).await,
             }
+        }
+        Sim::Air { listen, loss, latency, wobble, seed } => {
+            let physics = Physics {
+                loss: f64::from(loss) / 100.0,
+                latency: Duration::from_millis(latency.into()),
+                wobble: wobble.into(),
+                ..Physics::default()
+            };
+            air::run(doorward_sim::air::Config { listen, physics, seed, ..doorward_sim::air::Config::default() }).await
         }
         Sim::Jeedom { listen, apikey } => jeedom(jeedom::Config { listen, apikey, ..jeedom::Config::default() }).await,
     }

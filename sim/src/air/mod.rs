@@ -71,6 +71,8 @@ use world::World;
 /// What the air is like.
 #[derive(Clone)]
 pub struct Config {
+    /// Where radios connect.
+    pub listen: SocketAddr,
     /// Where time comes from. Advertisements come at their interval in this time; one that jumps brings each once.
     pub clock: Arc<dyn Clock>,
     /// The seed of all that is random.
@@ -83,7 +85,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), seed: 1, physics: Physics::default(), hurry: 1 }
+        Self { listen: ([127, 0, 0, 1], 0).into(), clock: Arc::new(SystemClock), seed: 1, physics: Physics::default(), hurry: 1 }
     }
 }
 
@@ -115,9 +117,9 @@ impl Shared {
 }
 
 impl Air {
-    /// Starts it, with a port of the loopback for its radios.
+    /// Starts it.
     pub async fn start(config: Config) -> io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let listener = TcpListener::bind(config.listen).await?;
         let address = listener.local_addr()?;
         let world = Mutex::new(World::new(config.seed, config.physics, config.hurry));
         let shared = Arc::new(Shared { clock: config.clock, world, wake: Notify::new() });
@@ -136,6 +138,11 @@ impl Air {
         let task = tokio::spawn(server::unix(UnixListener::bind(path)?, Arc::clone(&self.shared)));
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
         Ok(())
+    }
+
+    /// The names of the radios that are there.
+    pub fn radios(&self) -> Vec<String> {
+        self.shared.world().radios.keys().cloned().collect()
     }
 
     /// Carries a radio somewhere else. Nothing happens when there is none of this name.

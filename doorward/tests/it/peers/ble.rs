@@ -80,7 +80,11 @@ impl Process {
     }
 
     fn press_enter(&mut self) {
-        self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        self.types("");
+    }
+
+    fn types(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
     fn kill(mut self) {
@@ -279,6 +283,36 @@ async fn a_command_of_its_issuer_opens_a_lock_that_stands_alone_once() {
     assert!(desk.publish("locks/front/command", &order, &["-r"]));
     until("the kept one is refused", async || reports(&events).iter().any(|report| report.kind == LockEventKind::Refused)).await;
     assert_eq!(relay.heard(), ["relay/front on"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_no_radio_tries_it_in_an_air_of_its_own() {
+    let scene = Scene::new().await;
+    let mut air = Process::start(scene.folder.path(), &["sim", "air", "--listen", "127.0.0.1:0"], &[]);
+    air.says("type ").await;
+    let radio = air.said().split_whitespace().find(|word| word.starts_with("air:")).unwrap().to_owned();
+    air.types("");
+    air.says("nobody is there yet").await;
+    let issuer = Process::start(&scene.data("issuer"), &["ble", "issuer", "--radio", &radio, "--broker", "127.0.0.1:1"], &[]);
+    issuer.says("the issuer advertises").await;
+    let scan = || {
+        let found = crate::binary::run(&scene.data("anna"), &["--json", "ble", "scan", "--radio", &radio, "--for", "1s"]);
+        String::from_utf8_lossy(&found.stdout).into_owned()
+    };
+    assert!(scan().contains("IssuerBeacon"));
+    air.types("issuer 1000");
+    air.says("is 1000 m away").await;
+    assert_eq!(scan(), "");
+    air.types("issuer 3");
+    air.says("is 3 m away").await;
+    let near = scan();
+    assert!(near.contains("\"rssi\":-69"), "{near}");
+    air.types("unplug issuer");
+    issuer.says("the adapter of the issuer is gone").await;
+    for (typed, answer) in [("replay", "played again"), ("lock 3", "there is no lock"), ("what", "That is none of")] {
+        air.types(typed);
+        air.says(answer).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
