@@ -74,10 +74,12 @@ impl Store {
         Ok(events)
     }
 
-    /// What somebody did, oldest first: all that is kept.
-    pub async fn events_of_actor(&self, kind: &str, id: &str) -> Result<Vec<Event>, StoreError> {
-        let sql = format!("SELECT {COLUMNS}, {ACTOR_NAME} FROM events WHERE actor_kind = $1 AND actor_id = $2 ORDER BY seq");
-        self.db().all(sql, args![kind, id]).await?.iter().map(read).collect()
+    /// What a person did, and what was done about them, oldest first: all that is kept.
+    pub async fn events_of_person(&self, id: &str) -> Result<Vec<Event>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS}, {ACTOR_NAME} FROM events WHERE (actor_kind = 'person' AND actor_id = $1) OR data_json LIKE $2 ORDER BY seq"
+        );
+        self.db().all(sql, args![id, format!("%\"{id}\"%")]).await?.iter().map(read).collect()
     }
 
     /// After which event to go on for somebody who has had those up to `after`, and is to get no more than so many events

@@ -129,7 +129,7 @@ pub(crate) struct CodeWish {
     /// Last moment, in the door's time zone
     #[arg(long)]
     pub(crate) until: Option<String>,
-    /// Weekdays: mon,tue,…
+    /// Weekdays: mon-fri, or sat,sun
     #[arg(long, value_delimiter = ',')]
     pub(crate) weekdays: Vec<String>,
     /// Daily hours: 08:00-18:00

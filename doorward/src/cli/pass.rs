@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Pass {
     /// Make a pass: a link by which a guest opens doors, until it ends
+    #[command(alias = "add")]
     Create {
         /// The guest's name
         name: String,
@@ -95,7 +96,7 @@ pub(crate) struct Terms {
     /// Until this time (RFC 3339)
     #[arg(long)]
     pub(crate) until: Option<String>,
-    /// On these days alone: mon,tue,wed,thu,fri,sat,sun
+    /// On these days alone: mon-fri, or sat,sun
     #[arg(long, value_delimiter = ',')]
     pub(crate) weekdays: Vec<String>,
     /// At these hours alone: 08:00-18:00, 22:00-06:00; in the time zone of the door

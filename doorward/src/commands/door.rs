@@ -1,6 +1,6 @@
 //! `doorward door …`
 
-use super::ask;
+use super::{ask, terms};
 use crate::{
     cli::{Act, Code, CodeWish, Door as Verb},
     client::{Client, segment},
@@ -235,7 +235,7 @@ async fn code(client: &Client, json: bool, verb: Code) -> Outcome {
         Code::Add { door, name, wish } => {
             let door = find(client, &door).await?;
             let pin = ask::secret(wish.pin_file.as_deref(), "Digits of the code")?;
-            let mut body = body(&wish);
+            let mut body = body(&wish)?;
             body["name"] = json!(name);
             body["pin"] = json!(pin.reveal());
             let answer: Value = client.post(&format!("/doors/{}/codes", door.id), body).await?;
@@ -243,7 +243,7 @@ async fn code(client: &Client, json: bool, verb: Code) -> Outcome {
         }
         Code::Update { door, code, name, wish } => {
             let door = find(client, &door).await?;
-            let mut body = body(&wish);
+            let mut body = body(&wish)?;
             if let Some(name) = name {
                 body["name"] = json!(name);
             }
@@ -272,7 +272,7 @@ fn answer_or_line(json: bool, answer: &Value, line: &str) {
     if json { output::json(answer) } else { output::line(line) }
 }
 
-fn body(wish: &CodeWish) -> Value {
+fn body(wish: &CodeWish) -> Result<Value, Failure> {
     let mut body = json!({});
     if let Some(kind) = &wish.kind {
         body["kind"] = json!(kind);
@@ -284,7 +284,7 @@ fn body(wish: &CodeWish) -> Value {
         }
     }
     if !wish.weekdays.is_empty() {
-        schedule["weekdays"] = json!(wish.weekdays);
+        schedule["weekdays"] = json!(terms::weekdays(&wish.weekdays)?);
     }
     if let Some(uses) = wish.uses {
         schedule["uses"] = json!(uses);
@@ -292,5 +292,5 @@ fn body(wish: &CodeWish) -> Value {
     if schedule.as_object().is_some_and(|schedule| !schedule.is_empty()) {
         body["schedule"] = schedule;
     }
-    body
+    Ok(body)
 }

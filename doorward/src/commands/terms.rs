@@ -1,7 +1,7 @@
 //! The doors and terms of a right, from the command line.
 
 use crate::{cli::Terms, client::Client, failure::Failure};
-use doorward_wire::Time;
+use doorward_wire::{Time, grant::Weekday};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -19,13 +19,37 @@ pub(crate) fn terms(terms: &Terms, before: &Value) -> Result<Value, Failure> {
     };
     set("until", until);
     set("from", terms.from.as_ref().map(|from| json!(from)));
-    set("weekdays", Some(json!(terms.weekdays)).filter(|_| !terms.weekdays.is_empty()));
+    set("weekdays", Some(json!(weekdays(&terms.weekdays)?)).filter(|_| !terms.weekdays.is_empty()));
     set("hours", Some(json!(terms.hours)).filter(|_| !terms.hours.is_empty()));
     set("holidays", terms.holidays.as_ref().map(|holidays| json!(holidays)));
     set("uses", terms.uses.map(|uses| json!(uses)));
     set("two_person", terms.two_person.then_some(json!(true)));
     set("duress", terms.duress.then_some(json!(true)));
     Ok(value)
+}
+
+/// Weekdays as people write them, also `mon-fri`, and `fri-mon` across Sunday.
+pub(crate) fn weekdays(words: &[String]) -> Result<Vec<Weekday>, Failure> {
+    let day = |word: &str| {
+        let word = word.trim().to_lowercase();
+        let wrong =
+            || Failure::usage(format!("--weekdays {word}: write days as mon,tue,wed,thu,fri,sat,sun, or from one to another as mon-fri"));
+        word.parse::<Weekday>().map_err(|_| wrong())
+    };
+    let mut days = Vec::new();
+    for word in words {
+        let (first, last) = word.split_once('-').unwrap_or((word, word));
+        let (first, last) = (day(first)?, day(last)?);
+        for one in Weekday::ALL.iter().cycle().skip_while(|one| **one != first) {
+            if !days.contains(one) {
+                days.push(*one);
+            }
+            if *one == last {
+                break;
+            }
+        }
+    }
+    Ok(days)
 }
 
 /// The end of a span from now on.
@@ -80,6 +104,18 @@ fn now() -> Time {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn weekdays_are_read_one_by_one_and_from_one_to_another() {
+        use Weekday::{Friday, Monday, Saturday, Sunday, Thursday, Tuesday, Wednesday};
+        let read = |words: &[&str]| weekdays(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(read(&["mon-fri"]).unwrap(), [Monday, Tuesday, Wednesday, Thursday, Friday]);
+        assert_eq!(read(&["sat-mon", "Wed", "mon"]).unwrap(), [Saturday, Sunday, Monday, Wednesday]);
+        assert_eq!(read(&["sun-sun"]).unwrap(), [Sunday]);
+        for wrong in ["", "m", "mon-", "-fri", "mon-fri-sun", "montag"] {
+            assert!(read(&[wrong]).unwrap_err().lines[0].contains("mon-fri"), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_span_is_read_as_people_write_it() {

@@ -2,11 +2,11 @@
 
 use crate::{ApiError, ApiResult, Web, caller::Caller};
 use axum::{
-    extract::{FromRequestParts, Path, Query as AxumQuery},
+    extract::{FromRequestParts, Path, Query as AxumQuery, rejection::QueryRejection},
     http::request::Parts,
 };
 use serde::de::DeserializeOwned;
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 /// The header in which a session proves that a request without a body comes from its own page.
 pub const CSRF_HEADER: &str = "x-csrf-token";
@@ -31,7 +31,9 @@ impl<T: DeserializeOwned> FromRequestParts<Web> for Query<T> {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> ApiResult<Self> {
         let query = AxumQuery::from_request_parts(parts, web).await;
-        let AxumQuery(query) = query.map_err(|rejection| ApiError::BadRequest(rejection.body_text()))?;
+        // What is wrong with which key, without what axum says around it.
+        let said = |rejection: QueryRejection| rejection.source().map_or_else(|| rejection.body_text(), ToString::to_string);
+        let AxumQuery(query) = query.map_err(|rejection| ApiError::BadRequest(said(rejection)))?;
         Ok(Self(query))
     }
 }

@@ -189,7 +189,7 @@ struct Export {
     second_factor: Option<Time>,
     /// How many browsers are signed in.
     sessions: i64,
-    /// What they did, as far as the history reaches.
+    /// What they did, and what was done about them, as far as the history reaches.
     events: Vec<Event>,
 }
 
@@ -213,7 +213,7 @@ async fn export(caller: Caller, State(web): State<Web>, At(id): At<String>) -> A
         radio_sessions: store.ble_sessions(None, now).await?.into_iter().filter(|session| session.of == of).map(Into::into).collect(),
         second_factor: store.second_factor(&id).await?.map(|factor| factor.since),
         sessions: store.count_sessions(Some(&id), web.house().now().utc).await?,
-        events: store.events_of_actor("person", &id).await?,
+        events: store.events_of_person(&id).await?,
         person: person.into(),
     }))
 }

@@ -227,7 +227,14 @@ async fn everything_that_is_kept_of_a_person_is_given_out_without_secrets() {
     let house = House::new().await;
     let (id, _) = house.somebody("Resi", "resident").await;
     house.grant(&id, "front", json!({ "uses": 3 })).await;
+    let (other, _) = house.somebody("Ben", "resident").await;
+    for changed in [&id, &other] {
+        house.admin("PATCH", format!("/api/v1/people/{changed}")).await.json(&json!({ "role": "guest" })).send().await.ok(200);
+    }
     let all = house.admin("GET", format!("/api/v1/people/{id}/export")).await.send().await.ok(200);
+    let told = all["events"].as_array().unwrap();
+    assert_eq!(told.iter().filter(|event| event["kind"] == "person.changed").count(), 1, "hers alone: {told:?}");
+    assert!(told.iter().all(|event| event["data"]["person"] == id.as_str() || event["actor"]["id"] == id.as_str()), "{told:?}");
     assert_eq!((all["person"]["name"].as_str(), all["grants"][0]["terms"]["uses"].as_i64()), (Some("Resi"), Some(3)));
     assert_eq!(all["sessions"], 1);
     assert!(!all.to_string().contains("session-of"));
