@@ -35,7 +35,7 @@
 
   const units = [[86400, 10], [3600, 11], [60, 12], [1, 13]];
   const span = (seconds) => {
-    const [unit, word] = units.find(([unit]) => seconds >= 2 * unit || unit === 1);
+    const [unit, word] = units.find(([unit]) => seconds >= (unit === 3600 ? 1 : 2) * unit || unit === 1);
     const text = `${Math.floor(seconds / unit)} ${words[word]}`;
     const smaller = unit >= 3600 && units.find(([smaller]) => smaller < unit);
     const rest = smaller && Math.floor((seconds % unit) / smaller[0]);
