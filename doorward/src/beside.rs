@@ -59,6 +59,11 @@ impl PutBack {
     fn look_at_configuration(&mut self, global: &Global, data: &Data, url: &str, new: &[PathBuf]) -> Result<(), String> {
         let wrong = match read_config(global, None) {
             Ok(config) if data.store_url(&config.store.url) == url => {
+                if url_in_file(data).is_some_and(|named| data.store_url(&named) != url) {
+                    let warning = "doorward.toml names another database, and the environment (DOORWARD_STORE__URL) this one: \
+                                   set it at each start, or change store.url there";
+                    self.warnings.push(warning.into());
+                }
                 if self.has_keys(data) && config.ble.keys != data.path.join(BLE_KEYS) {
                     let (here, there) = (data.path.join(BLE_KEYS), config.ble.keys);
                     self.warnings.push(format!("ble.keys names {}: move the keys there from {}", there.display(), here.display()));
@@ -82,6 +87,12 @@ impl PutBack {
     fn has_keys(&self, data: &Data) -> bool {
         self.files.iter().any(|file| file.starts_with(data.path.join(BLE_KEYS)))
     }
+}
+
+/// What the configuration file alone names.
+fn url_in_file(data: &Data) -> Option<String> {
+    let file: toml::Table = std::fs::read_to_string(data.path.join(CONFIG_FILE)).ok()?.parse().ok()?;
+    file.get("store")?.get("url")?.as_str().map(ToOwned::to_owned)
 }
 
 /// Where a file of a backup belongs; nowhere when its name is none of ours, or leads out of the folder.

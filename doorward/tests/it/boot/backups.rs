@@ -124,6 +124,16 @@ fn a_restored_configuration_never_leads_to_another_database() {
     assert!(same.path().join("new.db").exists() && same.path().join(".env").exists());
     assert!(told["warnings"][0].as_str().unwrap().contains("was there already and stays"), "{told}");
     assert!(told["rows"].as_u64() > Some(0) && told["warnings"].as_array().unwrap().len() == 1, "{told}");
+
+    // The environment counts more than the file, and may be gone at the next start.
+    let named = tempdir().unwrap();
+    let output = command(named.path())
+        .args(["restore", original.file.to_str().unwrap(), "--passphrase-file", original.passphrase.to_str().unwrap()])
+        .env("DOORWARD_STORE__URL", "sqlite:new.db")
+        .output()
+        .unwrap();
+    assert!(output.status.success() && said(&output).contains("DOORWARD_STORE__URL"), "{}", said(&output));
+    assert!(named.path().join("doorward.toml").exists());
 }
 
 #[test]
