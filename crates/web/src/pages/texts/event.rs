@@ -167,7 +167,7 @@ impl Texts {
             Some(reason) => self.reason(reason),
             None => "refused",
         };
-        let rssi = about["rssi"].as_i64().map_or_else(String::new, |rssi| format!(", {rssi} dBm"));
+        let rssi = about["rssi"].as_i64().map_or_else(String::new, |rssi| format!(", {rssi}\u{a0}dBm"));
         format!("{why} · Bluetooth{rssi}")
     }
 
@@ -355,8 +355,11 @@ mod tests {
     #[test]
     fn why_a_lock_over_bluetooth_turned_a_phone_away_is_said() {
         let about = |how: &str, rssi: Value| json!({ "how": "ble", "about": { "how": how, "rssi": rssi } });
-        assert_eq!(refused(Reason::Replay, &about("token", json!(-39))), "seen before · Bluetooth, -39 dBm");
-        assert_eq!(refused(Reason::NotEnrolled, &about("token", json!(-39))), "an old token, or of no session here · Bluetooth, -39 dBm");
+        assert_eq!(refused(Reason::Replay, &about("token", json!(-39))), "seen before · Bluetooth, -39\u{a0}dBm");
+        assert_eq!(
+            refused(Reason::NotEnrolled, &about("token", json!(-39))),
+            "an old token, or of no session here · Bluetooth, -39\u{a0}dBm"
+        );
         assert_eq!(refused(Reason::NotEnrolled, &about("challenge", Value::Null)), "the key is not known · Bluetooth");
         assert_eq!(refused(Reason::NotEnrolled, &json!({ "how": "tunnel" })), "the key is not known");
     }

@@ -104,6 +104,7 @@ labels! {
     seen = "Last looked at",
     last_used = "Last used",
     uses_left = "Used",
+    about = "About this person",
     pass_title = "Pass",
     pass_needs_script = "This page needs JavaScript: the secret in the link stays in the browser, and a script sends it to the house alone.",
     // For pass.js, in its order.
