@@ -29,6 +29,7 @@ use stream::{Opener, Sealer};
 use tables::Table;
 use tokio::io::{AsyncRead, AsyncWrite};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 /// Rows that are collected before they are inserted.
 const ROWS: usize = 64;
@@ -294,7 +295,8 @@ impl Filling {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(line: Option<Vec<u8>>) -> Result<T, BackupError> {
-    let line = line.ok_or_else(|| BackupError::Damaged("it ends too early".into()))?;
+    // Some hold keys.
+    let line = Zeroizing::new(line.ok_or_else(|| BackupError::Damaged("it ends too early".into()))?);
     serde_json::from_slice(&line).map_err(|error| BackupError::Damaged(format!("a line of it is not understood ({error})")))
 }
 

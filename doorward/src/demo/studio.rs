@@ -14,14 +14,14 @@ use doorward_ble::{
 };
 use doorward_core::{driver::Heard, record::NewEvent};
 use doorward_engine::Handle;
-use doorward_sim::air::{self, Air, Eavesdropper, Place};
+use doorward_sim::air::{self, Air, Place};
 use doorward_store::{Holder, PhoneKey, PhoneOf};
 use doorward_wire::{
     ble::v2,
     event::EventKind,
     grant::{Actions, Doors, Terms},
 };
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 /// The door, and what its lock is called on the air.
 pub(super) const DOOR: &str = "studio_door";
@@ -141,7 +141,8 @@ impl Studio {
             let listener = self.air.eavesdrop(LISTENER);
             walk_up(&self.air, &guest, &held, &*radio, &clock).await;
             clock.sleep(LATER).await;
-            play_again(&listener);
+            // Tokens, and not the beacon; right at the door.
+            listener.replay_each(Place::new(0.0, 0.0, 0.0), |heard| heard.bytes.len() >= 32);
             drop(listener);
             clock.sleep(AWAY).await;
         }
@@ -169,17 +170,6 @@ async fn walk_up(air: &Air, guest: &Guest, held: &Held, radio: &dyn Radio, clock
         shown = guest.show(held, radio, clock, &|_| {}) => if let Err(error) = shown {
             tracing::debug!("the phone of the demo shows nothing: {error}");
         },
-    }
-}
-
-/// Everything that was heard, once more, right at the door.
-fn play_again(listener: &Eavesdropper) {
-    let mut played = BTreeSet::new();
-    for heard in listener.heard() {
-        // Tokens, and not the beacon.
-        if heard.bytes.len() >= 32 && played.insert(heard.bytes.clone()) {
-            listener.replay(&heard, Place::new(0.0, 0.0, 0.0));
-        }
     }
 }
 

@@ -207,19 +207,6 @@ impl Drop for Binary {
 #[derive(Clone)]
 pub(crate) struct Client(reqwest::Client);
 
-/// Signs in by a link, as its page's button does, and asks for a page that administrators alone may see.
-pub(crate) async fn is_of_an_administrator(link: &str) -> bool {
-    crate::house::provider();
-    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let form = client.post(link).header("content-type", "application/x-www-form-urlencoded").body("password=");
-    let entered = form.send().await.unwrap();
-    let cookie = entered.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
-    let people = format!("{}/people", link.split("/link/").next().unwrap());
-    let status = client.get(people).header("cookie", cookie).send().await.unwrap().status().as_u16();
-    assert!([200, 403].contains(&status), "{status}");
-    status == 200
-}
-
 impl Client {
     pub(crate) fn new(data: &Path) -> Self {
         crate::house::provider();
@@ -239,4 +226,17 @@ impl Client {
         let status = answer.status().as_u16();
         Ok((status, answer.json().await?))
     }
+}
+
+/// Signs in by a link, as its page's button does, and asks for a page that administrators alone may see.
+pub(crate) async fn is_of_an_administrator(link: &str) -> bool {
+    crate::house::provider();
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let form = client.post(link).header("content-type", "application/x-www-form-urlencoded").body("password=");
+    let entered = form.send().await.unwrap();
+    let cookie = entered.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let people = format!("{}/people", link.split("/link/").next().unwrap());
+    let status = client.get(people).header("cookie", cookie).send().await.unwrap().status().as_u16();
+    assert!([200, 403].contains(&status), "{status}");
+    status == 200
 }

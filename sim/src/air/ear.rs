@@ -4,7 +4,7 @@ use super::Shared;
 use super::fields::Fields;
 use super::physics::Place;
 use super::world::Signal;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// What one remembers.
@@ -74,6 +74,14 @@ impl Eavesdropper {
             let signal = Signal { from, address: &heard.address, data: &heard.data, response: &heard.response };
             world.emit(&signal, None);
         });
+    }
+
+    /// Sends each different thing that was heard and is wanted once more, from this place, and says how many they were.
+    pub fn replay_each(&self, from: Place, wanted: impl Fn(&Heard) -> bool) -> usize {
+        let mut played = BTreeSet::new();
+        let heard = self.heard();
+        let each = heard.iter().filter(|heard| wanted(heard) && played.insert(&heard.bytes));
+        each.inspect(|heard| self.replay(heard, from)).count()
     }
 
     /// From now on everything that is heard here is sent at the other place, at once; `None` stops that.

@@ -61,11 +61,8 @@ impl Beside {
     pub fn put(&self, path: &Path) -> io::Result<Put> {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Err(ErrorKind::InvalidInput.into()) };
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        match fs::read(path).map(Secret::new) {
-            Ok(there) if there == self.content => return Ok(Put::Same),
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        if read(path).is_ok_and(|there| there.as_ref() == Some(&self.content)) {
+            return Ok(Put::Same);
         }
         let aside = path.with_file_name(format!("{}.restored", name.display()));
         self.write(&aside)?;
@@ -172,6 +169,8 @@ mod tests {
             (fs::read_to_string(there.join("a")).unwrap(), fs::read_to_string(there.join("a.restored")).unwrap()),
             ("one".into(), "two".into())
         );
+        fs::create_dir(there.join("b")).unwrap();
+        assert_eq!(gathered[2].put(&there.join("b")).unwrap(), Put::Aside(there.join("b.restored")), "a folder has its name");
         for (path, mode) in [(&there, 0o700), (&there.join("a"), 0o600), (&there.join("a.restored"), 0o600)] {
             assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode, "{}", path.display());
         }

@@ -4,8 +4,8 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     output, serve,
 };
-use doorward_sim::air::{Air, Config, Place};
-use std::{collections::BTreeSet, io::BufRead as _, str::FromStr};
+use doorward_sim::air::{Air, Config, Eavesdropper, Place};
+use std::{io::BufRead as _, str::FromStr};
 use tokio::sync::mpsc;
 
 /// Where everybody is until they are carried elsewhere, and where a token is played again.
@@ -59,16 +59,7 @@ pub(super) async fn run(config: Config) -> Outcome {
     let obey = async {
         while let Some(line) = wishes.recv().await {
             match line.parse() {
-                Ok(Wish::Replay) => {
-                    let mut played = BTreeSet::new();
-                    let heard = listener.heard();
-                    let fresh = heard.iter().filter(|heard| played.insert(&heard.bytes));
-                    output::line(&format!(
-                        "{} advertisements are played again",
-                        fresh.inspect(|heard| listener.replay(heard, DOOR)).count()
-                    ));
-                }
-                Ok(wish) => obey(&air, &wish),
+                Ok(wish) => obey(&air, &listener, &wish),
                 Err(()) => output::line(&format!("That is none of: {HELP}")),
             }
         }
@@ -95,7 +86,7 @@ fn lines() -> mpsc::Receiver<String> {
     lines
 }
 
-fn obey(air: &Air, wish: &Wish) {
+fn obey(air: &Air, listener: &Eavesdropper, wish: &Wish) {
     let radios = air.radios();
     match wish {
         Wish::Show if radios.is_empty() => output::line("nobody is there yet"),
@@ -106,7 +97,7 @@ fn obey(air: &Air, wish: &Wish) {
         Wish::Unplug(who) => each(&radios, who, "is unplugged", |name| air.unplug(name)),
         Wish::PlugIn(who) => each(&radios, who, "is plugged in", |name| air.plug_in(name)),
         Wish::Restart(who) => each(&radios, who, "was restarted", |name| air.restart(name)),
-        Wish::Replay => {}
+        Wish::Replay => output::line(&format!("{} advertisements are played again", listener.replay_each(DOOR, |_| true))),
     }
 }
 

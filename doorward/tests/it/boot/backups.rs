@@ -1,12 +1,12 @@
 //! Backups of a whole house, and what they are restored into.
 
+use super::killed::until;
 use crate::binary::{Binary, command, json, run};
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Output,
-    time::Duration,
 };
 use tempfile::{TempDir, tempdir};
 
@@ -148,17 +148,15 @@ fn a_backup_that_would_lack_a_key_is_not_made() {
     assert!(!original.file.exists() && !original.file.with_extension("part").exists());
 }
 
-#[test]
-fn a_restore_that_is_killed_can_be_done_again() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_is_killed_can_be_done_again() {
     let original = Original::backed_up();
     let other = tempdir().unwrap();
     let mut restore = command(other.path());
     restore.args(["restore", original.file.to_str().unwrap(), "--passphrase-file", original.passphrase.to_str().unwrap()]);
     let mut restoring = restore.spawn().unwrap();
     // The first file is there: the rows are written, and do not count yet.
-    while !other.path().join("doorward.toml").exists() && restoring.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_micros(200));
-    }
+    until("the first file is put back", async || other.path().join("doorward.toml").exists()).await;
     restoring.kill().unwrap();
     restoring.wait().unwrap();
     let again = original.restore(other.path());

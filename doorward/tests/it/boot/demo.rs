@@ -80,7 +80,7 @@ async fn the_demo_has_locks_and_gates_and_goes_on_where_it_stopped() {
         until_within(Duration::from_secs(30), "it says how to sign in", async || printed().await.contains("Ctrl-C")).await;
         let printed = printed().await;
         let link = printed.split_whitespace().find(|word| word.contains("/link/")).unwrap();
-        assert!(is_of_an_administrator(link).await, "and not of the guest, who was there first: {printed}");
+        assert!(is_of_an_administrator(link).await, "whoever else is there: {printed}");
         demo.end();
     }
 }

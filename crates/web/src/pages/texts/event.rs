@@ -134,6 +134,9 @@ impl Texts {
 
     /// What else is to be said about it.
     pub(crate) fn event_note(&self, event: &Event) -> String {
+        if event.kind == EventKind::DoorRefused && event.data["how"] == "ble" {
+            return self.refused_over_bluetooth(event);
+        }
         let key = if event.kind == EventKind::RequestsRefused {
             "source"
         } else if event.kind == EventKind::Started {
@@ -146,9 +149,6 @@ impl Texts {
             "detail"
         };
         let told = event.data[key].as_str();
-        if event.kind == EventKind::DoorRefused && event.data["how"] == "ble" {
-            return self.refused_over_bluetooth(event);
-        }
         let reason = event.reason.filter(|_| told.is_none()).map(|reason| self.reason(reason));
         let list = match (&event.data["changed"], &event.data["scopes"]) {
             (Value::Array(list), _) | (_, Value::Array(list)) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
